@@ -1,0 +1,14 @@
+//! The rules of an Ottla cluster as pure state machines: partition leader and follower, metadata image,
+//! controller decisions, group coordinator, configuration definitions.
+//!
+//! This crate must not do I/O, read a clock or draw random numbers: time enters as [`Now`], identifiers arrive in
+//! events, and what has to happen leaves as effects.
+
+pub mod ids;
+pub mod time;
+
+pub use ids::{
+    BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset, PartitionEpoch, ProducerEpoch, ProducerId, TopicId,
+    TopicName, TopicPartition,
+};
+pub use time::{Now, Timestamp};

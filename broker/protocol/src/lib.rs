@@ -1,0 +1,1 @@
+//! The Kafka wire protocol: bounded codec, messages, framing and an async client.

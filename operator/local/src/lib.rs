@@ -1,0 +1,1 @@
+//! An embedded Kubernetes API with a StatefulSet controller and a process kubelet.
