@@ -5,6 +5,7 @@
 //! events, and what has to happen leaves as effects.
 
 pub mod ids;
+pub mod partition;
 pub mod time;
 
 pub use ids::{

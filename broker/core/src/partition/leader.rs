@@ -1,0 +1,281 @@
+//! The leader of a partition: high watermark over the maximal ISR, ISR proposals, admission of appends.
+
+use std::time::Duration;
+
+use crate::ids::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch};
+
+use super::replica::Follower;
+use super::{Effect, FollowerFetch, IsrProposal, LogPosition, Settings};
+
+/// One term of leadership as the controller committed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaderTerm {
+    /// This broker.
+    pub leader: BrokerId,
+    /// The term.
+    pub leader_epoch: LeaderEpoch,
+    /// The version of the partition's state.
+    pub partition_epoch: PartitionEpoch,
+    /// All replicas, the leader among them.
+    pub replicas: Vec<BrokerId>,
+    /// The in-sync replicas, the leader among them.
+    pub isr: Vec<BrokerId>,
+}
+
+/// The `acks` of a produce request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequiredAcks {
+    /// 0: no answer.
+    None,
+    /// 1: after the leader's append.
+    Leader,
+    /// −1: when the high watermark has passed the records.
+    All,
+}
+
+/// Why the leader does not take an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// acks=all needs more in-sync replicas than there are.
+    #[error("{isr} replicas are in sync, min.insync.replicas is {min_isr}")]
+    NotEnoughReplicas {
+        /// Size of the in-sync set.
+        isr: usize,
+        /// What is required.
+        min_isr: usize,
+    },
+    /// The client named an older term than this one.
+    #[error("the leader epoch {given} is older than {current}")]
+    FencedLeaderEpoch {
+        /// What the client believes.
+        given: LeaderEpoch,
+        /// What holds.
+        current: LeaderEpoch,
+    },
+    /// The client named a newer term than this broker has heard of.
+    #[error("the leader epoch {given} is not known here yet; it is {current}")]
+    UnknownLeaderEpoch {
+        /// What the client believes.
+        given: LeaderEpoch,
+        /// What holds.
+        current: LeaderEpoch,
+    },
+}
+
+/// The machine. Made anew for each term this broker leads.
+#[derive(Debug)]
+pub struct Leader {
+    term: LeaderTerm,
+    settings: Settings,
+    local: LogPosition,
+    epoch_start: Offset,
+    high_watermark: Offset,
+    followers: Vec<Follower>,
+    proposal: Option<IsrProposal>,
+}
+
+impl Leader {
+    /// Begins a term. `high_watermark` is the last one known, checkpointed or adopted from the earlier leader; it is
+    /// taken as at most the log's end. Effects: the watermark's move, where the log alone already decides it.
+    pub fn new(
+        now: Duration,
+        term: LeaderTerm,
+        settings: Settings,
+        local: LogPosition,
+        high_watermark: Offset,
+        effects: &mut Vec<Effect>,
+    ) -> Self {
+        let followers =
+            term.replicas.iter().filter(|id| **id != term.leader).map(|id| Follower::new(*id, now)).collect();
+        let mut leader = Self {
+            term,
+            settings,
+            local,
+            epoch_start: local.end,
+            high_watermark: high_watermark.min(local.end),
+            followers,
+            proposal: None,
+        };
+        leader.advance(effects);
+        leader
+    }
+
+    /// The term this machine was made for, with the in-sync set as last committed.
+    pub fn term(&self) -> &LeaderTerm {
+        &self.term
+    }
+
+    /// Offset of the first record consumers do not see.
+    pub fn high_watermark(&self) -> Offset {
+        self.high_watermark
+    }
+
+    /// Whether the watermark has reached the start of this term. Before that the leader may not know all that is
+    /// committed: it answers no ListOffsets of the latest kind and admits no one to the ISR.
+    pub fn is_established(&self) -> bool {
+        self.high_watermark >= self.epoch_start
+    }
+
+    /// `min.insync.replicas`, at most the number of replicas.
+    pub fn min_isr(&self) -> usize {
+        self.settings.min_isr.clamp(1, self.term.replicas.len().max(1))
+    }
+
+    /// Checks the term a client believes in (KIP-320); −1 means it does not say.
+    pub fn check_epoch(&self, given: LeaderEpoch) -> Result<(), Refusal> {
+        let current = self.term.leader_epoch;
+        match given {
+            LeaderEpoch::NONE => Ok(()),
+            _ if given < current => Err(Refusal::FencedLeaderEpoch { given, current }),
+            _ if given > current => Err(Refusal::UnknownLeaderEpoch { given, current }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether records may be appended now.
+    pub fn check_append(&self, acks: RequiredAcks) -> Result<(), Refusal> {
+        let (isr, min_isr) = (self.term.isr.len(), self.min_isr());
+        if acks == RequiredAcks::All && isr < min_isr {
+            return Err(Refusal::NotEnoughReplicas { isr, min_isr });
+        }
+        Ok(())
+    }
+
+    /// The local log has grown to `end`.
+    pub fn appended(&mut self, end: Offset, effects: &mut Vec<Effect>) {
+        self.local.end = end;
+        if !self.followers.is_empty() {
+            effects.push(Effect::WakeFollowers { log_end: end });
+        }
+        self.advance(effects);
+    }
+
+    /// The local log is on the disk up to `upto`.
+    pub fn flushed(&mut self, upto: Offset, effects: &mut Vec<Effect>) {
+        self.local.flushed = self.local.flushed.max(upto.min(self.local.end));
+        self.advance(effects);
+    }
+
+    /// A follower fetched. Moves the watermark and may propose its admission to the ISR.
+    pub fn follower_fetched(&mut self, now: Duration, fetch: &FollowerFetch, effects: &mut Vec<Effect>) {
+        let leader_end = self.local.end;
+        let Some(follower) = self.followers.iter_mut().find(|f| f.broker == fetch.broker) else { return };
+        if fetch.broker_epoch < follower.epoch {
+            return;
+        }
+        follower.fetched(now, fetch, leader_end);
+        self.advance(effects);
+        self.admit(fetch.broker, effects);
+    }
+
+    /// Time has passed: proposes to drop followers that have not been caught up for `max_lag`.
+    pub fn tick(&mut self, now: Duration, max_lag: Duration, effects: &mut Vec<Effect>) {
+        if self.proposal.is_some() {
+            return;
+        }
+        let lagging = |f: &&Follower| {
+            self.term.isr.contains(&f.broker)
+                && f.position.end < self.local.end
+                && now.saturating_sub(f.caught_up_at) > max_lag
+        };
+        let dropped: Vec<BrokerId> = self.followers.iter().filter(lagging).map(|f| f.broker).collect();
+        if dropped.is_empty() {
+            return;
+        }
+        let kept = self.term.isr.iter().copied().filter(|id| !dropped.contains(id)).collect();
+        self.propose(kept, effects);
+    }
+
+    /// The controller committed a new state of this partition in the same term.
+    pub fn state_committed(
+        &mut self,
+        now: Duration,
+        partition_epoch: PartitionEpoch,
+        replicas: Vec<BrokerId>,
+        isr: Vec<BrokerId>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if partition_epoch <= self.term.partition_epoch {
+            return;
+        }
+        self.followers.retain(|f| replicas.contains(&f.broker));
+        for id in replicas.iter().filter(|id| **id != self.term.leader) {
+            if !self.followers.iter().any(|f| f.broker == *id) {
+                self.followers.push(Follower::new(*id, now));
+            }
+        }
+        self.term.partition_epoch = partition_epoch;
+        self.term.replicas = replicas;
+        self.term.isr = isr;
+        self.proposal = None;
+        self.advance(effects);
+    }
+
+    /// The controller refused the proposal for good; the state it refused it for comes by `state_committed`. Until an
+    /// answer of one kind comes the proposed members keep counting.
+    pub fn proposal_refused(&mut self, effects: &mut Vec<Effect>) {
+        self.proposal = None;
+        self.advance(effects);
+    }
+
+    /// The settings changed. A move from `Fsync` to `Replicated` takes effect at once; the other way the watermark
+    /// waits until every member has flushed up to it.
+    pub fn reconfigured(&mut self, settings: Settings, effects: &mut Vec<Effect>) {
+        self.settings = settings;
+        self.advance(effects);
+    }
+
+    /// Ends the term.
+    pub fn resign(self, effects: &mut Vec<Effect>) {
+        effects.push(Effect::FailProduces);
+    }
+
+    /// Moves the watermark to the least offset held by the whole maximal ISR, unless the ISR is below its minimum.
+    fn advance(&mut self, effects: &mut Vec<Effect>) {
+        if self.term.isr.len() < self.min_isr() {
+            return;
+        }
+        let durability = self.settings.durability;
+        let members = self.followers.iter().filter(|f| self.in_maximal_isr(f.broker));
+        let least = members.map(|f| f.position.held(durability)).fold(self.local.held(durability), Offset::min);
+        if least > self.high_watermark {
+            self.high_watermark = least;
+            effects.push(Effect::AdvanceHighWatermark { to: least });
+        }
+    }
+
+    /// The current and the proposed set together: whichever of them the controller commits, every member of it has
+    /// what the watermark says.
+    fn in_maximal_isr(&self, broker: BrokerId) -> bool {
+        self.term.isr.contains(&broker)
+            || self.proposal.as_ref().is_some_and(|p| p.members.iter().any(|(id, _)| *id == broker))
+    }
+
+    fn admit(&mut self, broker: BrokerId, effects: &mut Vec<Effect>) {
+        if self.proposal.is_some() || self.term.isr.contains(&broker) || !self.is_established() {
+            return;
+        }
+        // In fsync mode the end of its log is not enough: a member must hold what is committed through a power loss.
+        let durability = self.settings.durability;
+        let holds_all = |f: &Follower| f.position.held(durability) >= self.high_watermark;
+        let caught_up = self.followers.iter().any(|f| f.broker == broker && holds_all(f));
+        if caught_up {
+            let wanted = self.term.isr.iter().copied().chain([broker]).collect();
+            self.propose(wanted, effects);
+        }
+    }
+
+    fn propose(&mut self, mut wanted: Vec<BrokerId>, effects: &mut Vec<Effect>) {
+        wanted.sort_unstable();
+        let epoch_of = |id: &BrokerId| {
+            self.followers.iter().find(|f| f.broker == *id).map_or(BrokerEpoch(-1), |follower| follower.epoch)
+        };
+        let proposal = IsrProposal {
+            leader_epoch: self.term.leader_epoch,
+            partition_epoch: self.term.partition_epoch,
+            members: wanted.iter().map(|id| (*id, epoch_of(id))).collect(),
+        };
+        self.proposal = Some(proposal.clone());
+        effects.push(Effect::ProposeIsr(proposal));
+    }
+}

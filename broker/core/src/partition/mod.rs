@@ -1,0 +1,34 @@
+//! A partition as its leader sees it: who is in sync, how far the high watermark is, what an append may do.
+//!
+//! A pure machine. The driver tells it what happened to the log and what followers fetched, performs the [`Effect`]s
+//! it gets back, and keeps the parked requests themselves; the machine must not know of connections or files.
+
+mod effect;
+mod leader;
+mod replica;
+
+pub use effect::{Effect, IsrProposal};
+pub use leader::{Leader, LeaderTerm, Refusal, RequiredAcks};
+pub use replica::{FollowerFetch, LogPosition};
+
+/// When a record counts as written on a replica: the topic's `ottla.durability`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// When it is flushed to the disk. The watermark is the least flushed offset over the maximal ISR.
+    #[default]
+    Fsync,
+    /// When it is in the replica's page cache, as in Kafka. The watermark is the least log end.
+    Replicated,
+}
+
+/// The settings of a partition that its leader heeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `ottla.durability`.
+    pub durability: Durability,
+    /// `min.insync.replicas`; taken as the number of replicas where it is larger than that.
+    pub min_isr: usize,
+}
+
+#[cfg(test)]
+mod tests;

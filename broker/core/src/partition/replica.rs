@@ -1,0 +1,70 @@
+//! What a leader knows of one replica.
+
+use std::time::Duration;
+
+use crate::ids::{BrokerEpoch, BrokerId, Offset};
+
+use super::Durability;
+
+/// How far a replica's log reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogPosition {
+    /// Offset after the last record.
+    pub end: Offset,
+    /// Offset after the last record known to be on the disk; at most `end`.
+    pub flushed: Offset,
+}
+
+impl LogPosition {
+    /// The offset below which this replica counts as holding the records.
+    pub(super) fn held(&self, durability: Durability) -> Offset {
+        match durability {
+            Durability::Fsync => self.flushed,
+            Durability::Replicated => self.end,
+        }
+    }
+}
+
+/// A follower's fetch, as far as replication is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FollowerFetch {
+    /// The follower.
+    pub broker: BrokerId,
+    /// The uptime of the follower; a fetch of an earlier uptime than one already seen is ignored.
+    pub broker_epoch: BrokerEpoch,
+    /// Its log: `end` is the offset it fetches from, `flushed` comes in a tagged field of ours.
+    pub position: LogPosition,
+}
+
+/// The leader's view of a follower.
+#[derive(Clone, Debug)]
+pub(super) struct Follower {
+    pub(super) broker: BrokerId,
+    pub(super) epoch: BrokerEpoch,
+    pub(super) position: LogPosition,
+    /// Until this moment (monotonic) it is known to have held all that the leader held.
+    pub(super) caught_up_at: Duration,
+    /// The leader's log end when the last fetch was answered, and when that was: a follower that fetches from there
+    /// was caught up at that time, even if the log has grown since.
+    last_fetch: Option<(Offset, Duration)>,
+}
+
+impl Follower {
+    pub(super) fn new(broker: BrokerId, now: Duration) -> Self {
+        Self { broker, epoch: BrokerEpoch(-1), position: LogPosition::default(), caught_up_at: now, last_fetch: None }
+    }
+
+    /// Takes note of a fetch; `leader_end` is the leader's log end at this moment.
+    pub(super) fn fetched(&mut self, now: Duration, fetch: &FollowerFetch, leader_end: Offset) {
+        self.epoch = fetch.broker_epoch;
+        self.position = fetch.position;
+        if fetch.position.end >= leader_end {
+            self.caught_up_at = now;
+        } else if let Some((end_then, then)) = self.last_fetch
+            && fetch.position.end >= end_then
+        {
+            self.caught_up_at = self.caught_up_at.max(then);
+        }
+        self.last_fetch = Some((leader_end, now));
+    }
+}

@@ -1,0 +1,279 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::ids::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch};
+
+const ME: BrokerId = BrokerId(1);
+const FIRST: BrokerId = BrokerId(2);
+const SECOND: BrokerId = BrokerId(3);
+const LAG: Duration = Duration::from_secs(30);
+
+fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn term(replicas: &[i32], isr: &[i32]) -> LeaderTerm {
+    let ids = |list: &[i32]| list.iter().copied().map(BrokerId).collect();
+    LeaderTerm {
+        leader: ME,
+        leader_epoch: LeaderEpoch(4),
+        partition_epoch: PartitionEpoch(9),
+        replicas: ids(replicas),
+        isr: ids(isr),
+    }
+}
+
+fn position(end: i64, flushed: i64) -> LogPosition {
+    LogPosition { end: Offset(end), flushed: Offset(flushed) }
+}
+
+fn leader(replicas: &[i32], isr: &[i32], durability: Durability, min_isr: usize) -> Leader {
+    let mut effects = Vec::new();
+    let settings = Settings { durability, min_isr };
+    let leader = Leader::new(at(0), term(replicas, isr), settings, LogPosition::default(), Offset(0), &mut effects);
+    assert_eq!(effects, []);
+    leader
+}
+
+fn run(step: impl FnOnce(&mut Vec<Effect>)) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    step(&mut effects);
+    effects
+}
+
+fn fetch(broker: BrokerId, end: i64, flushed: i64) -> FollowerFetch {
+    FollowerFetch { broker, broker_epoch: BrokerEpoch(70), position: position(end, flushed) }
+}
+
+fn advance(to: i64) -> Effect {
+    Effect::AdvanceHighWatermark { to: Offset(to) }
+}
+
+fn propose(members: &[(BrokerId, i64)]) -> Effect {
+    Effect::ProposeIsr(IsrProposal {
+        leader_epoch: LeaderEpoch(4),
+        partition_epoch: PartitionEpoch(9),
+        members: members.iter().map(|(id, epoch)| (*id, BrokerEpoch(*epoch))).collect(),
+    })
+}
+
+#[test]
+fn a_lone_replica_commits_at_the_append_when_replicated() {
+    let mut leader = leader(&[1], &[1], Durability::Replicated, 1);
+    assert_eq!(run(|e| leader.appended(Offset(5), e)), [advance(5)]);
+    assert_eq!(run(|e| leader.flushed(Offset(5), e)), []);
+}
+
+#[test]
+fn a_lone_replica_commits_at_the_flush_when_fsync() {
+    let mut leader = leader(&[1], &[1], Durability::Fsync, 1);
+    assert_eq!(run(|e| leader.appended(Offset(5), e)), []);
+    assert_eq!(run(|e| leader.flushed(Offset(3), e)), [advance(3)]);
+    assert_eq!(run(|e| leader.flushed(Offset(2), e)), [], "an older flush changes nothing");
+    assert_eq!(run(|e| leader.flushed(Offset(5), e)), [advance(5)]);
+}
+
+#[test]
+fn a_new_term_takes_the_watermark_of_a_log_that_is_flushed_already() {
+    let settings = Settings { durability: Durability::Fsync, min_isr: 1 };
+    let mut effects = Vec::new();
+    let leader = Leader::new(at(0), term(&[1], &[1]), settings, position(8, 8), Offset(3), &mut effects);
+    assert_eq!(effects, [advance(8)]);
+    assert!(leader.is_established());
+}
+
+#[test]
+fn the_watermark_is_the_least_of_the_in_sync_replicas() {
+    let mut leader = leader(&[1, 2, 3], &[1, 2], Durability::Replicated, 1);
+    assert_eq!(run(|e| leader.appended(Offset(10), e)), [Effect::WakeFollowers { log_end: Offset(10) }]);
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 7, 0), e)), [advance(7)]);
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 10, 0), e)), [advance(10)]);
+}
+
+#[test]
+fn a_flush_of_the_leader_alone_commits_nothing_with_a_second_replica_in_sync() {
+    let mut leader = leader(&[1, 2], &[1, 2], Durability::Fsync, 2);
+    run(|e| leader.appended(Offset(4), e));
+    assert_eq!(run(|e| leader.flushed(Offset(4), e)), []);
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 4, 0), e)), []);
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 4, 4), e)), [advance(4)]);
+}
+
+#[test]
+fn acks_all_is_refused_below_min_isr_and_the_watermark_stands() {
+    let mut leader = leader(&[1, 2, 3], &[1], Durability::Replicated, 2);
+    let refusal = Refusal::NotEnoughReplicas { isr: 1, min_isr: 2 };
+    assert_eq!(leader.check_append(RequiredAcks::All), Err(refusal));
+    assert_eq!(leader.check_append(RequiredAcks::Leader), Ok(()));
+    assert_eq!(run(|e| leader.appended(Offset(4), e)), [Effect::WakeFollowers { log_end: Offset(4) }]);
+    assert_eq!(leader.high_watermark(), Offset(0));
+}
+
+#[test]
+fn min_isr_is_at_most_the_number_of_replicas() {
+    let leader = leader(&[1], &[1], Durability::Fsync, 2);
+    assert_eq!(leader.min_isr(), 1);
+    assert_eq!(leader.check_append(RequiredAcks::All), Ok(()));
+}
+
+#[test]
+fn a_proposed_member_counts_before_the_controller_answers() {
+    let mut leader = leader(&[1, 2, 3], &[1, 2], Durability::Replicated, 1);
+    run(|e| leader.appended(Offset(10), e));
+    run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 10, 0), e));
+    let effects = run(|e| leader.follower_fetched(at(1), &fetch(SECOND, 10, 0), e));
+    assert_eq!(effects, [propose(&[(ME, -1), (FIRST, 70), (SECOND, 70)])]);
+
+    run(|e| leader.appended(Offset(20), e));
+    assert_eq!(run(|e| leader.follower_fetched(at(2), &fetch(FIRST, 20, 0), e)), [], "the third may be in already");
+    assert_eq!(run(|e| leader.proposal_refused(e)), [advance(20)]);
+}
+
+#[test]
+fn a_member_dropped_by_a_proposal_counts_until_it_is_committed() {
+    let mut leader = leader(&[1, 2], &[1, 2], Durability::Replicated, 1);
+    run(|e| leader.appended(Offset(10), e));
+    assert_eq!(run(|e| leader.tick(at(30), LAG, e)), []);
+    assert_eq!(run(|e| leader.tick(at(31), LAG, e)), [propose(&[(ME, -1)])]);
+    assert_eq!(run(|e| leader.tick(at(40), LAG, e)), [], "one proposal at a time");
+    let committed = |e: &mut Vec<Effect>| {
+        leader.state_committed(at(41), PartitionEpoch(10), vec![ME, FIRST], vec![ME], e);
+    };
+    assert_eq!(run(committed), [advance(10)]);
+}
+
+#[test]
+fn a_follower_that_keeps_up_with_a_growing_log_stays_in_sync() {
+    let mut leader = leader(&[1, 2], &[1, 2], Durability::Replicated, 1);
+    for second in 1..100 {
+        run(|e| leader.appended(Offset(second * 10), e));
+        run(|e| leader.follower_fetched(at(second as u64), &fetch(FIRST, (second - 1) * 10, 0), e));
+        assert_eq!(run(|e| leader.tick(at(second as u64), LAG, e)), []);
+    }
+}
+
+#[test]
+fn an_older_partition_state_and_an_older_uptime_are_ignored() {
+    let mut leader = leader(&[1, 2], &[1, 2], Durability::Replicated, 1);
+    run(|e| leader.appended(Offset(10), e));
+    run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 5, 0), e));
+    let stale = FollowerFetch { broker_epoch: BrokerEpoch(69), ..fetch(FIRST, 10, 10) };
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &stale, e)), []);
+    assert_eq!(run(|e| leader.state_committed(at(1), PartitionEpoch(9), vec![ME], vec![ME], e)), []);
+    assert_eq!(leader.high_watermark(), Offset(5));
+}
+
+#[test]
+fn no_one_is_admitted_before_the_watermark_reaches_the_start_of_the_term() {
+    let settings = Settings { durability: Durability::Replicated, min_isr: 1 };
+    let mut effects = Vec::new();
+    let mut leader = Leader::new(at(0), term(&[1, 2, 3], &[1, 2]), settings, position(10, 0), Offset(4), &mut effects);
+    assert_eq!(effects, []);
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(SECOND, 10, 0), e)), []);
+    assert!(!leader.is_established());
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 10, 0), e)), [advance(10)]);
+    let admitted = propose(&[(ME, -1), (FIRST, 70), (SECOND, 70)]);
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(SECOND, 10, 0), e)), [admitted]);
+}
+
+#[test]
+fn a_follower_that_has_not_flushed_what_is_committed_is_not_admitted() {
+    let mut leader = leader(&[1, 2], &[1], Durability::Fsync, 1);
+    run(|e| leader.appended(Offset(10), e));
+    assert_eq!(run(|e| leader.flushed(Offset(10), e)), [advance(10)]);
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 10, 9), e)), []);
+    let admitted = propose(&[(ME, -1), (FIRST, 70)]);
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 10, 10), e)), [admitted]);
+}
+
+#[test]
+fn epochs_of_clients_are_fenced() {
+    let leader = leader(&[1], &[1], Durability::Fsync, 1);
+    let current = LeaderEpoch(4);
+    assert_eq!(leader.check_epoch(LeaderEpoch::NONE), Ok(()));
+    assert_eq!(leader.check_epoch(current), Ok(()));
+    let given = LeaderEpoch(3);
+    assert_eq!(leader.check_epoch(given), Err(Refusal::FencedLeaderEpoch { given, current }));
+    let given = LeaderEpoch(5);
+    assert_eq!(leader.check_epoch(given), Err(Refusal::UnknownLeaderEpoch { given, current }));
+}
+
+#[test]
+fn resigning_fails_the_waiting_produces() {
+    let leader = leader(&[1], &[1], Durability::Fsync, 1);
+    assert_eq!(run(|e| leader.resign(e)), [Effect::FailProduces]);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Append(i64),
+    Flush(i64),
+    Fetch(i32, i64, i64),
+    Tick(u64),
+    Commit,
+    Refuse,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (1..20i64).prop_map(Step::Append),
+        (0..20i64).prop_map(Step::Flush),
+        (2..4i32, 0..30i64, 0..30i64).prop_map(|(id, end, flushed)| Step::Fetch(id, end, flushed)),
+        (1..60u64).prop_map(Step::Tick),
+        Just(Step::Commit),
+        Just(Step::Refuse),
+    ]
+}
+
+proptest! {
+    /// Whatever set the controller may hold, none of its members lacks a record below the watermark (B4), and the
+    /// watermark never goes back (C8).
+    #[test]
+    fn the_watermark_never_passes_a_possible_member(steps in prop::collection::vec(step(), 1..80)) {
+        let mut leader = leader(&[1, 2, 3], &[1, 2, 3], Durability::Fsync, 1);
+        let (mut end, mut flushed, mut clock) = (0i64, 0i64, 0u64);
+        let mut follower_flushed = [0i64; 4];
+        let mut outstanding: Option<IsrProposal> = None;
+        let mut epoch = 9;
+        let mut watermark = Offset(0);
+        for step in steps {
+            let mut effects = Vec::new();
+            match step {
+                Step::Append(n) => { end += n; leader.appended(Offset(end), &mut effects); }
+                Step::Flush(n) => { flushed = (flushed + n).min(end); leader.flushed(Offset(flushed), &mut effects); }
+                Step::Fetch(id, behind, unflushed) => {
+                    let follower_end = (end - behind).max(follower_flushed[id as usize]);
+                    let held = (follower_end - unflushed).max(follower_flushed[id as usize]);
+                    follower_flushed[id as usize] = held;
+                    leader.follower_fetched(at(clock), &fetch(BrokerId(id), follower_end, held), &mut effects);
+                }
+                Step::Tick(seconds) => { clock += seconds; leader.tick(at(clock), LAG, &mut effects); }
+                Step::Commit => if let Some(proposal) = outstanding.take() {
+                    epoch += 1;
+                    let isr = proposal.members.iter().map(|(id, _)| *id).collect();
+                    leader.state_committed(at(clock), PartitionEpoch(epoch), vec![ME, FIRST, SECOND], isr, &mut effects);
+                },
+                Step::Refuse => if outstanding.take().is_some() { leader.proposal_refused(&mut effects); },
+            }
+            for effect in effects {
+                match effect {
+                    Effect::AdvanceHighWatermark { to } => { prop_assert!(to > watermark); watermark = to; }
+                    Effect::ProposeIsr(proposal) => { prop_assert!(outstanding.is_none()); outstanding = Some(proposal); }
+                    _ => {}
+                }
+            }
+            prop_assert_eq!(watermark, leader.high_watermark());
+            prop_assert!(watermark.0 <= flushed);
+            let mut possible: Vec<BrokerId> = leader.term().isr.clone();
+            possible.extend(outstanding.iter().flat_map(|p| p.members.iter().map(|(id, _)| *id)));
+            for id in possible.iter().filter(|id| **id != ME) {
+                // A member that has just been proposed need not hold what was committed without it until it is in.
+                if leader.term().isr.contains(id) {
+                    prop_assert!(follower_flushed[id.0 as usize] >= watermark.0, "{id} lacks records");
+                }
+            }
+        }
+    }
+}
