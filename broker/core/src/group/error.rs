@@ -1,0 +1,90 @@
+//! Why the coordinator refuses a request. Each variant has the name of one Kafka error code.
+
+/// A refusal of the group coordinator; the broker's API layer gives it the code of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The records could not be made durable in time, or too few replicas are in sync.
+    #[error("the group coordinator is not available")]
+    CoordinatorNotAvailable,
+    /// This broker no longer coordinates the group.
+    #[error("this broker is not the coordinator of the group")]
+    NotCoordinator,
+    /// The group id is empty, or too long to be stored.
+    #[error("the group id is invalid")]
+    InvalidGroupId,
+    /// No such group.
+    #[error("the group does not exist")]
+    GroupIdNotFound,
+    /// The group has members.
+    #[error("the group is not empty")]
+    NonEmptyGroup,
+    /// The group already has `group.max.size` members.
+    #[error("the group is full")]
+    GroupMaxSizeReached,
+    /// The member is not (or no longer) in the group.
+    #[error("the member is not in the group")]
+    UnknownMemberId,
+    /// The member must join again with the id it is now given (KIP-394).
+    #[error("the member has to join with the id it was given")]
+    MemberIdRequired,
+    /// Another member has taken over the static instance id (KIP-345).
+    #[error("the static member was replaced by another one")]
+    FencedInstanceId,
+    /// The generation is not the group's.
+    #[error("the generation is not the current one")]
+    IllegalGeneration,
+    /// The group is between generations: join again.
+    #[error("the group is rebalancing")]
+    RebalanceInProgress,
+    /// No protocol in common with the group, another protocol type, or none at all.
+    #[error("the protocols do not fit those of the group")]
+    InconsistentGroupProtocol,
+    /// The session timeout is out of the configured range.
+    #[error("the session timeout is out of range")]
+    InvalidSessionTimeout,
+    /// The offsets of a topic that the group consumes cannot be deleted.
+    #[error("the group is subscribed to the topic")]
+    GroupSubscribedToTopic,
+    /// The metadata string is longer than `offset.metadata.max.bytes`.
+    #[error("the metadata of the offset is too long")]
+    OffsetMetadataTooLarge,
+    /// The records of the commit do not fit a batch of the offsets topic.
+    #[error("the commit is too large for the offsets topic")]
+    InvalidCommitOffsetSize,
+    /// The records of the group do not fit a batch of the offsets topic.
+    #[error("the group is too large for the offsets topic")]
+    UnknownServerError,
+}
+
+/// Why records were **not** appended; a time-out, after which they may be, is not among these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Fewer in-sync replicas than `min.insync.replicas`.
+    #[error("too few replicas are in sync")]
+    NotEnoughReplicas,
+    /// This broker does not lead the partition, or its log directory failed.
+    #[error("the partition is not led here")]
+    NotLeader,
+    /// The batch is larger than the topic allows.
+    #[error("the batch is too large")]
+    TooLarge,
+}
+
+impl AppendError {
+    /// What a group operation answers.
+    pub(super) fn for_group(self) -> Error {
+        match self {
+            Self::NotEnoughReplicas => Error::CoordinatorNotAvailable,
+            Self::NotLeader => Error::NotCoordinator,
+            Self::TooLarge => Error::UnknownServerError,
+        }
+    }
+
+    /// What an offset commit answers.
+    pub(super) fn for_commit(self) -> Error {
+        match self {
+            Self::TooLarge => Error::InvalidCommitOffsetSize,
+            other => other.for_group(),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What goes into the coordinator and what comes out. The driver performs the effects in their order.
+
+use bytes::Bytes;
+
+use super::error::{AppendError, Error};
+use super::request::{
+    Commit, DeleteOffsets, Described, FetchOffsets, FetchedTopic, Heartbeat, Join, Joined, Leave, LeftMember,
+    ListFilter, Listed, PartitionResults, Sync, Synced,
+};
+use crate::TopicName;
+
+/// A parked request of the driver, unique while it is unanswered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// One append to the coordinator's partition; numbered upwards in the order of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AppendId(pub u64);
+
+/// What happens to a coordinator.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A request; exactly one [`Effect::Reply`] answers it, now or later.
+    Request(RequestId, Request),
+    /// The records of an [`Effect::Append`] are durable (`Ok`), or were certainly not appended (`Err`).
+    /// `Ok` must be reported in the order of the appends.
+    Appended(AppendId, Result<(), AppendError>),
+    /// Topics are gone: their committed offsets go too.
+    TopicsDeleted(Vec<TopicName>),
+    /// The time of [`next_deadline`](super::Coordinator::next_deadline) has come. Harmless when early.
+    Tick,
+}
+
+/// A request about groups or offsets. The answer is the [`Response`] of the same name.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// JoinGroup.
+    Join(Join),
+    /// SyncGroup.
+    Sync(Sync),
+    /// Heartbeat.
+    Heartbeat(Heartbeat),
+    /// LeaveGroup.
+    Leave(Leave),
+    /// OffsetCommit.
+    Commit(Commit),
+    /// OffsetFetch of one group.
+    FetchOffsets(FetchOffsets),
+    /// OffsetDelete.
+    DeleteOffsets(DeleteOffsets),
+    /// ListGroups: those of this coordinator.
+    List(ListFilter),
+    /// DescribeGroups, one group.
+    Describe(String),
+    /// DeleteGroups, one group.
+    Delete(String),
+}
+
+/// The answer to a [`Request`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// To Join.
+    Join(Joined),
+    /// To Sync.
+    Sync(Result<Synced, Error>),
+    /// To Heartbeat.
+    Heartbeat(Result<(), Error>),
+    /// To Leave: one answer per member asked for, in order.
+    Leave(Result<Vec<LeftMember>, Error>),
+    /// To Commit: per partition, or an error that holds for every one.
+    Commit(Result<PartitionResults, Error>),
+    /// To FetchOffsets.
+    FetchOffsets(Result<Vec<FetchedTopic>, Error>),
+    /// To DeleteOffsets: per partition, or an error of the whole request.
+    DeleteOffsets(Result<PartitionResults, Error>),
+    /// To List.
+    List(Vec<Listed>),
+    /// To Describe.
+    Describe(Result<Described, Error>),
+    /// To Delete.
+    Delete(Result<(), Error>),
+}
+
+/// What the driver has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Answer a request.
+    Reply(RequestId, Response),
+    /// Append these records as one batch, and report [`Event::Appended`]. Appends keep their order.
+    Append(AppendId, Vec<EncodedRecord>),
+}
+
+/// A record of `__consumer_offsets` in Kafka's own format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodedRecord {
+    /// Key with its version in front.
+    pub key: Bytes,
+    /// Value with its version in front; none is a tombstone.
+    pub value: Option<Bytes>,
+}
