@@ -8,3 +8,7 @@ check:
 # Every test that needs nothing but cargo.
 test:
     cargo test --workspace
+
+# Rewrite what is generated from the code and committed: the custom resource definitions.
+generate:
+    cargo run --quiet --package ottla-crds --bin generate-crds
