@@ -4,6 +4,7 @@
 //! This crate must not do I/O, read a clock or draw random numbers: time enters as [`Now`], identifiers arrive in
 //! events, and what has to happen leaves as effects.
 
+pub mod config;
 pub mod group;
 pub mod ids;
 pub mod partition;
