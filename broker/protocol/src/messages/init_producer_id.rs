@@ -1,0 +1,26 @@
+//! Gives an idempotent or transactional producer its id and epoch (KIP-98, KIP-360, KIP-939).
+
+use crate::ErrorCode;
+use crate::codec::{Str, message};
+
+message! {
+    /// Asks for a producer id.
+    request InitProducerIdRequest = InitProducerId [0-6, flexible 2+] -> InitProducerIdResponse {
+        [0+, null 0+] transactional_id: Option<Str> = Some(Str::default()),
+        [0+] transaction_timeout_ms: i32,
+        [3+] producer_id: i64 = -1,
+        [3+] producer_epoch: i16 = -1,
+        [6+] enable2_pc: bool,
+        [6+] keep_prepared_txn: bool,
+    }
+
+    /// The producer id.
+    response InitProducerIdResponse [0-6, flexible 2+] {
+        [0+, ignorable] throttle_time_ms: i32,
+        [0+] error_code: ErrorCode,
+        [0+] producer_id: i64 = -1,
+        [0+] producer_epoch: i16,
+        [6+] ongoing_txn_producer_id: i64 = -1,
+        [6+] ongoing_txn_producer_epoch: i16 = -1,
+    }
+}

@@ -1,0 +1,48 @@
+//! Finds offsets by timestamp, or the ends of a log (KIP-79, KIP-734, KIP-1005).
+
+use crate::ErrorCode;
+use crate::codec::{Str, message};
+
+message! {
+    /// Asks for an offset per partition.
+    request ListOffsetsRequest = ListOffsets [1-11, flexible 6+] -> ListOffsetsResponse {
+        [0+] replica_id: i32,
+        [2+] isolation_level: i8,
+        [0+] topics: Vec<ListOffsetsTopic>,
+        [10+, ignorable] timeout_ms: i32,
+    }
+
+    /// An element of `topics` of [`ListOffsetsRequest`].
+    struct ListOffsetsTopic {
+        [0+] name: Str,
+        [0+] partitions: Vec<ListOffsetsPartition>,
+    }
+
+    /// An element of `partitions` of [`ListOffsetsTopic`].
+    struct ListOffsetsPartition {
+        [0+] partition_index: i32,
+        [4+, ignorable] current_leader_epoch: i32 = -1,
+        [0+] timestamp: i64,
+    }
+
+    /// The offsets found.
+    response ListOffsetsResponse [1-11, flexible 6+] {
+        [2+, ignorable] throttle_time_ms: i32,
+        [0+] topics: Vec<ListOffsetsTopicResponse>,
+    }
+
+    /// An element of `topics` of [`ListOffsetsResponse`].
+    struct ListOffsetsTopicResponse {
+        [0+] name: Str,
+        [0+] partitions: Vec<ListOffsetsPartitionResponse>,
+    }
+
+    /// An element of `partitions` of [`ListOffsetsTopicResponse`].
+    struct ListOffsetsPartitionResponse {
+        [0+] partition_index: i32,
+        [0+] error_code: ErrorCode,
+        [1+] timestamp: i64 = -1,
+        [1+] offset: i64 = -1,
+        [4+] leader_epoch: i32 = -1,
+    }
+}
