@@ -14,8 +14,10 @@ message! {
     response ApiVersionsResponse [0-4, flexible 3+] {
         [0+] error_code: ErrorCode,
         [0+] api_keys: Vec<ApiVersion>,
+        /// How long the client should hold back because of a quota, in milliseconds.
         [1+, ignorable] throttle_time_ms: i32,
         [3+, tag 0, ignorable] supported_features: Vec<SupportedFeatureKey>,
+        /// The epoch of the finalized features; -1 if not known.
         [3+, tag 1, ignorable] finalized_features_epoch: i64 = -1,
         [3+, tag 2, ignorable] finalized_features: Vec<FinalizedFeatureKey>,
         [3+, tag 3, ignorable] zk_migration_ready: bool,

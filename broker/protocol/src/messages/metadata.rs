@@ -22,11 +22,14 @@ message! {
 
     /// What the answering broker knows of the cluster.
     response MetadataResponse [0-13, flexible 9+] {
+        /// How long the client should hold back because of a quota, in milliseconds.
         [3+, ignorable] throttle_time_ms: i32,
         [0+] brokers: Vec<MetadataResponseBroker>,
         [2+, null 2+, ignorable] cluster_id: Option<Str>,
+        /// The broker to send administrative requests to; -1 if not known.
         [1+, ignorable] controller_id: i32 = -1,
         [0+] topics: Vec<MetadataResponseTopic>,
+        /// Bits of the operations allowed; the least integer if not asked for.
         [8-10] cluster_authorized_operations: i32 = i32::MIN,
         [13+, ignorable] error_code: ErrorCode,
     }
@@ -36,6 +39,7 @@ message! {
         [0+] node_id: i32,
         [0+] host: Str,
         [0+] port: i32,
+        /// Where the broker stands; null if not known.
         [1+, null 1+, ignorable] rack: Option<Str>,
     }
 
@@ -44,8 +48,10 @@ message! {
         [0+] error_code: ErrorCode,
         [0+, null 12+] name: Option<Str> = Some(Str::default()),
         [10+, ignorable] topic_id: Uuid,
+        /// Whether the cluster itself uses the topic.
         [1+, ignorable] is_internal: bool,
         [0+] partitions: Vec<MetadataResponsePartition>,
+        /// Bits of the operations allowed; the least integer if not asked for.
         [8+] topic_authorized_operations: i32 = i32::MIN,
     }
 
@@ -54,9 +60,12 @@ message! {
         [0+] error_code: ErrorCode,
         [0+] partition_index: i32,
         [0+] leader_id: i32,
+        /// Raised with each change of leader; -1 if not known.
         [7+, ignorable] leader_epoch: i32 = -1,
         [0+] replica_nodes: Vec<i32>,
+        /// The in-sync replicas.
         [0+] isr_nodes: Vec<i32>,
+        /// Replicas whose broker or log directory is down.
         [5+, ignorable] offline_replicas: Vec<i32>,
     }
 }

@@ -3,26 +3,88 @@
 //! Structures and fields have the names of Kafka's schema; nested structures are found in the module of their API. A
 //! field's documentation says which versions carry it, where it may be null, and its tag.
 
+pub mod alter_configs;
+pub mod alter_partition_reassignments;
+pub mod alter_replica_log_dirs;
 pub mod api_versions;
+pub mod create_partitions;
+pub mod create_topics;
+pub mod delete_groups;
+pub mod delete_records;
+pub mod delete_topics;
+pub mod describe_cluster;
+pub mod describe_configs;
+pub mod describe_groups;
+pub mod describe_log_dirs;
+pub mod describe_producers;
+pub mod describe_quorum;
+pub mod describe_topic_partitions;
+pub mod elect_leaders;
 pub mod fetch;
 pub mod find_coordinator;
+pub mod heartbeat;
+pub mod incremental_alter_configs;
 pub mod init_producer_id;
+pub mod join_group;
+pub mod leave_group;
+pub mod list_config_resources;
+pub mod list_groups;
 pub mod list_offsets;
+pub mod list_partition_reassignments;
 pub mod metadata;
+pub mod offset_commit;
+pub mod offset_delete;
+pub mod offset_fetch;
+pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod sasl_authenticate;
+pub mod sasl_handshake;
+pub mod sync_group;
+pub mod unregister_broker;
 
 use std::ops::RangeInclusive;
 
 use crate::ApiKey;
 use crate::codec::{DecodeError, Message as _, Reader};
 
+pub use alter_configs::{AlterConfigsRequest, AlterConfigsResponse};
+pub use alter_partition_reassignments::{AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse};
+pub use alter_replica_log_dirs::{AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse};
 pub use api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+pub use create_partitions::{CreatePartitionsRequest, CreatePartitionsResponse};
+pub use create_topics::{CreateTopicsRequest, CreateTopicsResponse};
+pub use delete_groups::{DeleteGroupsRequest, DeleteGroupsResponse};
+pub use delete_records::{DeleteRecordsRequest, DeleteRecordsResponse};
+pub use delete_topics::{DeleteTopicsRequest, DeleteTopicsResponse};
+pub use describe_cluster::{DescribeClusterRequest, DescribeClusterResponse};
+pub use describe_configs::{DescribeConfigsRequest, DescribeConfigsResponse};
+pub use describe_groups::{DescribeGroupsRequest, DescribeGroupsResponse};
+pub use describe_log_dirs::{DescribeLogDirsRequest, DescribeLogDirsResponse};
+pub use describe_producers::{DescribeProducersRequest, DescribeProducersResponse};
+pub use describe_quorum::{DescribeQuorumRequest, DescribeQuorumResponse};
+pub use describe_topic_partitions::{DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse};
+pub use elect_leaders::{ElectLeadersRequest, ElectLeadersResponse};
 pub use fetch::{FetchRequest, FetchResponse};
 pub use find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
+pub use heartbeat::{HeartbeatRequest, HeartbeatResponse};
+pub use incremental_alter_configs::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 pub use init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
+pub use join_group::{JoinGroupRequest, JoinGroupResponse};
+pub use leave_group::{LeaveGroupRequest, LeaveGroupResponse};
+pub use list_config_resources::{ListConfigResourcesRequest, ListConfigResourcesResponse};
+pub use list_groups::{ListGroupsRequest, ListGroupsResponse};
 pub use list_offsets::{ListOffsetsRequest, ListOffsetsResponse};
+pub use list_partition_reassignments::{ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse};
 pub use metadata::{MetadataRequest, MetadataResponse};
+pub use offset_commit::{OffsetCommitRequest, OffsetCommitResponse};
+pub use offset_delete::{OffsetDeleteRequest, OffsetDeleteResponse};
+pub use offset_fetch::{OffsetFetchRequest, OffsetFetchResponse};
+pub use offset_for_leader_epoch::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
 pub use produce::{ProduceRequest, ProduceResponse};
+pub use sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
+pub use sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
+pub use sync_group::{SyncGroupRequest, SyncGroupResponse};
+pub use unregister_broker::{UnregisterBrokerRequest, UnregisterBrokerResponse};
 
 macro_rules! known_apis {
     ($($name:ident: $request:ident,)+) => {
@@ -67,7 +129,38 @@ known_apis! {
     Fetch: FetchRequest,
     ListOffsets: ListOffsetsRequest,
     Metadata: MetadataRequest,
+    OffsetCommit: OffsetCommitRequest,
+    OffsetFetch: OffsetFetchRequest,
     FindCoordinator: FindCoordinatorRequest,
+    JoinGroup: JoinGroupRequest,
+    Heartbeat: HeartbeatRequest,
+    LeaveGroup: LeaveGroupRequest,
+    SyncGroup: SyncGroupRequest,
+    DescribeGroups: DescribeGroupsRequest,
+    ListGroups: ListGroupsRequest,
+    SaslHandshake: SaslHandshakeRequest,
     ApiVersions: ApiVersionsRequest,
+    CreateTopics: CreateTopicsRequest,
+    DeleteTopics: DeleteTopicsRequest,
+    DeleteRecords: DeleteRecordsRequest,
     InitProducerId: InitProducerIdRequest,
+    OffsetForLeaderEpoch: OffsetForLeaderEpochRequest,
+    DescribeConfigs: DescribeConfigsRequest,
+    AlterConfigs: AlterConfigsRequest,
+    AlterReplicaLogDirs: AlterReplicaLogDirsRequest,
+    DescribeLogDirs: DescribeLogDirsRequest,
+    SaslAuthenticate: SaslAuthenticateRequest,
+    CreatePartitions: CreatePartitionsRequest,
+    DeleteGroups: DeleteGroupsRequest,
+    ElectLeaders: ElectLeadersRequest,
+    IncrementalAlterConfigs: IncrementalAlterConfigsRequest,
+    AlterPartitionReassignments: AlterPartitionReassignmentsRequest,
+    ListPartitionReassignments: ListPartitionReassignmentsRequest,
+    OffsetDelete: OffsetDeleteRequest,
+    DescribeQuorum: DescribeQuorumRequest,
+    DescribeCluster: DescribeClusterRequest,
+    DescribeProducers: DescribeProducersRequest,
+    UnregisterBroker: UnregisterBrokerRequest,
+    ListConfigResources: ListConfigResourcesRequest,
+    DescribeTopicPartitions: DescribeTopicPartitionsRequest,
 }

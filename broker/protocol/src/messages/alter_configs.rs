@@ -1,0 +1,44 @@
+//! Replaces the whole config of resources; clients should prefer IncrementalAlterConfigs.
+
+use crate::ErrorCode;
+use crate::codec::{Str, message};
+
+message! {
+    /// Asks to replace configs.
+    request AlterConfigsRequest = AlterConfigs [0-2, flexible 2+] -> AlterConfigsResponse {
+        [0+] resources: Vec<AlterConfigsResource>,
+        /// Whether to only check the request.
+        [0+] validate_only: bool,
+    }
+
+    /// An element of `resources` of [`AlterConfigsRequest`].
+    struct AlterConfigsResource {
+        /// 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.
+        [0+] resource_type: i8,
+        [0+] resource_name: Str,
+        [0+] configs: Vec<AlterableConfig>,
+    }
+
+    /// An element of `configs` of [`AlterConfigsResource`].
+    struct AlterableConfig {
+        [0+] name: Str,
+        [0+, null 0+] value: Option<Str> = Some(Str::default()),
+    }
+
+    /// Per resource, whether it was changed.
+    response AlterConfigsResponse [0-2, flexible 2+] {
+        /// How long the client should hold back because of a quota, in milliseconds.
+        [0+] throttle_time_ms: i32,
+        [0+] responses: Vec<AlterConfigsResourceResponse>,
+    }
+
+    /// An element of `responses` of [`AlterConfigsResponse`].
+    struct AlterConfigsResourceResponse {
+        [0+] error_code: ErrorCode,
+        /// What a person should read; null for the standard text of the code.
+        [0+, null 0+] error_message: Option<Str> = Some(Str::default()),
+        /// 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.
+        [0+] resource_type: i8,
+        [0+] resource_name: Str,
+    }
+}
