@@ -3,3 +3,4 @@
 //! Must hold no rules of its own.
 
 pub mod config;
+pub mod telemetry;

@@ -1,0 +1,144 @@
+//! The metrics of a broker, under the names that Kafka's JMX exporter gives them; Ottla's own begin with `ottla_`.
+
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// Label of metrics that are kept per topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TopicLabels {
+    /// The topic.
+    pub topic: String,
+}
+
+/// Label of metrics that are kept per kind of request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// Name of the API, such as `Produce`.
+    pub request: String,
+}
+
+/// Counters that the hot path raises. Handles of a topic are looked up once per partition and kept.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Records appended, per topic.
+    pub messages_in: Family<TopicLabels, Counter>,
+    /// Bytes of batches appended, per topic.
+    pub bytes_in: Family<TopicLabels, Counter>,
+    /// Bytes of batches fetched by clients, per topic.
+    pub bytes_out: Family<TopicLabels, Counter>,
+    /// Requests answered, per API.
+    pub requests: Family<RequestLabels, Counter>,
+    /// Milliseconds from a whole request to its whole answer, per API.
+    pub total_time_ms: Family<RequestLabels, Histogram, fn() -> Histogram>,
+    /// Connections accepted.
+    pub connections: Counter,
+    /// Connections closed for a violation of the protocol or of a limit.
+    pub connections_refused: Counter,
+}
+
+/// What is counted at the moment of a scrape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Partitions that have a replica here.
+    pub partitions: i64,
+    /// Partitions that are led from here.
+    pub leaders: i64,
+    /// Led partitions whose ISR is smaller than their replicas.
+    pub under_replicated: i64,
+    /// Led partitions whose ISR is smaller than min.insync.replicas.
+    pub under_min_isr: i64,
+    /// Partitions of the cluster without a leader; counted on the active controller.
+    pub offline_partitions: i64,
+    /// 1 on the active controller.
+    pub active_controller: i64,
+    /// Log directories that have failed.
+    pub offline_log_dirs: i64,
+    /// Open client connections.
+    pub connections: i64,
+}
+
+/// Gives a [`Snapshot`] when asked.
+pub type Gauges = Arc<dyn Fn() -> Snapshot + Send + Sync>;
+
+fn milliseconds() -> Histogram {
+    Histogram::new([0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 5_000.0, 30_000.0])
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Counters at zero.
+    pub fn new() -> Self {
+        Self {
+            messages_in: Family::default(),
+            bytes_in: Family::default(),
+            bytes_out: Family::default(),
+            requests: Family::default(),
+            total_time_ms: Family::new_with_constructor(milliseconds),
+            connections: Counter::default(),
+            connections_refused: Counter::default(),
+        }
+    }
+
+    /// A registry with these counters and the gauges that `gauges` gives at each scrape.
+    pub fn registry(&self, gauges: Gauges) -> Registry {
+        let mut registry = Registry::default();
+        let topics = [
+            ("messagesin", "Records appended", &self.messages_in),
+            ("bytesin", "Bytes appended", &self.bytes_in),
+            ("bytesout", "Bytes fetched by clients", &self.bytes_out),
+        ];
+        for (name, help, family) in topics {
+            registry.register(format!("kafka_server_brokertopicmetrics_{name}"), help, family.clone());
+        }
+        registry.register("kafka_network_requestmetrics_requests", "Requests answered", self.requests.clone());
+        let help = "Milliseconds from a whole request to its answer";
+        registry.register("kafka_network_requestmetrics_totaltimems", help, self.total_time_ms.clone());
+        registry.register("ottla_connections_accepted", "Connections accepted", self.connections.clone());
+        let help = "Connections closed for a violation of the protocol or of a limit";
+        registry.register("ottla_connections_refused", help, self.connections_refused.clone());
+        registry.register_collector(Box::new(AtScrape(gauges)));
+        registry
+    }
+}
+
+/// Encodes the gauges that are counted when a scrape asks for them.
+struct AtScrape(Gauges);
+
+impl std::fmt::Debug for AtScrape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AtScrape")
+    }
+}
+
+impl Collector for AtScrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let now = (self.0)();
+        let gauges = [
+            ("kafka_server_replicamanager_partitioncount", "Partitions with a replica here", now.partitions),
+            ("kafka_server_replicamanager_leadercount", "Partitions led from here", now.leaders),
+            ("kafka_server_replicamanager_underreplicatedpartitions", "Led, ISR < replicas", now.under_replicated),
+            ("kafka_server_replicamanager_underminisrpartitioncount", "Led, ISR < min ISR", now.under_min_isr),
+            ("kafka_controller_kafkacontroller_offlinepartitionscount", "Without a leader", now.offline_partitions),
+            ("kafka_controller_kafkacontroller_activecontrollercount", "1 on the controller", now.active_controller),
+            ("kafka_log_logmanager_offlinelogdirectorycount", "Failed log directories", now.offline_log_dirs),
+            ("ottla_connections", "Open client connections", now.connections),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,11 @@
+//! What a broker tells about itself: metrics under the names of Kafka's JMX exporter, health, and the HTTP listener.
+//!
+//! Metrics are structs next to what they measure, made here and passed in; there are no statics.
+
+mod health;
+mod http;
+mod metrics;
+
+pub use health::{Health, State};
+pub use http::{bind, serve};
+pub use metrics::{Gauges, Metrics, RequestLabels, Snapshot, TopicLabels};
