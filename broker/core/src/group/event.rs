@@ -19,6 +19,7 @@ pub struct AppendId(pub u64);
 
 /// What happens to a coordinator.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "an event lives for one call and is never stored")]
 pub enum Event {
     /// A request; exactly one [`Effect::Reply`] answers it, now or later.
     Request(RequestId, Request),

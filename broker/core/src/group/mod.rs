@@ -3,14 +3,30 @@
 //!
 //! It must not know wire versions, threads or the log; which topics exist is the caller's to check.
 
+mod admin;
 mod config;
+mod context;
+mod coordinator;
 mod error;
 mod event;
+mod join;
+mod leave;
+mod member;
+mod offsets;
+mod reader;
+mod rebalance;
+mod record;
 mod request;
+mod state;
+mod subscription;
+mod sync;
+mod timers;
 
 pub use config::Config;
+pub use coordinator::Coordinator;
 pub use error::{AppendError, Error};
 pub use event::{AppendId, Effect, EncodedRecord, Event, Request, RequestId, Response};
+pub use record::Error as RecordError;
 pub use request::{
     Commit, Committed, DeleteOffsets, Described, DescribedMember, FetchOffsets, FetchedTopic, GroupState, Heartbeat,
     Join, Joined, JoinedGeneration, JoinedMember, Leave, LeftMember, ListFilter, Listed, MemberIdentity,

@@ -1,0 +1,240 @@
+//! The machine itself: which rule handles which event.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::context::{Context, InFlight, Then, complete_join, complete_sync};
+use super::event::{AppendId, Effect, Event, Request, RequestId, Response};
+use super::record::{self, GroupChange, OffsetChange, Record};
+use super::request::GroupState;
+use super::state::Group;
+use super::timers::Timer;
+use super::{AppendError, Config, Error, admin, offsets, rebalance, sync};
+use crate::Now;
+
+/// The groups and committed offsets of one `__consumer_offsets` partition.
+///
+/// Life: [`new`](Self::new), [`replay`](Self::replay) of every record of the partition, [`start`](Self::start), then
+/// [`handle`](Self::handle) until [`unload`](Self::unload).
+#[derive(Debug)]
+pub struct Coordinator {
+    pub(super) groups: BTreeMap<Arc<str>, Group>,
+    pub(super) context: Context,
+}
+
+impl Coordinator {
+    /// An empty coordinator.
+    pub fn new(config: Config) -> Self {
+        Self { groups: BTreeMap::new(), context: Context::new(config) }
+    }
+
+    /// Applies a record of the partition, in log order, before the start. Records of kinds that are not coordinated
+    /// here are passed over. After an error the coordinator is unchanged; the record is best skipped with a warning.
+    pub fn replay(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), record::Error> {
+        match Record::decode(key, value)? {
+            Some(Record::Offset(change)) => self.apply_offset(change),
+            Some(Record::Group(GroupChange { group, value: Some(value) })) => {
+                self.group_or_new(&group).restore(value);
+            }
+            Some(Record::Group(GroupChange { group, value: None })) => self.forget_group(&group),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Everything is replayed: the sessions of the stored members begin.
+    pub fn start(&mut self, now: Now) -> Vec<Effect> {
+        self.context.now = now;
+        for group in self.groups.values_mut() {
+            for member in group.members() {
+                self.context.schedule_session(&group.id, &member.id, member.session_timeout);
+            }
+            if group.members().len() > self.context.config.max_size {
+                // The limit was lowered. A rebalance lets the members commit before some are turned away.
+                rebalance::prepare(group, &mut self.context);
+            }
+        }
+        let interval = self.context.config.offsets_retention_check_interval;
+        self.context.schedule(Timer::Retention, interval);
+        self.context.take_effects()
+    }
+
+    /// When [`Event::Tick`] is due, on the monotonic clock.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.context.timers.next()
+    }
+
+    /// Handles an event. The effects are to be performed in their order.
+    pub fn handle(&mut self, now: Now, event: Event) -> Vec<Effect> {
+        self.context.now = now;
+        match event {
+            Event::Request(id, request) => self.request(id, request),
+            Event::Appended(id, result) => self.appended(id, result),
+            Event::TopicsDeleted(topics) => offsets::topics_deleted(self, &topics),
+            Event::Tick => {
+                while let Some(timer) = self.context.timers.pop_due(now.monotonic) {
+                    self.alarm(timer);
+                }
+            }
+        }
+        self.context.take_effects()
+    }
+
+    /// The partition is led elsewhere now: every parked request is answered with NOT_COORDINATOR.
+    pub fn unload(mut self) -> Vec<Effect> {
+        for mut append in std::mem::take(&mut self.context.in_flight).into_values() {
+            self.time_out(&mut append, Error::NotCoordinator);
+        }
+        for group in self.groups.values_mut() {
+            let members: Vec<_> = group.members().map(|member| member.id.clone()).collect();
+            for member in members {
+                complete_join(group, &mut self.context, &member, Err(Error::NotCoordinator));
+                complete_sync(group, &mut self.context, &member, Err(Error::NotCoordinator));
+            }
+        }
+        self.context.take_effects()
+    }
+
+    fn request(&mut self, id: RequestId, request: Request) {
+        let response = match request {
+            Request::Join(join) => return super::join::join(self, id, join),
+            Request::Sync(request) => return sync::sync(self, id, request),
+            Request::Commit(commit) => return offsets::commit(self, id, commit),
+            Request::FetchOffsets(fetch) => return offsets::fetch(self, id, fetch),
+            Request::DeleteOffsets(delete) => return offsets::delete(self, id, delete),
+            Request::Delete(group) => return admin::delete(self, id, &group),
+            Request::Leave(leave) => return super::leave::leave(self, id, leave),
+            Request::Heartbeat(heartbeat) => Response::Heartbeat(sync::heartbeat(self, &heartbeat)),
+            Request::List(filter) => Response::List(admin::list(self, &filter)),
+            Request::Describe(group) => Response::Describe(admin::describe(self, &group)),
+        };
+        self.context.reply(id, response);
+    }
+
+    fn alarm(&mut self, timer: Timer) {
+        match timer {
+            Timer::Join(group) => {
+                if let Some(group) = self.groups.get_mut(&group) {
+                    rebalance::join_time_is_over(group, &mut self.context);
+                }
+            }
+            Timer::Sync(group) => {
+                if let Some(group) = self.groups.get_mut(&group) {
+                    rebalance::sync_time_is_over(group, &mut self.context);
+                }
+            }
+            Timer::Session(group, member) => {
+                if let Some(group) = self.groups.get_mut(&group) {
+                    rebalance::session_is_over(group, &mut self.context, &member);
+                }
+            }
+            Timer::Append(id) => {
+                // The records may still become durable, so they stay in flight; only the answers go out.
+                if let Some(mut append) = self.context.in_flight.remove(&id) {
+                    self.time_out(&mut append, Error::CoordinatorNotAvailable);
+                    self.context.in_flight.insert(id, append);
+                }
+            }
+            Timer::Retention => offsets::expire(self),
+        }
+    }
+
+    fn appended(&mut self, id: AppendId, result: Result<(), AppendError>) {
+        self.context.timers.cancel(&Timer::Append(id));
+        let Some(append) = self.context.in_flight.remove(&id) else { return };
+        if result.is_ok() {
+            for change in append.offsets {
+                self.apply_offset(change);
+            }
+            if append.deletes_group {
+                self.drop_if_deserted(&append.group);
+            }
+        }
+        self.finish(&append.group, append.then, result);
+        for (request, fetch) in append.fetches {
+            offsets::fetch(self, request, fetch);
+        }
+    }
+
+    /// Does what waited for the append.
+    fn finish(&mut self, group: &Arc<str>, then: Then, result: Result<(), AppendError>) {
+        match then {
+            Then::Nothing => {}
+            Then::Commit(request, results) => {
+                let response = result.map(|()| results).map_err(AppendError::for_commit);
+                self.context.reply(request, Response::Commit(response));
+            }
+            Then::DeleteOffsets(request, results) => {
+                let response = result.map(|()| results).map_err(AppendError::for_group);
+                self.context.reply(request, Response::DeleteOffsets(response));
+            }
+            Then::Delete(request) => {
+                self.context.reply(request, Response::Delete(result.map_err(AppendError::for_group)));
+            }
+            Then::Assign { generation, assignments } => {
+                if let Some(group) = self.groups.get_mut(group) {
+                    let result = result.map(|()| assignments).map_err(AppendError::for_group);
+                    sync::assignment_stored(group, &mut self.context, generation, result);
+                }
+            }
+            Then::Replace(replacement) => {
+                if let Some(group) = self.groups.get_mut(group) {
+                    let result = result.map_err(AppendError::for_group);
+                    super::join::replacement_stored(group, &mut self.context, &replacement, result);
+                }
+            }
+        }
+    }
+
+    /// Answers `error` to whoever waits for an append whose outcome is not known.
+    fn time_out(&mut self, append: &mut InFlight, error: Error) {
+        let failure = match error {
+            Error::NotCoordinator => AppendError::NotLeader,
+            _ => AppendError::NotEnoughReplicas,
+        };
+        let then = std::mem::replace(&mut append.then, Then::Nothing);
+        self.finish(&append.group, then, Err(failure));
+        for (request, _) in append.fetches.drain(..) {
+            self.context.reply(request, Response::FetchOffsets(Err(error)));
+        }
+    }
+
+    pub(super) fn group_or_new(&mut self, id: &Arc<str>) -> &mut Group {
+        let now = self.context.now.wall;
+        self.groups.entry(id.clone()).or_insert_with(|| Group::new(id.clone(), now))
+    }
+
+    /// Applies a durable change; the first offset of an unknown group makes a simple group.
+    fn apply_offset(&mut self, change: OffsetChange) {
+        if change.value.is_some() {
+            self.group_or_new(&change.group.clone()).apply_offset(change);
+        } else if let Some(group) = self.groups.get_mut(&change.group) {
+            group.apply_offset(change);
+        }
+    }
+
+    /// A stored group was deleted. Offsets that were not are those of a simple consumer.
+    fn forget_group(&mut self, id: &Arc<str>) {
+        let Some(group) = self.groups.remove(id) else { return };
+        if !group.offsets.is_empty() {
+            let offsets = group.offsets;
+            self.group_or_new(id).offsets = offsets;
+        }
+    }
+
+    /// The deletion of a group is durable. Whoever joined it meanwhile has it anew.
+    fn drop_if_deserted(&mut self, id: &Arc<str>) {
+        if self.groups.get(id).is_some_and(Group::is_deserted) {
+            self.forget_group(id);
+        }
+    }
+
+    /// The number of groups in each state, for metrics.
+    pub fn groups_by_state(&self) -> impl Iterator<Item = (GroupState, usize)> + '_ {
+        use GroupState::{CompletingRebalance, Empty, PreparingRebalance, Stable};
+        [Empty, PreparingRebalance, CompletingRebalance, Stable]
+            .into_iter()
+            .map(|state| (state, self.groups.values().filter(|group| group.is(state)).count()))
+    }
+}

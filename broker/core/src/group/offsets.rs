@@ -1,0 +1,238 @@
+//! Committed offsets: commit, fetch, delete, and what makes them go away by themselves.
+//!
+//! An offset is seen once it is durable, in the order of the log; one that is not durable yet counts only where it
+//! must not be overlooked (deletions, stable fetches).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::context::Then;
+use super::coordinator::Coordinator;
+use super::event::{RequestId, Response};
+use super::record::{GroupChange, MAX_STRING, OffsetChange, Record, StoredOffset};
+use super::request::{
+    Commit, Committed, DeleteOffsets, FetchOffsets, FetchedTopic, GroupState, PartitionCommit, PartitionResults,
+};
+use super::state::Group;
+use super::timers::Timer;
+use super::{Config, Error};
+use crate::{Timestamp, TopicName};
+
+/// Handles OffsetCommit: answered when the offsets are durable.
+pub(super) fn commit(coordinator: &mut Coordinator, request: RequestId, commit: Commit) {
+    let Coordinator { groups, context } = coordinator;
+    let group = groups.get(commit.group.as_str());
+    if let Err(error) = validate_commit(group, &commit) {
+        return context.reply(request, Response::Commit(Err(error)));
+    }
+    if let Some(group) = group
+        && matches!(group.state(), GroupState::Stable | GroupState::PreparingRebalance)
+        && let Some(member) = group.member(&commit.member_id)
+    {
+        context.schedule_session(&group.id, &member.id, member.session_timeout);
+    }
+    let group: Arc<str> = group.map_or_else(|| commit.group.as_str().into(), |group| group.id.clone());
+    let now = context.now.wall;
+    let retention_ms = commit.retention.map(|retention| i64::try_from(retention.as_millis()).unwrap_or(i64::MAX));
+    let expire_time = retention_ms.map(|ms| Timestamp(now.0.saturating_add(ms)));
+    let mut records = Vec::new();
+    let mut results = PartitionResults::new();
+    for (topic, partitions) in commit.topics {
+        let mut answers = Vec::with_capacity(partitions.len());
+        for PartitionCommit { partition, offset, leader_epoch, metadata } in partitions {
+            if is_too_long(&metadata, &context.config) {
+                answers.push((partition, Err(Error::OffsetMetadataTooLarge)));
+                continue;
+            }
+            answers.push((partition, Ok(())));
+            let committed = Committed { offset, leader_epoch, metadata };
+            let value = Some(StoredOffset { committed, commit_time: now, expire_time });
+            records.push(Record::Offset(OffsetChange { group: group.clone(), topic: topic.clone(), partition, value }));
+        }
+        results.push((topic, answers));
+    }
+    if records.is_empty() {
+        context.reply(request, Response::Commit(Ok(results)));
+    } else {
+        context.append(&group, records, Then::Commit(request, results));
+    }
+}
+
+fn validate_commit(group: Option<&Group>, commit: &Commit) -> Result<(), Error> {
+    if commit.group.len() > MAX_STRING {
+        return Err(Error::InvalidGroupId);
+    }
+    let Some(group) = group else {
+        // A simple consumer, or a tool, commits without ever joining.
+        return match commit.generation {
+            ..0 => Ok(()),
+            _ if commit.supports_group_id_not_found => Err(Error::GroupIdNotFound),
+            _ => Err(Error::IllegalGeneration),
+        };
+    };
+    if commit.generation < 0 && group.is(GroupState::Empty) {
+        return Ok(());
+    }
+    if commit.generation < 0 && commit.member_id.is_empty() && commit.instance_id.is_none() {
+        // Somebody outside the group must not move the offsets that its members work from.
+        return Err(Error::UnknownMemberId);
+    }
+    group.validate_member(&commit.member_id, commit.instance_id.as_deref())?;
+    if commit.generation != group.generation {
+        return Err(Error::IllegalGeneration);
+    }
+    if group.is(GroupState::CompletingRebalance) { Err(Error::RebalanceInProgress) } else { Ok(()) }
+}
+
+/// Kafka counts UTF-16 units; a record bounds the bytes.
+fn is_too_long(metadata: &str, config: &Config) -> bool {
+    metadata.len() > MAX_STRING
+        || metadata.len() > config.offset_metadata_max_bytes
+            && metadata.encode_utf16().count() > config.offset_metadata_max_bytes
+}
+
+/// Handles OffsetFetch of one group.
+pub(super) fn fetch(coordinator: &mut Coordinator, request: RequestId, mut fetch: FetchOffsets) {
+    let Coordinator { groups, context } = coordinator;
+    if fetch.require_stable {
+        let Some(not_parked) = context.park_fetch(request, fetch) else { return };
+        fetch = not_parked;
+    }
+    let group = groups.get(fetch.group.as_str());
+    let committed = |topic: &TopicName, partition: i32| {
+        let stored = group?.offsets.get(topic)?.get(&partition)?;
+        Some(stored.committed.clone())
+    };
+    let topics = match fetch.topics {
+        Some(topics) => topics
+            .into_iter()
+            .map(|(topic, partitions)| {
+                let partitions = partitions.into_iter().map(|p| (p, committed(&topic, p))).collect();
+                FetchedTopic { topic, partitions }
+            })
+            .collect(),
+        None => group.map(all_offsets).unwrap_or_default(),
+    };
+    context.reply(request, Response::FetchOffsets(Ok(topics)));
+}
+
+fn all_offsets(group: &Group) -> Vec<FetchedTopic> {
+    let topic = |(topic, partitions): (&TopicName, &BTreeMap<i32, StoredOffset>)| FetchedTopic {
+        topic: topic.clone(),
+        partitions: partitions.iter().map(|(p, stored)| (*p, Some(stored.committed.clone()))).collect(),
+    };
+    group.offsets.iter().map(topic).collect()
+}
+
+/// Handles OffsetDelete: not of topics that the group consumes just now.
+pub(super) fn delete(coordinator: &mut Coordinator, request: RequestId, delete: DeleteOffsets) {
+    let group = match deletable(coordinator, &delete.group) {
+        Ok(group) => group.clone(),
+        Err(error) => return coordinator.context.reply(request, Response::DeleteOffsets(Err(error))),
+    };
+    let existing = offset_keys(coordinator, &group);
+    let is_subscribed = |topic: &str| coordinator.groups.get(&group).is_some_and(|group| group.is_subscribed(topic));
+    let mut doomed = Vec::new();
+    let mut results = PartitionResults::new();
+    for (topic, partitions) in delete.topics {
+        let answer = if is_subscribed(topic.as_str()) { Err(Error::GroupSubscribedToTopic) } else { Ok(()) };
+        if answer.is_ok() {
+            doomed.extend(partitions.iter().map(|p| (topic.clone(), *p)).filter(|key| existing.contains(key)));
+        }
+        results.push((topic, partitions.into_iter().map(|partition| (partition, answer)).collect()));
+    }
+    if doomed.is_empty() {
+        coordinator.context.reply(request, Response::DeleteOffsets(Ok(results)));
+    } else {
+        coordinator.context.append(&group, tombstones(&group, doomed), Then::DeleteOffsets(request, results));
+    }
+}
+
+fn deletable<'a>(coordinator: &'a Coordinator, group: &str) -> Result<&'a Arc<str>, Error> {
+    if group.is_empty() {
+        return Err(Error::InvalidGroupId);
+    }
+    let group = coordinator.groups.get(group).ok_or(Error::GroupIdNotFound)?;
+    // Of other members' subscriptions nothing is known.
+    if !group.is(GroupState::Empty) && !group.is_of_consumers() {
+        return Err(Error::NonEmptyGroup);
+    }
+    Ok(&group.id)
+}
+
+/// The partitions with a committed offset, durable or on its way.
+pub(super) fn offset_keys(coordinator: &Coordinator, group: &Arc<str>) -> BTreeSet<(TopicName, i32)> {
+    let mut keys = BTreeSet::new();
+    if let Some(group) = coordinator.groups.get(group) {
+        let of_topic = |(topic, partitions): (&TopicName, &BTreeMap<i32, StoredOffset>)| {
+            partitions.keys().map(|p| (topic.clone(), *p)).collect::<Vec<_>>()
+        };
+        keys.extend(group.offsets.iter().flat_map(of_topic));
+    }
+    let appends = coordinator.context.in_flight.values().filter(|append| append.group == *group);
+    keys.extend(appends.flat_map(|append| &append.offsets).map(|change| (change.topic.clone(), change.partition)));
+    keys
+}
+
+/// Records that delete offsets.
+pub(super) fn tombstones(group: &Arc<str>, keys: impl IntoIterator<Item = (TopicName, i32)>) -> Vec<Record> {
+    let tombstone =
+        |(topic, partition)| Record::Offset(OffsetChange { group: group.clone(), topic, partition, value: None });
+    keys.into_iter().map(tombstone).collect()
+}
+
+/// Deletes the offsets of deleted topics.
+pub(super) fn topics_deleted(coordinator: &mut Coordinator, topics: &[TopicName]) {
+    let groups: Vec<_> = coordinator.groups.keys().cloned().collect();
+    for group in groups {
+        let mut keys = offset_keys(coordinator, &group);
+        keys.retain(|(topic, _)| topics.contains(topic));
+        if !keys.is_empty() {
+            coordinator.context.append(&group, tombstones(&group, keys), Then::Nothing);
+        }
+    }
+}
+
+/// Deletes offsets past their retention, and groups that are empty and have none left.
+pub(super) fn expire(coordinator: &mut Coordinator) {
+    let interval = coordinator.context.config.offsets_retention_check_interval;
+    coordinator.context.schedule(Timer::Retention, interval);
+    let Coordinator { groups, context } = coordinator;
+    for group in groups.values() {
+        // What is on its way may be a newer commit: look again next time.
+        if context.has_in_flight(&group.id) {
+            continue;
+        }
+        let expired = expired_offsets(group, &context.config, context.now.wall);
+        let all_expired = expired.len() == group.offsets.values().map(|partitions| partitions.len()).sum::<usize>();
+        let mut records = tombstones(&group.id, expired);
+        if all_expired && group.is_deserted() {
+            records.push(Record::Group(GroupChange { group: group.id.clone(), value: None }));
+        }
+        if !records.is_empty() {
+            context.append(&group.id, records, Then::Nothing);
+        }
+    }
+}
+
+/// The offsets whose retention is over (KIP-211): it runs from when the group became empty; for simple consumers,
+/// and for topics that a live group no longer consumes, from the last commit.
+fn expired_offsets(group: &Group, config: &Config, now: Timestamp) -> Vec<(TopicName, i32)> {
+    let from_empty = match (&group.protocol_type, group.state()) {
+        (None, _) => None,
+        (Some(_), GroupState::Empty) => Some(group.state_since).filter(|since| *since != Timestamp::NONE),
+        (Some(_), GroupState::Stable) if group.knows_subscription() => None,
+        (Some(_), _) => return Vec::new(),
+    };
+    let retention = i64::try_from(config.offsets_retention.as_millis()).unwrap_or(i64::MAX);
+    let is_expired = |stored: &StoredOffset| {
+        let base = from_empty.unwrap_or(stored.commit_time);
+        now >= stored.expire_time.unwrap_or(Timestamp(base.0.saturating_add(retention)))
+    };
+    let mut expired = Vec::new();
+    for (topic, partitions) in group.offsets.iter().filter(|(topic, _)| !group.is_subscribed(topic.as_str())) {
+        let partitions = partitions.iter().filter(|(_, stored)| is_expired(stored));
+        expired.extend(partitions.map(|(partition, _)| (topic.clone(), *partition)));
+    }
+    expired
+}
