@@ -2,5 +2,8 @@
 //!
 //! Must hold no rules of its own.
 
+pub mod api;
+pub mod broker;
 pub mod config;
+pub mod net;
 pub mod telemetry;

@@ -1,0 +1,240 @@
+//! One connection: a single task that receives, hands frames over, and answers in order.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+use tokio_util::io::poll_read_buf;
+
+use super::input::Input;
+use super::limits::Permit;
+use super::output::Output;
+use super::pending::Pending;
+use super::{CloseReason, Evicted, Peer, Response, Service, Settings, Shared, Step};
+
+/// Requests of one connection that may wait for their answer at a time.
+const MAX_IN_FLIGHT: usize = 256;
+/// A connection that has been quiet for this long gives its buffers back.
+const QUIET: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// An answer in its place in the queue.
+enum Slot {
+    Ready(Response),
+    Waiting(Box<dyn Pending>),
+}
+
+/// What woke the task.
+enum Event {
+    Received(usize),
+    Answer(Step),
+    Timer,
+}
+
+/// The state of one connection.
+pub(super) struct Connection<S> {
+    stream: TcpStream,
+    peer: Arc<Peer>,
+    service: Arc<S>,
+    settings: Arc<Settings>,
+    input: Input,
+    slots: VecDeque<Slot>,
+    output: Output,
+    last_request: Instant,
+    seen_request: bool,
+    timer: Pin<Box<Sleep>>,
+    _permit: Permit,
+}
+
+impl<S: Service> Connection<S> {
+    pub(super) fn new(stream: TcpStream, peer: Arc<Peer>, shared: &Shared<S>, permit: Permit) -> Self {
+        let settings = Arc::clone(&shared.settings);
+        let now = Instant::now();
+        let first = QUIET.min(settings.first_request);
+        Self {
+            stream,
+            peer,
+            service: Arc::clone(&shared.service),
+            input: Input::new(&shared.memory, settings.request_max_bytes),
+            settings,
+            slots: VecDeque::new(),
+            output: Output::default(),
+            last_request: now,
+            seen_request: false,
+            timer: Box::pin(tokio::time::sleep_until(now + first)),
+            _permit: permit,
+        }
+    }
+
+    /// Serves until the client leaves or something is wrong; returns why it ended.
+    pub(super) async fn run(mut self) -> CloseReason {
+        loop {
+            if let Err(reason) = self.turn().await {
+                return reason;
+            }
+        }
+    }
+
+    async fn turn(&mut self) -> Result<(), CloseReason> {
+        self.dispatch()?;
+        self.collect();
+        self.send().await?;
+        if self.can_dispatch() && self.input.has_frame()? {
+            return Ok(());
+        }
+        match self.next_event().await? {
+            Event::Received(0) => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            Event::Received(_) => {
+                self.input.received();
+                Ok(())
+            }
+            Event::Answer(step) => {
+                self.slots.pop_front();
+                self.settle(step, true)
+            }
+            Event::Timer => self.timer_fired(),
+        }
+    }
+
+    /// Whether the next request may begin.
+    fn can_dispatch(&self) -> bool {
+        self.slots.len() < MAX_IN_FLIGHT
+            && !self.output.is_full()
+            && self.slots.iter().all(|slot| match slot {
+                Slot::Ready(_) => true,
+                Slot::Waiting(pending) => pending.may_overlap(),
+            })
+    }
+
+    /// Hands over the whole frames that are there.
+    fn dispatch(&mut self) -> Result<(), CloseReason> {
+        while self.can_dispatch() {
+            let Some(frame) = self.input.take_frame()? else { break };
+            let step = self.service.call(&self.peer, frame);
+            self.seen_request = true;
+            self.last_request = Instant::now();
+            self.settle(step, false)?;
+        }
+        Ok(())
+    }
+
+    /// Puts what became of a request in its place: in front when it is the oldest one's answer, else at the end.
+    fn settle(&mut self, step: Step, in_front: bool) -> Result<(), CloseReason> {
+        match step {
+            Step::Answer(response) if in_front || self.slots.is_empty() => self.output.push(response),
+            Step::Answer(response) => self.slots.push_back(Slot::Ready(response)),
+            Step::NoAnswer => {}
+            Step::Wait(pending) => {
+                let slot = Slot::Waiting(pending);
+                if in_front { self.slots.push_front(slot) } else { self.slots.push_back(slot) }
+            }
+            Step::Close(reason) => return Err(reason),
+        }
+        Ok(())
+    }
+
+    /// Moves the answers that wait for nothing but their turn to the output.
+    fn collect(&mut self) {
+        while !self.output.is_full() {
+            match self.slots.pop_front() {
+                Some(Slot::Ready(response)) => self.output.push(response),
+                Some(waiting) => {
+                    self.slots.push_front(waiting);
+                    break;
+                }
+                None => break,
+            }
+        }
+    }
+
+    async fn send(&mut self) -> Result<(), CloseReason> {
+        while !self.output.is_empty() {
+            match self.output.try_send(&self.stream) {
+                Ok(()) => self.collect(),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    // A client that does not read its answers must not keep them here for ever.
+                    match tokio::time::timeout(self.settings.max_idle, self.stream.writable()).await {
+                        Ok(writable) => writable?,
+                        Err(_) => return Err(CloseReason::Idle),
+                    }
+                }
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn next_event(&mut self) -> Result<Event, CloseReason> {
+        self.arm_timer();
+        let receiving = self.can_dispatch() || !self.input.is_ahead();
+        if receiving {
+            let room = self.input.make_room();
+            let front = self.slots.front_mut();
+            tokio::select! {
+                biased;
+                room = room => room?,
+                step = next_answer(front) => return Ok(Event::Answer(step)),
+            }
+        }
+        let evicted = self.input.evicted();
+        let Self { stream, input, slots, timer, .. } = self;
+        tokio::select! {
+            biased;
+            step = next_answer(slots.front_mut()) => Ok(Event::Answer(step)),
+            received = poll_fn(|cx| {
+                if receiving { poll_read_buf(Pin::new(&mut *stream), cx, &mut input.receive_into()) } else { Poll::Pending }
+            }) => Ok(Event::Received(received?)),
+            () = timer.as_mut() => Ok(Event::Timer),
+            () = evicted => Err(Evicted.into()),
+        }
+    }
+
+    /// Sets the one timer to the nearest deadline, if that is earlier than what it is set to; a timer that fires too
+    /// early costs less than one that is moved at each request.
+    fn arm_timer(&mut self) {
+        if let Some(Slot::Waiting(front)) = self.slots.front()
+            && let Some(deadline) = front.deadline()
+            && deadline < self.timer.deadline()
+        {
+            self.timer.as_mut().reset(deadline);
+        }
+    }
+
+    fn timer_fired(&mut self) -> Result<(), CloseReason> {
+        let now = Instant::now();
+        if let Some(Slot::Waiting(front)) = self.slots.front_mut()
+            && front.deadline().is_some_and(|deadline| deadline <= now)
+        {
+            let step = front.expire();
+            self.slots.pop_front();
+            self.settle(step, true)?;
+        }
+        let allowed = if self.seen_request { self.settings.max_idle } else { self.settings.first_request };
+        let quiet_for = now - self.last_request;
+        if self.slots.is_empty() {
+            if quiet_for >= allowed {
+                return Err(CloseReason::Idle);
+            }
+            if quiet_for >= QUIET {
+                self.input.shrink();
+            }
+        } else {
+            self.last_request = now;
+        }
+        let next = if quiet_for < QUIET { self.last_request + QUIET } else { self.last_request + allowed };
+        self.timer.as_mut().reset(next.max(now + QUIET / 10));
+        Ok(())
+    }
+}
+
+/// The answer of the oldest request, if that still waits.
+async fn next_answer(front: Option<&mut Slot>) -> Step {
+    match front {
+        Some(Slot::Waiting(pending)) => poll_fn(|cx| pending.poll(cx)).await,
+        _ => std::future::pending().await,
+    }
+}

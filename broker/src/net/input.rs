@@ -1,0 +1,139 @@
+//! The receive buffer of one connection: grows as bytes arrive, never because of what a frame claims.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::memory::{Claim, RequestMemory};
+use super::{CloseReason, Evicted};
+
+/// Bytes of the size prefix.
+const PREFIX: usize = 4;
+/// The least frame: api key, version and correlation id.
+const LEAST_FRAME: i32 = 8;
+/// What a connection begins with.
+const INITIAL: usize = 16 << 10;
+/// What a connection may hold of its own; more is claimed from the budget of all.
+const OWN: usize = 128 << 10;
+/// Least and largest step of growing beyond [`OWN`].
+const STEP: (usize, usize) = (64 << 10, 1 << 20);
+
+/// Bytes received and not yet handled.
+#[derive(Debug)]
+pub(super) struct Input {
+    buffer: BytesMut,
+    /// The buffer's size as long as frames are small: doubles when a receive fills it.
+    level: usize,
+    claim: Claim,
+    claimed: usize,
+    max_frame: usize,
+}
+
+impl Input {
+    pub(super) fn new(memory: &Arc<RequestMemory>, max_frame: usize) -> Self {
+        Self { buffer: BytesMut::new(), level: INITIAL, claim: memory.account(), claimed: 0, max_frame }
+    }
+
+    /// Bytes received and not yet handled.
+    pub(super) fn pending(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Length of the frame at the front, once its prefix is there.
+    pub(super) fn frame_len(&self) -> Result<Option<usize>, CloseReason> {
+        let Some(prefix) = self.buffer.first_chunk::<PREFIX>() else { return Ok(None) };
+        let size = i32::from_be_bytes(*prefix);
+        if size < LEAST_FRAME || size as usize > self.max_frame {
+            return Err(CloseReason::FrameSize(size));
+        }
+        Ok(Some(size as usize))
+    }
+
+    /// Whether the frame at the front is whole.
+    pub(super) fn has_frame(&self) -> Result<bool, CloseReason> {
+        Ok(self.frame_len()?.is_some_and(|len| self.buffer.len() >= PREFIX + len))
+    }
+
+    /// Takes the frame at the front, without its prefix, if it is whole.
+    pub(super) fn take_frame(&mut self) -> Result<Option<Bytes>, CloseReason> {
+        let Some(len) = self.frame_len()? else { return Ok(None) };
+        if self.buffer.len() < PREFIX + len {
+            return Ok(None);
+        }
+        let frame = self.buffer.split_to(PREFIX + len).freeze().slice(PREFIX..);
+        if self.claimed > 0 {
+            // The next frames are small again: do not keep this one's buffer for them.
+            self.buffer = BytesMut::from(&self.buffer[..]);
+            self.release();
+        }
+        Ok(Some(frame))
+    }
+
+    /// Frees the buffer of a connection that has been quiet.
+    pub(super) fn shrink(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+            self.level = INITIAL;
+            self.release();
+        }
+    }
+
+    fn release(&mut self) {
+        self.claimed = 0;
+        self.claim.release();
+    }
+
+    /// Makes room to receive into. Waits for memory when the frame is larger than what a connection may hold of its
+    /// own; cancelling it loses nothing.
+    pub(super) async fn make_room(&mut self) -> Result<(), Evicted> {
+        let wanted = self.wanted();
+        let len = self.buffer.len();
+        if self.buffer.capacity() - len >= wanted.min(INITIAL / 2) {
+            return Ok(());
+        }
+        if len + wanted <= OWN {
+            self.buffer.reserve(self.level.max(len + wanted) - len);
+        } else if len < OWN {
+            self.buffer.reserve(OWN - len);
+        } else {
+            let step = wanted.clamp(STEP.0, STEP.1.min(len));
+            self.claim.grow(step).await?;
+            self.claimed += step;
+            self.buffer.reserve(step);
+        }
+        Ok(())
+    }
+
+    /// How many more bytes are worth receiving now: the rest of the frame, or a buffer of small ones.
+    fn wanted(&self) -> usize {
+        let rest = match self.frame_len() {
+            Ok(Some(len)) => (PREFIX + len).saturating_sub(self.buffer.len()),
+            _ => 0,
+        };
+        rest.max(INITIAL / 2)
+    }
+
+    /// Whether what is buffered is as much as should be buffered while no request can be taken up.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.buffer.len() >= INITIAL
+    }
+
+    /// Where to receive into. At a large frame not far beyond its end, so that little has to be moved.
+    pub(super) fn receive_into(&mut self) -> impl BufMut + '_ {
+        let room = self.buffer.capacity() - self.buffer.len();
+        let wanted = self.wanted();
+        (&mut self.buffer).limit(if wanted > INITIAL { (wanted + PREFIX).min(room) } else { room })
+    }
+
+    /// Takes note of a receive: one that filled the buffer asks for a larger one next time.
+    pub(super) fn received(&mut self) {
+        if self.buffer.len() == self.buffer.capacity() {
+            self.level = (self.level * 2).min(OWN);
+        }
+    }
+
+    /// Resolves when this connection has to give way because memory is short.
+    pub(super) fn evicted(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.claim.evicted()
+    }
+}

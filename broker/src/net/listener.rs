@@ -1,0 +1,118 @@
+//! Accepts connections of one listener, within the limits, until it is told to stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info, warn};
+
+use super::connection::Connection;
+use super::limits::{ConnectionLimits, Permit};
+use super::memory::RequestMemory;
+use super::{CloseReason, Peer, Service, Settings};
+
+/// A frame that takes longer than this may be given up when memory is short.
+const EVICTION_GRACE: Duration = Duration::from_secs(1);
+
+/// What all listeners of a broker share.
+pub struct Shared<S> {
+    pub(super) service: Arc<S>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) memory: Arc<RequestMemory>,
+    pub(super) limits: Arc<ConnectionLimits>,
+    connections: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+impl<S: Service> Shared<S> {
+    /// Everything connections need besides their socket. Cancelling `shutdown` ends listeners and connections.
+    pub fn new(service: Arc<S>, settings: Settings, shutdown: CancellationToken) -> Arc<Self> {
+        Arc::new(Self {
+            service,
+            memory: RequestMemory::new(settings.request_memory, EVICTION_GRACE),
+            limits: ConnectionLimits::new(settings.max_connections, settings.max_connections_per_address),
+            settings: Arc::new(settings),
+            connections: TaskTracker::new(),
+            shutdown,
+        })
+    }
+
+    /// Connections open at this moment.
+    pub fn open_connections(&self) -> usize {
+        self.limits.open()
+    }
+
+    /// Waits until every connection has ended; to be called after the shutdown was asked for.
+    pub async fn drained(&self) {
+        self.connections.close();
+        self.connections.wait().await;
+    }
+}
+
+/// One listening socket.
+pub struct Listener {
+    name: Arc<str>,
+    socket: TcpListener,
+}
+
+impl Listener {
+    /// Binds `address` for the listener called `name`.
+    pub async fn bind(name: &str, address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { name: name.into(), socket: TcpListener::bind(address).await? })
+    }
+
+    /// The address it is bound to; tells the port where 0 was asked for.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Accepts until shutdown.
+    pub async fn run<S: Service>(self, shared: Arc<Shared<S>>) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.socket.accept() => accepted,
+                () = shared.shutdown.cancelled() => return,
+            };
+            match accepted {
+                Ok((stream, address)) => self.admit(&shared, stream, address),
+                Err(error) => {
+                    // Out of descriptors, most likely: others must end before another can begin.
+                    warn!(listener = %self.name, %error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    fn admit<S: Service>(&self, shared: &Arc<Shared<S>>, stream: TcpStream, address: SocketAddr) {
+        let permit = match shared.limits.admit(address.ip()) {
+            Ok(permit) => permit,
+            Err(reason) => {
+                info!(listener = %self.name, client = %address, %reason, "connection refused");
+                return;
+            }
+        };
+        let peer = Arc::new(Peer { address, listener: Arc::clone(&self.name), software: OnceLock::new() });
+        shared.connections.spawn(serve(stream, peer, Arc::clone(shared), permit));
+    }
+}
+
+async fn serve<S: Service>(stream: TcpStream, peer: Arc<Peer>, shared: Arc<Shared<S>>, permit: Permit) {
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(client = %peer.address, %error, "cannot set TCP_NODELAY");
+    }
+    let connection = Connection::new(stream, Arc::clone(&peer), &shared, permit);
+    let reason = tokio::select! {
+        reason = connection.run() => reason,
+        () = shared.shutdown.cancelled() => CloseReason::Shutdown,
+    };
+    match reason {
+        CloseReason::Io(error) => debug!(client = %peer.address, %error, "connection ended"),
+        CloseReason::Shutdown | CloseReason::Idle => debug!(client = %peer.address, %reason, "connection closed"),
+        _ => info!(client = %peer.address, listener = %peer.listener, %reason, "connection closed"),
+    }
+}

@@ -1,0 +1,123 @@
+//! Listeners and connections: bytes in, frames to the [`Service`], answers out in the order of the requests.
+//!
+//! Must not know any API: what a frame means is the service's business. Memory, connections and time are bounded here.
+
+mod connection;
+mod input;
+mod limits;
+mod listener;
+mod memory;
+mod output;
+mod pending;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+pub use limits::ConnectionLimits;
+pub use listener::{Listener, Shared};
+pub use memory::{Claim, Evicted, RequestMemory};
+pub use output::{FilePart, Response};
+pub use pending::{FuturePending, Pending};
+
+/// What the network layer heeds of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `socket.request.max.bytes`: the largest frame, without its size prefix.
+    pub request_max_bytes: usize,
+    /// `queued.max.request.bytes`, where set: memory for requests on their way in, over all connections.
+    pub request_memory: usize,
+    /// `connections.max.idle.ms`: a connection without a request for this long is closed.
+    pub max_idle: Duration,
+    /// How long a new connection may take to send its first request.
+    pub first_request: Duration,
+    /// `max.connections`.
+    pub max_connections: usize,
+    /// `max.connections.per.ip`.
+    pub max_connections_per_address: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            request_max_bytes: 100 << 20,
+            request_memory: 64 << 20,
+            max_idle: Duration::from_secs(600),
+            first_request: Duration::from_secs(60),
+            max_connections: usize::MAX,
+            max_connections_per_address: usize::MAX,
+        }
+    }
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug)]
+pub struct Peer {
+    /// Address of the client.
+    pub address: SocketAddr,
+    /// Name of the listener it came in by; its answers hold the addresses advertised for that listener.
+    pub listener: Arc<str>,
+    /// Name and version of the client's software, once ApiVersions has told them (KIP-511).
+    pub software: OnceLock<(String, String)>,
+}
+
+/// What becomes of one request.
+pub enum Step {
+    /// The answer is there.
+    Answer(Response),
+    /// No answer is due (acks=0).
+    NoAnswer,
+    /// The answer comes later.
+    Wait(Box<dyn Pending>),
+    /// The connection ends; the reason goes to the log.
+    Close(CloseReason),
+}
+
+/// Why a connection is closed from our side.
+#[derive(Debug, thiserror::Error)]
+pub enum CloseReason {
+    /// The size prefix is negative, less than a header, or above `socket.request.max.bytes`.
+    #[error("frame size {0} is not allowed")]
+    FrameSize(i32),
+    /// The API is not served here, or not in this version.
+    #[error("api key {key} in version {version} is not served")]
+    Unsupported {
+        /// API key of the request.
+        key: i16,
+        /// Version of the request.
+        version: i16,
+    },
+    /// The bytes are not the request they claim to be.
+    #[error("request with api key {key} version {version} does not parse: {reason}")]
+    Malformed {
+        /// API key of the request.
+        key: i16,
+        /// Version of the request.
+        version: i16,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A produce with acks=0 failed; closing is the only way to tell (as Kafka does).
+    #[error("a produce with acks=0 failed")]
+    UnansweredFailure,
+    /// No request for too long.
+    #[error("no request within the time allowed")]
+    Idle,
+    /// Its request was the slowest when memory ran short.
+    #[error(transparent)]
+    Evicted(#[from] Evicted),
+    /// The client has gone, or the network failed.
+    #[error("connection lost: {0}")]
+    Io(#[from] std::io::Error),
+    /// The broker stops.
+    #[error("the broker stops")]
+    Shutdown,
+}
+
+/// What frames are handed to.
+pub trait Service: Send + Sync + 'static {
+    /// Handles one request. Called in the order of arrival; when it returns, the request's place in that order is
+    /// fixed, whatever its answer still waits for.
+    fn call(&self, peer: &Arc<Peer>, frame: Bytes) -> Step;
+}
