@@ -34,11 +34,6 @@ impl Input {
         Self { buffer: BytesMut::new(), level: INITIAL, claim: memory.account(), claimed: 0, max_frame }
     }
 
-    /// Bytes received and not yet handled.
-    pub(super) fn pending(&self) -> &[u8] {
-        &self.buffer
-    }
-
     /// Length of the frame at the front, once its prefix is there.
     pub(super) fn frame_len(&self) -> Result<Option<usize>, CloseReason> {
         let Some(prefix) = self.buffer.first_chunk::<PREFIX>() else { return Ok(None) };

@@ -15,6 +15,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use ottla_protocol::codec::EncodeError;
+
 pub use limits::ConnectionLimits;
 pub use listener::{Listener, Shared};
 pub use memory::{Claim, Evicted, RequestMemory};
@@ -37,6 +39,22 @@ pub struct Settings {
     /// `max.connections.per.ip`.
     pub max_connections_per_address: usize,
 }
+
+impl From<&crate::config::Net> for Settings {
+    fn from(net: &crate::config::Net) -> Self {
+        Self {
+            request_max_bytes: net.max_request_bytes,
+            request_memory: net.request_memory,
+            max_idle: net.max_idle.unwrap_or(NEVER),
+            max_connections: net.max_connections,
+            max_connections_per_address: net.max_connections_per_ip,
+            ..Self::default()
+        }
+    }
+}
+
+/// A century: long enough to mean never, short enough to be added to any moment.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 impl Default for Settings {
     fn default() -> Self {
@@ -98,6 +116,9 @@ pub enum CloseReason {
         /// What is wrong.
         reason: String,
     },
+    /// A response cannot be put into the version asked for: a fault of ours.
+    #[error("the response cannot be encoded: {0}")]
+    Unanswerable(EncodeError),
     /// A produce with acks=0 failed; closing is the only way to tell (as Kafka does).
     #[error("a produce with acks=0 failed")]
     UnansweredFailure,

@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use bytes::{Buf, Bytes};
 use rustix::net::SendFlags;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -25,13 +26,13 @@ pub struct FilePart {
 #[derive(Clone, Debug, Default)]
 pub struct Response {
     /// The bytes, the file parts left out.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
     /// Files and the position in `bytes` before which each goes, ascending.
     pub files: Vec<(usize, FilePart)>,
 }
 
-impl From<Vec<u8>> for Response {
-    fn from(bytes: Vec<u8>) -> Self {
+impl From<Bytes> for Response {
+    fn from(bytes: Bytes) -> Self {
         Self { bytes, files: Vec::new() }
     }
 }
@@ -39,68 +40,102 @@ impl From<Vec<u8>> for Response {
 /// What has been answered and not yet been taken by the socket.
 #[derive(Debug, Default)]
 pub(super) struct Output {
-    bytes: Vec<u8>,
-    sent: usize,
-    /// Positions in `bytes`, and the file that goes before it.
-    files: VecDeque<(usize, FilePart)>,
+    parts: VecDeque<Part>,
+    /// Bytes in `parts`, files left out.
+    buffered: usize,
 }
 
-/// Answers smaller than this are joined into one write.
-const JOIN: usize = 64 << 10;
+#[derive(Debug)]
+enum Part {
+    Bytes(Bytes),
+    File(FilePart),
+}
+
+/// Bytes of answers that are collected before they are sent.
+const COLLECT: usize = 64 << 10;
+/// Buffers that one system call takes.
+const VECTOR: usize = 16;
 
 impl Output {
     pub(super) fn is_empty(&self) -> bool {
-        self.sent == self.bytes.len() && self.files.is_empty()
+        self.parts.is_empty()
     }
 
     /// Whether no more should be added before some has been sent.
     pub(super) fn is_full(&self) -> bool {
-        self.bytes.len() - self.sent >= JOIN || !self.files.is_empty()
+        self.buffered >= COLLECT || self.parts.len() >= VECTOR
     }
 
     pub(super) fn push(&mut self, response: Response) {
-        if self.is_empty() {
-            self.sent = 0;
-            self.bytes = response.bytes;
-            self.files.extend(response.files);
-            return;
+        let mut bytes = response.bytes;
+        self.buffered += bytes.len();
+        let mut taken = 0;
+        for (at, file) in response.files {
+            self.push_bytes(bytes.split_to(at - taken));
+            taken = at;
+            self.parts.push_back(Part::File(file));
         }
-        let base = self.bytes.len();
-        self.bytes.extend_from_slice(&response.bytes);
-        self.files.extend(response.files.into_iter().map(|(at, part)| (base + at, part)));
+        self.push_bytes(bytes);
+    }
+
+    fn push_bytes(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.parts.push_back(Part::Bytes(bytes));
+        }
     }
 
     /// Sends until all is gone or the socket takes no more ([`io::ErrorKind::WouldBlock`]).
     pub(super) fn try_send(&mut self, stream: &TcpStream) -> io::Result<()> {
-        while !self.is_empty() {
-            let until = self.files.front().map_or(self.bytes.len(), |(at, _)| *at);
-            if self.sent < until {
-                let more = !self.files.is_empty();
-                self.sent += send(stream, &self.bytes[self.sent..until], more)?;
-            } else if let Some((_, part)) = self.files.front_mut() {
-                send_file(stream, part)?;
-                if part.len == 0 {
-                    self.files.pop_front();
+        loop {
+            match self.parts.front_mut() {
+                None => return Ok(()),
+                Some(Part::Bytes(_)) => self.send_bytes(stream)?,
+                Some(Part::File(part)) => {
+                    send_file(stream, part)?;
+                    if part.len == 0 {
+                        self.parts.pop_front();
+                    }
                 }
             }
         }
-        self.bytes.clear();
-        self.sent = 0;
-        if self.bytes.capacity() > JOIN {
-            self.bytes = Vec::new();
+    }
+
+    /// Sends the bytes in front of the next file with one call; tells the kernel when a file follows, so that both
+    /// share packets.
+    fn send_bytes(&mut self, stream: &TcpStream) -> io::Result<()> {
+        let mut slices = [IoSlice::new(&[]); VECTOR];
+        let mut count = 0;
+        let mut file_follows = false;
+        for part in &self.parts {
+            match part {
+                Part::Bytes(bytes) if count < VECTOR => {
+                    slices[count] = IoSlice::new(bytes);
+                    count += 1;
+                }
+                Part::Bytes(_) => break,
+                Part::File(_) => {
+                    file_follows = true;
+                    break;
+                }
+            }
+        }
+        let flags = if file_follows { SendFlags::MORE | SendFlags::NOSIGNAL } else { SendFlags::NOSIGNAL };
+        let mut sent = stream.try_io(Interest::WRITABLE, || {
+            let mut control = rustix::net::SendAncillaryBuffer::default();
+            rustix::net::sendmsg(stream.as_fd(), &slices[..count], &mut control, flags).map_err(io::Error::from)
+        })?;
+        self.buffered -= sent;
+        while sent > 0 {
+            let Some(Part::Bytes(bytes)) = self.parts.front_mut() else { break };
+            let now = sent.min(bytes.len());
+            bytes.advance(now);
+            sent -= now;
+            if bytes.is_empty() {
+                self.parts.pop_front();
+            }
         }
         Ok(())
     }
-}
-
-/// Sends `bytes`; `more` tells the kernel that a file follows, so that both share packets.
-fn send(stream: &TcpStream, bytes: &[u8], more: bool) -> io::Result<usize> {
-    if !more {
-        return stream.try_write(bytes);
-    }
-    stream.try_io(Interest::WRITABLE, || {
-        rustix::net::send(stream.as_fd(), bytes, SendFlags::MORE | SendFlags::NOSIGNAL).map_err(io::Error::from)
-    })
 }
 
 /// Sends as much of `part` as the socket takes and moves its start on.
@@ -110,9 +145,9 @@ fn send_file(stream: &TcpStream, part: &mut FilePart) -> io::Result<()> {
     let sent = stream.try_io(Interest::WRITABLE, || {
         rustix::fs::sendfile(stream.as_fd(), part.file.as_fd(), Some(&mut offset), count).map_err(io::Error::from)
     })?;
-    if sent == 0 {
+    if sent == 0 && part.len > 0 {
         // The file ends before the range does: what was promised in the header cannot be sent any more.
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a log segment is shorter than its index says"));
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a log segment was cut while it was being sent"));
     }
     part.offset += sent as u64;
     part.len -= sent as u64;

@@ -1,0 +1,59 @@
+//! ApiVersions (KIP-35, KIP-511): tells what the table says.
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::codec::{EncodeError, Encoded};
+use ottla_protocol::frame::encode_response;
+use ottla_protocol::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+
+use super::{Api, Context};
+
+/// Answers with every API of the table.
+pub(super) async fn handle(context: Context, request: ApiVersionsRequest) -> ApiVersionsResponse {
+    let mut response = ApiVersionsResponse::default();
+    if context.version >= 3 {
+        let (name, version) = (request.client_software_name, request.client_software_version);
+        if !is_software_name(&name) || !is_software_name(&version) {
+            response.error_code = ErrorCode::INVALID_REQUEST;
+            return response;
+        }
+        // A client that asks twice keeps the name it gave first.
+        let _ = context.peer.software.set((name.to_string(), version.to_string()));
+    }
+    response.api_keys = context.broker.apis.iter().map(entry).collect();
+    response
+}
+
+/// The answer to a version that is not known here: the body of version 0, and our own versions of this API alone.
+pub(super) fn unsupported_version(correlation_id: i32, api: &Api) -> Result<Encoded, EncodeError> {
+    let error_code = ErrorCode::UNSUPPORTED_VERSION;
+    let response = ApiVersionsResponse { error_code, api_keys: vec![entry(api)], ..ApiVersionsResponse::default() };
+    encode_response(correlation_id, 0, &response, 0)
+}
+
+fn entry(api: &Api) -> ApiVersion {
+    ApiVersion { api_key: api.key.number(), min_version: *api.advertised.start(), max_version: *api.advertised.end() }
+}
+
+/// Letters and digits with `.` and `-` between them.
+fn is_software_name(text: &str) -> bool {
+    let is_alphanumeric = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    is_alphanumeric(bytes.first())
+        && is_alphanumeric(bytes.last())
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_software_name;
+
+    #[test]
+    fn software_names_are_letters_and_digits_with_dots_and_dashes_between() {
+        for good in ["a", "a.b-c", "1.0-x", "Apache-Kafka-Java"] {
+            assert!(is_software_name(good), "{good}");
+        }
+        for bad in ["", "bad name!", "-lead", "trail.", "ä"] {
+            assert!(!is_software_name(bad), "{bad}");
+        }
+    }
+}
