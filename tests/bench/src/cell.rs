@@ -1,0 +1,93 @@
+//! The cells of the table: what is sent, how large, and what is counted.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::load::{e2e, fetch, produce, serial};
+use crate::server::{Kind, Server};
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cell {
+    /// Pipelined produce requests of one batch: records per batch, bytes per record, partitions.
+    Produce(usize, usize, i32),
+    /// One produce request of 1 KiB at a time.
+    Serial,
+    /// Fetches of up to so many bytes from the page cache.
+    Fetch(usize),
+    /// 100-byte records at 1,000 per second, from the scheduled send to the consumer.
+    EndToEnd,
+}
+
+/// What a run of a cell gave.
+#[derive(Clone, Debug)]
+pub struct Measure {
+    /// Bytes per second.
+    pub bytes: f64,
+    /// Records per second.
+    pub records: f64,
+    /// Processor seconds of the server, over the whole cell.
+    pub cpu: f64,
+    /// Seconds that the cell took.
+    pub seconds: f64,
+    /// Requests answered.
+    pub requests: u64,
+    /// Processor seconds of the load generator.
+    pub own_cpu: f64,
+    /// Latencies in microseconds.
+    pub latency: Histogram<u64>,
+}
+
+impl Cell {
+    /// Every cell, in the order of the table.
+    pub fn all() -> Vec<Self> {
+        vec![
+            Self::Produce(64, 1024, 2),
+            Self::Produce(1024, 1024, 2),
+            Self::Produce(1000, 100, 2),
+            Self::Produce(10, 100, 2),
+            Self::Produce(16, 1024, 1000),
+            Self::Serial,
+            Self::Fetch(256 << 10),
+            Self::Fetch(1 << 20),
+            Self::EndToEnd,
+        ]
+    }
+
+    /// Its name in the table.
+    pub fn name(self) -> String {
+        match self {
+            Self::Produce(64, 1024, 2) => "produce, 64 KiB batches".into(),
+            Self::Produce(1024, 1024, 2) => "produce, 1 MiB batches".into(),
+            Self::Produce(records, 1024, partitions) => format!("produce, {partitions} partitions × {records} KiB"),
+            Self::Produce(records, size, _) => format!("produce, {size} B × {records} per batch"),
+            Self::Serial => "serial 1 KiB".into(),
+            Self::Fetch(bytes) => format!("fetch, {} KiB", bytes >> 10),
+            Self::EndToEnd => "e2e 100 B at 1 k/s".into(),
+        }
+    }
+
+    /// Whether its figure of interest is a latency.
+    pub fn is_latency(self) -> bool {
+        matches!(self, Self::Serial | Self::EndToEnd)
+    }
+
+    /// Runs it for about `length`.
+    pub fn measure(self, server: &Server, length: Duration) -> anyhow::Result<Measure> {
+        // In fsync mode only acks=all waits for the disk, and that is what the mode is about.
+        let acks = if server.kind == Kind::Fsync { -1 } else { 1 };
+        match self {
+            Self::Produce(records, size, partitions) => {
+                produce::run(server, &self.topic(), records, size, partitions, acks, length)
+            }
+            Self::Serial => serial::run(server, &self.topic(), acks, length),
+            Self::Fetch(bytes) => fetch::run(server, &self.topic(), bytes, length),
+            Self::EndToEnd => e2e::run(server, &self.topic(), acks, length),
+        }
+    }
+
+    fn topic(self) -> String {
+        self.name().chars().filter(char::is_ascii_alphanumeric).collect()
+    }
+}

@@ -1,0 +1,112 @@
+//! End to end: 100-byte records at a steady rate, from the scheduled moment of sending to the consumer's hands.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use ottla_protocol::messages::FetchRequest;
+use ottla_records::{Limits, RecordReader, batches};
+
+use super::fetch::fetch_frame;
+use super::{Clock, FETCH_VERSION, histogram, produce_frame};
+use crate::cell::Measure;
+use crate::server::{Kind, Server};
+use crate::wire::{self, Connection};
+
+const PER_SECOND: u32 = 1_000;
+
+/// Produces at the rate for `length` and measures what the consumer sees. The null server has no log to follow: there,
+/// the round trip of the produce request is what is measured, at the same rate.
+pub fn run(server: &Server, topic: &str, acks: i16, length: Duration) -> anyhow::Result<Measure> {
+    server.create_topic(topic, 1)?;
+    let count = (length.as_secs_f64() * f64::from(PER_SECOND)) as u64;
+    let clock = Clock::start(server)?;
+    let base = Instant::now() + Duration::from_millis(50);
+    let latency = if server.kind == Kind::Null {
+        round_trips(server, topic, acks, base, count)?
+    } else {
+        std::thread::scope(|scope| {
+            let producer = scope.spawn(move || produce(server, topic, acks, base, count));
+            let consumer = scope.spawn(move || consume(server, topic, base, count));
+            producer.join().expect("the loads do not panic")?;
+            consumer.join().expect("the loads do not panic")
+        })?
+    };
+    clock.stop(count, count, count * 100, latency)
+}
+
+fn scheduled(base: Instant, index: u64) -> Instant {
+    base + Duration::from_secs(1) / PER_SECOND * index as u32
+}
+
+/// Sleeps until just before, then spins: a sleep alone wakes up to 0.1 ms late, which would be counted.
+fn wait_until(moment: Instant) {
+    const SPIN: Duration = Duration::from_micros(150);
+    if let Some(early) = moment.checked_duration_since(Instant::now() + SPIN) {
+        std::thread::sleep(early);
+    }
+    while Instant::now() < moment {
+        std::hint::spin_loop();
+    }
+}
+
+fn produce(server: &Server, topic: &str, acks: i16, base: Instant, count: u64) -> anyhow::Result<()> {
+    let frame = produce_frame(topic, 0, super::batch(1, 100), acks)?;
+    let mut connection = Connection::open(server.address)?;
+    let mut writer = connection.writer()?;
+    std::thread::scope(|scope| {
+        let acks = scope.spawn(move || {
+            let mut head = [0; 64];
+            (0..count).try_for_each(|_| connection.discard(&mut head).map(drop))
+        });
+        for index in 0..count {
+            wait_until(scheduled(base, index));
+            std::io::Write::write_all(&mut writer, &frame)?;
+        }
+        acks.join().expect("the loads do not panic")
+    })
+}
+
+fn consume(server: &Server, topic: &str, base: Instant, count: u64) -> anyhow::Result<hdrhistogram::Histogram<u64>> {
+    let mut connection = Connection::open(server.address)?;
+    let mut latency = histogram();
+    let mut offset = 0;
+    while offset < count {
+        connection.send(&fetch_frame(topic, 0, offset as i64, 1 << 20, 1, 500)?)?;
+        let answer = connection.receive()?;
+        let arrived = Instant::now();
+        let response = wire::decode::<FetchRequest>(answer, FETCH_VERSION)?;
+        let partition = response.responses.first().and_then(|topic| topic.partitions.first());
+        let partition = partition.context("the answer lacks the partition")?;
+        ensure!(partition.error_code == ottla_protocol::ErrorCode::NONE, "fetch failed: {:?}", partition.error_code);
+        let Some(records) = partition.records.as_ref().and_then(|records| records.as_bytes()) else { continue };
+        for batch in batches(records) {
+            let mut reader = RecordReader::new(batch?.bytes, Limits::default())?;
+            while let Some(meta) = reader.next_meta()? {
+                ensure!(meta.offset == offset as i64, "offset {} came instead of {offset}", meta.offset);
+                let took = arrived.saturating_duration_since(scheduled(base, offset));
+                latency.record((took.as_micros() as u64).max(1))?;
+                offset += 1;
+            }
+        }
+    }
+    Ok(latency)
+}
+
+fn round_trips(
+    server: &Server,
+    topic: &str,
+    acks: i16,
+    base: Instant,
+    count: u64,
+) -> anyhow::Result<hdrhistogram::Histogram<u64>> {
+    let frame = produce_frame(topic, 0, super::batch(1, 100), acks)?;
+    let mut connection = Connection::open(server.address)?;
+    let (mut latency, mut head) = (histogram(), [0; 64]);
+    for index in 0..count {
+        wait_until(scheduled(base, index));
+        connection.send(&frame)?;
+        connection.discard(&mut head)?;
+        latency.record((scheduled(base, index).elapsed().as_micros() as u64).max(1))?;
+    }
+    Ok(latency)
+}

@@ -1,0 +1,84 @@
+//! Pipelined produce: two connections, five requests in flight on each, batches encoded beforehand.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use bytes::Bytes;
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::ProduceRequest;
+
+use super::{Clock, PRODUCE_VERSION, batch, histogram, produce_frame};
+use crate::cell::Measure;
+use crate::server::Server;
+use crate::wire::{self, Connection};
+
+const CONNECTIONS: usize = 2;
+/// As many as Kafka's clients keep in flight by default.
+const IN_FLIGHT: usize = 5;
+
+/// Sends batches of `records` × `size` bytes round robin over the partitions for `length`.
+pub fn run(
+    server: &Server,
+    topic: &str,
+    records: usize,
+    size: usize,
+    partitions: i32,
+    acks: i16,
+    length: Duration,
+) -> anyhow::Result<Measure> {
+    server.create_topic(topic, partitions)?;
+    let batch = batch(records, size);
+    let frames: Vec<Vec<Bytes>> = (0..CONNECTIONS)
+        .map(|connection| {
+            (0..partitions)
+                .filter(|partition| *partition as usize % CONNECTIONS == connection)
+                .map(|partition| produce_frame(topic, partition, batch.clone(), acks))
+                .collect::<anyhow::Result<_>>()
+        })
+        .collect::<anyhow::Result<_>>()?;
+    // A first round makes the files, so that the load measures appends.
+    for frames in &frames {
+        pipeline(server, frames, Instant::now() + Duration::from_secs(30), frames.len() as u64)?;
+    }
+    let clock = Clock::start(server)?;
+    let deadline = Instant::now() + length;
+    let sent: u64 = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            frames.iter().map(|frames| scope.spawn(move || pipeline(server, frames, deadline, u64::MAX))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("the loads do not panic")).sum::<anyhow::Result<u64>>()
+    })?;
+    clock.stop(sent, sent * records as u64, sent * batch.len() as u64, histogram())
+}
+
+/// Keeps requests in flight until the deadline or `most` requests; returns how many were acked.
+fn pipeline(server: &Server, frames: &[Bytes], deadline: Instant, most: u64) -> anyhow::Result<u64> {
+    let mut connection = Connection::open(server.address)?;
+    let mut frames = frames.iter().cycle();
+    let (mut sent, mut acked) = (0u64, 0u64);
+    let mut head = [0; 64];
+    loop {
+        let going = sent < most && Instant::now() < deadline;
+        if going && sent - acked < IN_FLIGHT as u64 {
+            connection.send(frames.next().expect("there is a frame for each connection"))?;
+            sent += 1;
+        } else if acked < sent {
+            if acked % 1024 == 0 {
+                check(connection.receive()?)?;
+            } else {
+                connection.discard(&mut head)?;
+            }
+            acked += 1;
+        } else {
+            return Ok(acked);
+        }
+    }
+}
+
+/// Checks one answer in a thousand whole: decoding each would be the load generator's cost, not the broker's.
+fn check(answer: Bytes) -> anyhow::Result<()> {
+    let response = wire::decode::<ProduceRequest>(answer, PRODUCE_VERSION)?;
+    let partition = response.responses.first().and_then(|topic| topic.partition_responses.first());
+    let error = partition.map(|partition| partition.error_code);
+    ensure!(error == Some(ErrorCode::NONE), "produce failed: {error:?}");
+    Ok(())
+}

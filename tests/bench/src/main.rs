@@ -1,0 +1,97 @@
+//! `ottla-bench`: measures a broker beside the limit of the machine.
+//!
+//! `run` starts each server anew for every round, in shuffled order, runs the cells and prints a table of medians; the
+//! `null` server receives, checks checksums, appends and answers, and does nothing else.
+
+mod cell;
+mod load;
+mod null;
+mod report;
+mod server;
+mod wire;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use rand::seq::SliceRandom;
+
+use crate::cell::Cell;
+use crate::report::Report;
+use crate::server::{Kind, Server};
+
+#[derive(Parser)]
+#[command(about = "Measures a broker beside the limit of the machine")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the cells against a broker and the null server, and print a table.
+    Run {
+        /// The broker to measure.
+        #[arg(long, default_value = "target/release/ottla-broker")]
+        broker: PathBuf,
+        /// Rounds; every round starts each server anew.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// Seconds of load per cell.
+        #[arg(long, default_value_t = 3)]
+        seconds: u64,
+        /// Run only the cells whose name contains this.
+        #[arg(long, default_value = "")]
+        only: String,
+        /// The servers to measure.
+        #[arg(long, value_enum, value_delimiter = ',', default_value = "null,replicated,fsync")]
+        servers: Vec<Kind>,
+        /// Where the servers keep their data.
+        #[arg(long)]
+        data: Option<PathBuf>,
+    },
+    /// Serve the least that a broker could do, until killed.
+    Null {
+        /// Port on 127.0.0.1.
+        #[arg(long)]
+        port: u16,
+        /// Where batches are appended.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Null { port, dir } => null::serve(port, &dir),
+        Command::Run { broker, rounds, seconds, only, mut servers, data } => {
+            let cells: Vec<Cell> = Cell::all().into_iter().filter(|cell| cell.name().contains(&only)).collect();
+            run(&broker, &mut servers, rounds, Duration::from_secs(seconds), &cells, data)
+        }
+    }
+}
+
+fn run(
+    broker: &std::path::Path,
+    servers: &mut [Kind],
+    rounds: usize,
+    length: Duration,
+    cells: &[Cell],
+    data: Option<PathBuf>,
+) -> anyhow::Result<()> {
+    let mut report = Report::default();
+    for round in 0..rounds {
+        servers.shuffle(&mut rand::rng());
+        for &kind in servers.iter() {
+            let server = Server::start(kind, broker, data.as_deref())?;
+            report.start(kind, &server);
+            for &cell in cells {
+                eprintln!("round {} of {rounds}: {kind:?}: {}", round + 1, cell.name());
+                report.add(kind, cell, cell.measure(&server, length)?);
+            }
+            report.loaded(kind, &server)?;
+        }
+    }
+    report.print();
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! Starts a server as a process of its own, and reads what it costs from the kernel's accounting.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use ottla_protocol::messages::{ApiVersionsRequest, CreateTopicsRequest, create_topics::CreatableTopic};
+use tempfile::TempDir;
+
+use crate::wire::Connection;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Kind {
+    /// The limit: a server that only receives, checks and appends.
+    Null,
+    /// Ottla with `ottla.durability=replicated`.
+    Replicated,
+    /// Ottla as it comes: `ottla.durability=fsync`.
+    Fsync,
+}
+
+/// A running server; killed when dropped.
+pub struct Server {
+    /// What it is.
+    pub kind: Kind,
+    /// Where it serves.
+    pub address: SocketAddr,
+    /// From exec to the first answer.
+    pub started_in: Duration,
+    /// Resident memory after the first answer, in bytes.
+    pub idle_memory: u64,
+    child: Child,
+    _data: TempDir,
+}
+
+impl Server {
+    /// Starts a server with an empty directory below `data` (default: the system's temporary one).
+    pub fn start(kind: Kind, broker: &Path, data: Option<&Path>) -> anyhow::Result<Self> {
+        let dir = match data {
+            Some(parent) => TempDir::new_in(parent)?,
+            None => TempDir::new()?,
+        };
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let mut command = command(kind, broker, port, dir.path())?;
+        let log = std::fs::File::create(dir.path().join("server.log"))?;
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let began = Instant::now();
+        let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let mut server = Self { kind, address, started_in: Duration::ZERO, idle_memory: 0, child, _data: dir };
+        server.await_first_answer(began)?;
+        server.idle_memory = server.memory()?;
+        Ok(server)
+    }
+
+    fn await_first_answer(&mut self, began: Instant) -> anyhow::Result<()> {
+        while began.elapsed() < Duration::from_secs(10) {
+            if let Ok(mut connection) = Connection::open(self.address)
+                && connection.call(&ApiVersionsRequest::default(), 0).is_ok()
+            {
+                self.started_in = began.elapsed();
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the server ended at its start with {status}");
+            }
+        }
+        bail!("the server did not answer within 10 s")
+    }
+
+    /// Makes a topic; the null server takes any.
+    pub fn create_topic(&self, name: &str, partitions: i32) -> anyhow::Result<()> {
+        if self.kind == Kind::Null {
+            return Ok(());
+        }
+        let topic = CreatableTopic {
+            name: name.into(),
+            num_partitions: partitions,
+            replication_factor: 1,
+            ..CreatableTopic::default()
+        };
+        let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
+        let response = Connection::open(self.address)?.call(&request, 5)?;
+        let error = response.topics.first().map(|topic| topic.error_code);
+        if error != Some(ottla_protocol::ErrorCode::NONE) {
+            bail!("creating topic {name} failed: {error:?}");
+        }
+        Ok(())
+    }
+
+    /// Processor seconds that the process has used so far.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        cpu_seconds(self.child.id())
+    }
+
+    /// Resident memory in bytes.
+    pub fn memory(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kib << 10)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail only when the process is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Processor seconds of a process, from `/proc/<pid>/stat`, whose unit is the hundredth of a second.
+pub fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(')').context("no command in stat")?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+    Ok(ticks as f64 / 100.0)
+}
+
+fn command(kind: Kind, broker: &Path, port: u16, dir: &Path) -> anyhow::Result<Command> {
+    if kind == Kind::Null {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("null").arg("--port").arg(port.to_string()).arg("--dir").arg(dir);
+        return Ok(command);
+    }
+    let durability = if kind == Kind::Fsync { "fsync" } else { "replicated" };
+    let mut command = Command::new(broker);
+    for pair in [
+        format!("listeners=PLAINTEXT://127.0.0.1:{port}"),
+        format!("log.dirs={}", dir.join("log").display()),
+        "ottla.http.listener=".into(),
+        format!("ottla.durability={durability}"),
+        "message.max.bytes=10000000".into(),
+    ] {
+        command.arg("--override").arg(pair);
+    }
+    Ok(command)
+}
