@@ -1,1 +1,40 @@
-//! The durable log of an Ottla broker.
+//! The durable log of an Ottla broker: Kafka's on-disk layout, written and read with plain synchronous file calls.
+//!
+//! [`LogDir`] owns one `log.dirs` entry: its lock, identity, checkpoints, recovery and [`Flusher`] thread. [`Log`] is
+//! the writer of one partition, kept behind the broker's lock of that partition; [`LogReader`] is its cheap shared
+//! handle, which reads while the writer appends.
+//!
+//! This crate must not know Kafka's requests, decode records, use tokio or read a clock: time is an argument.
+
+mod checkpoint;
+mod config;
+mod dir;
+mod error;
+mod file;
+mod flush;
+mod index;
+mod leader_epochs;
+mod log;
+mod meta_properties;
+mod names;
+mod producers;
+mod read;
+mod recovery;
+mod scan;
+mod segment;
+mod shared;
+mod space;
+mod text_id;
+
+pub use config::{LogConfig, TimestampType};
+pub use dir::{Identity, LoadOptions, LoadedLog, LogDir, LogDirOptions, PreviousStop};
+pub use error::{Error, Result};
+pub use file::{FileCache, FileSlice};
+pub use flush::{FlushListener, Flushed};
+pub use leader_epochs::{EpochEnd, EpochEntry};
+pub use log::{AppendInfo, DeletedSegments, Log, StreamOrigin, StreamStart, StreamedAppend};
+pub use meta_properties::{IdentityError, MetaProperties};
+pub use producers::{ProducerError, ProducerSummary};
+pub use read::{LogReader, TimestampHit};
+pub use recovery::{Damage, Recovered};
+pub use space::DiskSpace;

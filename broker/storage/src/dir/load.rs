@@ -1,0 +1,163 @@
+//! Opening all logs of a directory at start.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ottla_core::{Now, Offset, TopicId, TopicName, TopicPartition};
+use parking_lot::Mutex;
+
+use super::{HIGH_WATERMARKS, LOG_STARTS, LogDir, PreviousStop, RECOVERY_POINTS};
+use crate::checkpoint::{read_offsets, read_partition_metadata};
+use crate::error::io_error;
+use crate::recovery::{self, Damage, Hints, Recovered};
+use crate::{Error, Log, LogConfig, Result, names};
+
+/// How the logs of a directory are opened.
+pub struct LoadOptions<'a> {
+    /// Threads that recover at once (`num.recovery.threads.per.data.dir`).
+    pub threads: usize,
+    /// The settings of a topic's logs; they may be changed later.
+    pub config: &'a (dyn Fn(&TopicName) -> Arc<LogConfig> + Sync),
+    /// Check every batch of every segment, not only what lies above the recovery points.
+    pub verify_all: bool,
+    /// The present time.
+    pub now: Now,
+}
+
+/// A partition found in a directory.
+pub struct LoadedLog {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The topic's id; none if an old Kafka made it.
+    pub topic_id: Option<TopicId>,
+    /// The high watermark of the last checkpoint; a lower bound.
+    pub high_watermark: Offset,
+    /// The log and what recovery did to it; or why it is not served: flushed data is missing or broken.
+    pub log: std::result::Result<(Log, Recovered), Damage>,
+}
+
+struct Checkpoints {
+    recovery_points: HashMap<TopicPartition, Offset>,
+    log_starts: HashMap<TopicPartition, Offset>,
+    high_watermarks: HashMap<TopicPartition, Offset>,
+}
+
+/// The partitions that have a folder in `dir`.
+pub(super) fn folders(dir: &Path) -> Result<impl Iterator<Item = TopicPartition>> {
+    let entries = std::fs::read_dir(dir).map_err(io_error("list", dir))?;
+    let names = entries.flatten().filter_map(|e| e.file_name().into_string().ok());
+    Ok(names.filter_map(|name| names::parse_folder(&name)))
+}
+
+pub(super) fn load(dir: &LogDir, options: &LoadOptions<'_>) -> Result<Vec<LoadedLog>> {
+    let path = &dir.shared.path;
+    let checkpoints = Checkpoints::read(path)?;
+    dir.shared.queue.remove(leftovers(path)?);
+    let partitions: Vec<TopicPartition> = folders(path)?.collect();
+    let next = AtomicUsize::new(0);
+    let loaded = Mutex::new(Vec::with_capacity(partitions.len()));
+    let failure = Mutex::new(None);
+    let work = || {
+        let mut mine = Vec::new();
+        while let Some(partition) = partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
+            match load_one(dir, partition, &checkpoints, options) {
+                Ok(log) => mine.push(log),
+                Err(error) => {
+                    *failure.lock() = Some(error);
+                    next.store(partitions.len(), Ordering::Relaxed);
+                }
+            }
+        }
+        loaded.lock().append(&mut mine);
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..options.threads.min(partitions.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    if let Some(error) = failure.into_inner() {
+        return Err(error);
+    }
+    let loaded = loaded.into_inner();
+    for (log, _) in loaded.iter().filter_map(|l| l.log.as_ref().ok()) {
+        dir.register(log);
+    }
+    settle(dir, &loaded)?;
+    Ok(loaded)
+}
+
+/// Makes durable what recovery has found and cut, so that it is the recovery point from now on.
+fn settle(dir: &LogDir, loaded: &[LoadedLog]) -> Result<()> {
+    let path = &dir.shared.path;
+    let logs = || loaded.iter().filter_map(|l| l.log.as_ref().ok());
+    if logs().any(|(_, recovered)| recovered.scanned) {
+        let root = File::open(path).map_err(io_error("open", path))?;
+        rustix::fs::syncfs(&root).map_err(io_error("flush", path))?;
+        for (log, _) in logs() {
+            log.shared.flushed.store(log.log_end().0, Ordering::Release);
+        }
+    }
+    // A damaged log keeps what is known of it: its marks and recovery point, for the next start to see.
+    if loaded.iter().all(|l| l.log.is_ok()) && !matches!(dir.previous_stop, PreviousStop::Clean(_)) {
+        dir.write_recovery_points()?;
+        dir.shared.marks.clear()?;
+    }
+    Ok(())
+}
+
+fn load_one(
+    dir: &LogDir,
+    partition: &TopicPartition,
+    checkpoints: &Checkpoints,
+    options: &LoadOptions<'_>,
+) -> Result<LoadedLog> {
+    let metadata = dir.shared.path.join(partition.to_string()).join(names::PARTITION_METADATA);
+    let topic_id = match read_partition_metadata(&metadata) {
+        Ok(id) => id,
+        // It is rewritten by the broker, which knows the id from the cluster's metadata.
+        Err(Error::Damaged { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let recovery_point = dir.marks_found.get(partition).or_else(|| checkpoints.recovery_points.get(partition));
+    let hints = Hints {
+        recovery_point: recovery_point.map(|o| o.0),
+        log_start: checkpoints.log_starts.get(partition).map(|o| o.0),
+        clean: matches!(dir.previous_stop, PreviousStop::Clean(_)),
+        verify_all: options.verify_all,
+        now: options.now.wall.0,
+    };
+    let config = (options.config)(&partition.topic);
+    let log = recovery::open(&dir.shared, partition.clone(), config, hints)?;
+    let high_watermark = checkpoints.high_watermarks.get(partition).copied().unwrap_or_default();
+    Ok(LoadedLog { partition: partition.clone(), topic_id, high_watermark, log })
+}
+
+/// Folders whose deletion was interrupted.
+fn leftovers(path: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(path).map_err(io_error("list", path))?;
+    let leftover = |e: &std::fs::DirEntry| e.file_name().to_str().is_some_and(names::is_deleted_folder);
+    Ok(entries.flatten().filter(leftover).map(|e| e.path()).collect())
+}
+
+impl Checkpoints {
+    fn read(path: &Path) -> Result<Self> {
+        let read = |name: &str| match read_offsets(&path.join(name)) {
+            Ok(offsets) => Ok(offsets.into_iter().collect()),
+            Err(error @ Error::Damaged { .. }) => {
+                // A lost checkpoint costs time, not data: everything is scanned.
+                tracing::warn!(%error, "checkpoint not used");
+                Ok(HashMap::new())
+            }
+            Err(error) => Err(error),
+        };
+        Ok(Self {
+            recovery_points: read(RECOVERY_POINTS)?,
+            log_starts: read(LOG_STARTS)?,
+            high_watermarks: read(HIGH_WATERMARKS)?,
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! The failures of a log, each a case of its own for whoever maps it to a Kafka error code.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ottla_core::{Offset, TopicPartition};
+
+use crate::ProducerError;
+
+/// The result of most calls of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a call on a log or a log directory failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file call failed. On the write path it has already taken the directory offline.
+    #[error("cannot {operation} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        operation: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// The directory failed earlier and stays offline until a restart (KAFKA_STORAGE_ERROR).
+    #[error("log directory {} is offline: {reason}", dir.display())]
+    Offline {
+        /// The log directory.
+        dir: PathBuf,
+        /// The first failure.
+        reason: Arc<str>,
+    },
+    /// Taking these bytes would eat into the free-space reserve. Retriable: it passes when space is freed.
+    #[error("log directory {} is nearly full: {free} bytes free, {reserve} kept in reserve", dir.display())]
+    DiskFull {
+        /// The log directory.
+        dir: PathBuf,
+        /// Bytes free when last looked at.
+        free: u64,
+        /// Bytes that producers may not use.
+        reserve: u64,
+    },
+    /// The offset asked for is not in the log.
+    #[error("offset {requested} is not within [{start}, {end}]")]
+    OffsetOutOfRange {
+        /// The offset asked for.
+        requested: Offset,
+        /// The log start offset.
+        start: Offset,
+        /// The log end offset.
+        end: Offset,
+    },
+    /// The bytes are not a whole valid batch.
+    #[error(transparent)]
+    Batch(#[from] ottla_records::Error),
+    /// A batch larger than `segment.bytes` fits in no segment.
+    #[error("a batch of {size} bytes does not fit a segment of {limit} bytes")]
+    BatchTooLarge {
+        /// Bytes of the batch.
+        size: usize,
+        /// `segment.bytes`.
+        limit: u32,
+    },
+    /// A follower was given a batch that does not continue its log.
+    #[error("a batch at offset {actual} does not continue a log that ends at {expected}")]
+    UnexpectedOffset {
+        /// The log end offset.
+        expected: Offset,
+        /// First offset of the batch.
+        actual: Offset,
+    },
+    /// The idempotent producer's epoch or sequence is refused.
+    #[error(transparent)]
+    Producer(#[from] ProducerError),
+    /// What lies on disk is not what was flushed there.
+    #[error("{} is damaged at byte {position}: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        position: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A streamed append is under way; nothing else may be appended until it is finished or aborted.
+    #[error("a streamed append is under way")]
+    StreamUnderWay,
+    /// More bytes were given to a streamed append than its header announced, or it was finished with fewer.
+    #[error("a streamed append of {announced} bytes was given {given}")]
+    StreamLength {
+        /// What the header says.
+        announced: usize,
+        /// What came.
+        given: usize,
+    },
+    /// The log has been deleted.
+    #[error("the log of {0} has been deleted")]
+    Deleted(TopicPartition),
+    /// The folder of the partition is there already.
+    #[error("the log of {0} already exists")]
+    Exists(TopicPartition),
+    /// Another process works in this directory.
+    #[error("log directory {} is locked by another process", dir.display())]
+    Locked {
+        /// The log directory.
+        dir: PathBuf,
+    },
+    /// The directory belongs to another cluster or node (exit code 3).
+    #[error(transparent)]
+    Identity(#[from] crate::IdentityError),
+}
+
+/// Wraps an I/O error with what was tried.
+pub(crate) fn io_error<E: Into<io::Error>>(operation: &'static str, path: &Path) -> impl FnOnce(E) -> Error {
+    move |source| Error::Io { operation, path: path.to_owned(), source: source.into() }
+}

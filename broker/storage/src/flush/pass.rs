@@ -1,0 +1,121 @@
+//! One pass of the flusher: everything that is queued, made durable together.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ottla_core::Offset;
+use parking_lot::Mutex;
+
+use super::Flushed;
+use crate::error::io_error;
+use crate::shared::{DirShared, LogShared};
+use crate::{Error, Result};
+
+/// From this many dirty files on, one `syncfs` is cheaper than a `fdatasync` for each (see `examples/append_bench.rs`).
+const SYNCFS_FROM: usize = 32;
+/// Threads that call `fdatasync` at once: they share journal commits.
+const PARALLEL: usize = 4;
+
+/// One log's part of a pass.
+struct Part {
+    log: Arc<LogShared>,
+    end: i64,
+    generation: u32,
+    files: Vec<Arc<File>>,
+}
+
+/// Flushes `logs`; on failure the directory is offline and nothing is published.
+pub(super) fn run(dir: &DirShared, logs: Vec<Arc<LogShared>>) {
+    let parts: Result<Vec<Part>> = logs.into_iter().filter_map(|log| collect(log).transpose()).collect();
+    let parts = match parts.and_then(|parts| flush(dir, &parts).map(|()| parts)) {
+        Ok(parts) => parts,
+        Err(error) => return dir.fail(&error.to_string()),
+    };
+    let mut flushed = Vec::with_capacity(parts.len());
+    for part in &parts {
+        flushed.extend(publish(part));
+    }
+    dir.marks.update(&parts.iter().map(|p| &*p.log).collect::<Vec<_>>());
+    dir.listener.on_flushed(&flushed);
+}
+
+/// What has to be flushed of `log`; none if it is gone.
+fn collect(log: Arc<LogShared>) -> Result<Option<Part>> {
+    // From here on an append asks for the next pass.
+    log.queued.store(false, Ordering::Release);
+    let (end, generation, segments) = {
+        let view = log.view.read();
+        let first = view.segment_of(log.flushed.load(Ordering::Acquire));
+        (view.end, view.generation, view.segments[first..].to_vec())
+    };
+    let mut files = Vec::with_capacity(segments.len() + 1);
+    let open = || -> Result<()> {
+        for slot in &segments {
+            files.push(slot.segment.file()?);
+        }
+        if log.entries_dirty.swap(false, Ordering::AcqRel) {
+            files.push(Arc::new(File::open(&log.folder).map_err(io_error("open", &log.folder))?));
+        }
+        Ok(())
+    };
+    match { open }() {
+        Ok(()) => Ok(Some(Part { log, end, generation, files })),
+        // Deleted or cut since it was queued.
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn flush(dir: &DirShared, parts: &[Part]) -> Result<()> {
+    let error = |source: std::io::Error| Error::Io { operation: "flush", path: dir.path.clone(), source };
+    let entries = dir.entries_dirty.swap(false, Ordering::AcqRel);
+    let root = File::open(&dir.path).map_err(error)?;
+    let files: Vec<&File> = parts.iter().flat_map(|p| p.files.iter().map(|f| &**f)).collect();
+    if files.len() >= SYNCFS_FROM {
+        return rustix::fs::syncfs(&root).map_err(|e| error(e.into()));
+    }
+    if entries {
+        root.sync_all().map_err(error)?;
+    }
+    sync_all(&files).map_err(error)
+}
+
+fn sync_all(files: &[&File]) -> std::io::Result<()> {
+    if let [file] = files {
+        return file.sync_data();
+    }
+    let next = AtomicUsize::new(0);
+    let failure = Mutex::new(None);
+    let work = || {
+        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(error) = file.sync_data() {
+                *failure.lock() = Some(error);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..files.len().min(PARALLEL) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    failure.into_inner().map_or(Ok(()), Err)
+}
+
+/// Raises the flushed offset, unless the log was truncated meanwhile: then another pass tells.
+fn publish(part: &Part) -> Option<Flushed> {
+    let log = &part.log;
+    let view = log.view.read();
+    if view.generation != part.generation {
+        drop(view);
+        log.request_flush();
+        return None;
+    }
+    log.flushed.fetch_max(part.end, Ordering::AcqRel);
+    Some(Flushed {
+        partition: log.partition.clone(),
+        handle: log.handle.load(Ordering::Acquire),
+        end: Offset(part.end),
+    })
+}

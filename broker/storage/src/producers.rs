@@ -1,0 +1,251 @@
+//! What a log remembers of idempotent producers (KIP-98): per producer id the epoch and the last five batches, so that
+//! a batch sent twice is stored once and a gap is refused. The rules are those of Kafka's ProducerAppendInfo.
+//!
+//! Transactions are not tracked yet: a control batch only moves the epoch.
+
+mod snapshot;
+
+use std::collections::HashMap;
+
+use ottla_core::{Offset, ProducerEpoch, ProducerId, Timestamp};
+use ottla_records::BatchHeader;
+
+pub(crate) use snapshot::{read as read_snapshot, write as write_snapshot};
+
+/// Batches of one producer that are recognised when they come again: as many as a producer may have in flight.
+const REMEMBERED: usize = 5;
+
+/// Why an idempotent producer's batch is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProducerError {
+    /// OUT_OF_ORDER_SEQUENCE_NUMBER: a batch before this one is missing, or this one is too old to be recognised.
+    #[error("producer {id} sent sequence {sequence}, its last one here is {last}")]
+    OutOfOrderSequence {
+        /// The producer.
+        id: ProducerId,
+        /// First sequence of the batch.
+        sequence: i32,
+        /// Last sequence of the last batch; −1 if it has sent none under this epoch.
+        last: i32,
+    },
+    /// INVALID_PRODUCER_EPOCH: a newer instance of the producer has written here.
+    #[error("producer {id} has epoch {current} here, the batch has {epoch}")]
+    InvalidEpoch {
+        /// The producer.
+        id: ProducerId,
+        /// Epoch of the batch.
+        epoch: ProducerEpoch,
+        /// The epoch last seen.
+        current: ProducerEpoch,
+    },
+}
+
+/// The state of one producer, for DescribeProducers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProducerSummary {
+    /// The producer.
+    pub id: ProducerId,
+    /// Its epoch.
+    pub epoch: ProducerEpoch,
+    /// Last sequence of its last batch, or −1.
+    pub last_sequence: i32,
+    /// Largest timestamp of its last batch.
+    pub last_timestamp: Timestamp,
+    /// Epoch of the transaction coordinator that wrote its last marker, or −1.
+    pub coordinator_epoch: i32,
+    /// First offset of its open transaction, if any.
+    pub transaction_start: Option<Offset>,
+}
+
+/// A batch that was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BatchMark {
+    pub(crate) last_sequence: i32,
+    pub(crate) last_offset: i64,
+    pub(crate) offset_delta: i32,
+    pub(crate) timestamp: i64,
+}
+
+impl BatchMark {
+    fn first_sequence(&self) -> i32 {
+        let first = i64::from(self.last_sequence) - i64::from(self.offset_delta);
+        // Sequences wrap from the largest integer to 0.
+        (if first < 0 { first + i64::from(i32::MAX) + 1 } else { first }) as i32
+    }
+
+    pub(crate) fn base_offset(&self) -> i64 {
+        self.last_offset - i64::from(self.offset_delta)
+    }
+}
+
+/// One producer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Producer {
+    pub(crate) epoch: i16,
+    pub(crate) coordinator_epoch: i32,
+    pub(crate) last_timestamp: i64,
+    pub(crate) transaction_start: i64,
+    batches: [Option<BatchMark>; REMEMBERED],
+}
+
+impl Producer {
+    pub(crate) fn new(epoch: i16) -> Self {
+        Self { epoch, coordinator_epoch: -1, last_timestamp: -1, transaction_start: -1, batches: [None; REMEMBERED] }
+    }
+
+    /// The newest batch.
+    pub(crate) fn last(&self) -> Option<&BatchMark> {
+        self.batches[0].as_ref()
+    }
+
+    pub(crate) fn push(&mut self, batch: BatchMark) {
+        self.batches.rotate_right(1);
+        self.batches[0] = Some(batch);
+    }
+}
+
+/// The producers of one log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Producers {
+    map: HashMap<i64, Producer>,
+}
+
+impl Producers {
+    /// Checks a client's batch; gives the earlier batch if this one is stored already.
+    pub(crate) fn check(&self, batch: &BatchHeader) -> Result<Option<BatchMark>, ProducerError> {
+        let Some(known) = self.map.get(&batch.producer_id) else {
+            // Nothing is known, perhaps because retention has removed it: any sequence begins.
+            return Ok(None);
+        };
+        let id = ProducerId(batch.producer_id);
+        if batch.producer_epoch < known.epoch {
+            let (epoch, current) = (ProducerEpoch(batch.producer_epoch), ProducerEpoch(known.epoch));
+            return Err(ProducerError::InvalidEpoch { id, epoch, current });
+        }
+        let last = known.last().map_or(-1, |b| b.last_sequence);
+        let refused = ProducerError::OutOfOrderSequence { id, sequence: batch.base_sequence, last };
+        if batch.producer_epoch > known.epoch {
+            return if batch.base_sequence == 0 || known.epoch < 0 { Ok(None) } else { Err(refused) };
+        }
+        let same =
+            |b: &&BatchMark| b.first_sequence() == batch.base_sequence && b.last_sequence == batch.last_sequence();
+        if let Some(duplicate) = known.batches.iter().flatten().find(same) {
+            return Ok(Some(*duplicate));
+        }
+        let follows =
+            i64::from(batch.base_sequence) == i64::from(last) + 1 || (batch.base_sequence == 0 && last == i32::MAX);
+        if follows { Ok(None) } else { Err(refused) }
+    }
+
+    /// Takes note of an appended batch; the header has its final offsets.
+    pub(crate) fn update(&mut self, batch: &BatchHeader) {
+        let producer = self.map.entry(batch.producer_id).or_insert_with(|| Producer::new(batch.producer_epoch));
+        if producer.epoch != batch.producer_epoch {
+            producer.epoch = batch.producer_epoch;
+            producer.batches = [None; REMEMBERED];
+        }
+        producer.last_timestamp = batch.max_timestamp;
+        if !batch.attributes.is_control() {
+            producer.push(BatchMark {
+                last_sequence: batch.last_sequence(),
+                last_offset: batch.last_offset(),
+                offset_delta: batch.last_offset_delta,
+                timestamp: batch.max_timestamp,
+            });
+        }
+    }
+
+    /// Forgets producers that have been silent for longer than `expiration` milliseconds; gives their number.
+    pub(crate) fn expire(&mut self, now: i64, expiration: i64) -> usize {
+        let before = self.map.len();
+        self.map.retain(|_, p| p.transaction_start >= 0 || now.saturating_sub(p.last_timestamp) < expiration);
+        before - self.map.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    pub(crate) fn summaries(&self) -> impl Iterator<Item = ProducerSummary> + '_ {
+        self.map.iter().map(|(id, p)| ProducerSummary {
+            id: ProducerId(*id),
+            epoch: ProducerEpoch(p.epoch),
+            last_sequence: p.last().map_or(-1, |b| b.last_sequence),
+            last_timestamp: Timestamp(p.last_timestamp),
+            coordinator_epoch: p.coordinator_epoch,
+            transaction_start: (p.transaction_start >= 0).then_some(Offset(p.transaction_start)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ottla_records::{BatchBuilder, Compression, ProducerStamp};
+
+    fn batch(epoch: i16, sequence: i32, records: i64, offset: i64) -> BatchHeader {
+        let stamp = ProducerStamp { id: 9, epoch, base_sequence: sequence };
+        let mut builder = BatchBuilder::new(Compression::None).with_producer(stamp);
+        for n in 0..records {
+            builder.append(1000 + n, None, None, &[]);
+        }
+        BatchHeader::parse(&builder.build(offset)).unwrap()
+    }
+
+    fn with(batches: &[BatchHeader]) -> Producers {
+        let mut producers = Producers::default();
+        batches.iter().for_each(|b| producers.update(b));
+        producers
+    }
+
+    #[test]
+    fn each_of_the_last_five_batches_is_recognised_when_sent_again() {
+        let sent: Vec<_> = (0..6).map(|n| batch(0, 2 * n, 2, 100 + 2 * i64::from(n))).collect();
+        let producers = with(&sent);
+        for again in &sent[1..] {
+            let found = producers.check(again).unwrap().map(|b| b.base_offset());
+            assert_eq!(found, Some(again.base_offset));
+        }
+        assert!(matches!(
+            producers.check(&sent[0]),
+            Err(ProducerError::OutOfOrderSequence { sequence: 0, last: 11, .. })
+        ));
+        assert_eq!(producers.check(&batch(0, 12, 1, 0)), Ok(None));
+        assert!(matches!(producers.check(&batch(0, 13, 1, 0)), Err(ProducerError::OutOfOrderSequence { .. })));
+    }
+
+    #[test]
+    fn a_new_epoch_starts_at_sequence_zero_and_fences_the_old_one() {
+        let mut producers = with(&[batch(3, 0, 1, 0)]);
+        assert!(matches!(producers.check(&batch(2, 1, 1, 0)), Err(ProducerError::InvalidEpoch { .. })));
+        assert!(matches!(producers.check(&batch(4, 1, 1, 0)), Err(ProducerError::OutOfOrderSequence { .. })));
+        assert_eq!(producers.check(&batch(4, 0, 1, 0)), Ok(None));
+        producers.update(&batch(4, 0, 1, 5));
+        assert_eq!(producers.check(&batch(4, 1, 1, 0)), Ok(None));
+    }
+
+    #[test]
+    fn an_unknown_producer_may_begin_anywhere() {
+        assert_eq!(Producers::default().check(&batch(0, 77, 1, 0)), Ok(None));
+    }
+
+    #[test]
+    fn sequences_wrap_from_the_largest_integer_to_zero() {
+        let last = batch(0, i32::MAX - 1, 2, 10);
+        let producers = with(&[last]);
+        assert_eq!(producers.check(&batch(0, 0, 1, 12)), Ok(None));
+        let across = batch(0, i32::MAX, 3, 10);
+        assert_eq!(across.last_sequence(), 1);
+        let producers = with(&[across]);
+        assert_eq!(producers.check(&across).unwrap().map(|b| b.base_offset()), Some(10));
+        assert_eq!(producers.check(&batch(0, 2, 1, 13)), Ok(None));
+    }
+
+    #[test]
+    fn silent_producers_expire() {
+        let mut producers = with(&[batch(0, 0, 1, 0)]);
+        assert_eq!(producers.expire(1_999, 1_000), 0);
+        assert_eq!(producers.expire(2_000, 1_000), 1);
+        assert!(producers.is_empty());
+    }
+}

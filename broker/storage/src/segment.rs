@@ -1,0 +1,394 @@
+//! One segment of a log: its `.log` file with the two indexes beside it.
+//!
+//! How many bytes of the file are published is not known here: every call is given the size it may look at.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ottla_records::BatchHeader;
+use parking_lot::Mutex;
+
+use crate::error::io_error;
+use crate::file::{CachedFile, FileCache};
+use crate::index::{Index, OffsetEntry, TimeEntry};
+use crate::names::Kind;
+use crate::scan::{Found, Walk, WalkError};
+use crate::{Error, LogConfig, Result};
+
+/// The largest timestamp of a segment, and the last offset of the first batch that has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Newest {
+    pub(crate) timestamp: i64,
+    pub(crate) offset: i64,
+}
+
+/// A segment.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) base: i64,
+    pub(crate) log: Arc<CachedFile>,
+    offset_index: Arc<CachedFile>,
+    time_index: Arc<CachedFile>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Whether the rest is known; a segment found on disk is looked into only when it is used.
+    loaded: bool,
+    offsets: Index<OffsetEntry>,
+    times: Index<TimeEntry>,
+    newest: Newest,
+    /// Timestamp of the first batch, from which `segment.ms` counts.
+    first_timestamp: Option<i64>,
+    bytes_since_entry: u32,
+}
+
+impl Segment {
+    fn new(cache: &Arc<FileCache>, folder: &Arc<Path>, base: i64, loaded: bool) -> Self {
+        let file = |kind| CachedFile::new(cache, folder, base, kind);
+        let (offset_index, time_index) = (file(Kind::OffsetIndex), file(Kind::TimeIndex));
+        let state = State {
+            loaded,
+            offsets: Index::empty(Arc::clone(&offset_index)),
+            times: Index::empty(Arc::clone(&time_index)),
+            newest: Newest { timestamp: -1, offset: base },
+            first_timestamp: None,
+            bytes_since_entry: 0,
+        };
+        Self { base, log: file(Kind::Log), offset_index, time_index, state: Mutex::new(state) }
+    }
+
+    /// A new, empty segment; leftovers of the same name are emptied.
+    pub(crate) fn create(cache: &Arc<FileCache>, folder: &Arc<Path>, base: i64) -> Result<Self> {
+        let segment = Self::new(cache, folder, base, true);
+        let make = || segment.log.open(true)?.set_len(0);
+        make().map_err(|e| io_error("create", &segment.log.path())(e))?;
+        Ok(segment)
+    }
+
+    /// A segment that is on disk.
+    pub(crate) fn existing(cache: &Arc<FileCache>, folder: &Arc<Path>, base: i64) -> Self {
+        Self::new(cache, folder, base, false)
+    }
+
+    pub(crate) fn file(&self) -> Result<Arc<File>> {
+        self.log.open(false).map_err(|e| self.io("open", e))
+    }
+
+    pub(crate) fn io(&self, operation: &'static str, error: std::io::Error) -> Error {
+        io_error(operation, &self.log.path())(error)
+    }
+
+    pub(crate) fn damaged(&self, error: WalkError) -> Error {
+        match error {
+            WalkError::Io(e) => self.io("read", e),
+            WalkError::Invalid { position, reason } => {
+                Error::Damaged { path: self.log.path(), position, reason: reason.to_string() }
+            }
+        }
+    }
+
+    /// Takes note of a batch that has been written at `position`, and indexes it if it is time.
+    pub(crate) fn note(&self, header: &BatchHeader, position: u64, index_interval: u32) {
+        let mut state = self.state.lock();
+        state.note(self.base, header, position, index_interval);
+    }
+
+    /// Whether the batch `next` must go to a new segment, in a segment of `size` bytes.
+    pub(crate) fn must_roll(
+        &self,
+        next: &BatchHeader,
+        size: u64,
+        config: &LogConfig,
+        created: i64,
+        now: i64,
+    ) -> Result<bool> {
+        if size == 0 {
+            return Ok(false);
+        }
+        if size + next.total_len() as u64 > u64::from(config.segment_bytes)
+            || next.last_offset() - self.base > i64::from(i32::MAX)
+        {
+            return Ok(true);
+        }
+        let mut state = self.loaded(size, config.index_interval_bytes)?;
+        let capacity = (config.segment_index_bytes as usize / 8).max(1);
+        let time_capacity = (config.segment_index_bytes as usize / 12).max(2);
+        let index_full = state.offsets.len() >= capacity || state.times.len() + 1 >= time_capacity;
+        if index_full {
+            return Ok(true);
+        }
+        let first = match state.first_timestamp {
+            Some(first) => first,
+            None => {
+                let file = self.file()?;
+                let first = Walk::new(&file, 0, size).next().map_err(|e| self.damaged(e))?;
+                *state.first_timestamp.insert(first.map_or(-1, |f| f.header.max_timestamp))
+            }
+        };
+        let waited = if first >= 0 { next.max_timestamp - first } else { now - created };
+        let limit = config.segment_ms.saturating_sub(config.segment_jitter).as_millis();
+        Ok(i64::try_from(limit).is_ok_and(|limit| waited > limit))
+    }
+
+    /// Writes the indexes' ends: the segment will get no more.
+    pub(crate) fn seal(&self) -> Result<()> {
+        let mut state = self.state.lock();
+        if !state.loaded {
+            return Ok(());
+        }
+        state.note_newest(self.base);
+        state.offsets.seal().map_err(|e| io_error("write", &self.offset_index.path())(e))?;
+        state.times.seal().map_err(|e| io_error("write", &self.time_index.path())(e))
+    }
+
+    /// The batch that holds `target`, or else the first one after it, within the first `size` bytes.
+    pub(crate) fn locate(&self, target: i64, size: u64, interval: u32) -> Result<Option<Found>> {
+        let relative = u32::try_from(target.saturating_sub(self.base).max(0)).unwrap_or(u32::MAX);
+        let file = self.file()?;
+        let entry = self.checked_entry(&file, size, interval, |e| e.offset <= relative)?;
+        let mut walk = Walk::new(&file, entry.map_or(0, |e| u64::from(e.position)), size);
+        while let Some(found) = walk.next().map_err(|e| self.damaged(e))? {
+            if found.header.last_offset() >= target {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The end of the last whole batch that ends at or before `limit`, from the batch boundary `from` on.
+    pub(crate) fn boundary(&self, from: u64, limit: u64, size: u64, interval: u32) -> Result<u64> {
+        let file = self.file()?;
+        let entry = self.checked_entry(&file, size, interval, |e| u64::from(e.position) <= limit)?;
+        let start = entry.map_or(from, |e| u64::from(e.position).max(from));
+        let mut boundary = start;
+        let mut walk = Walk::new(&file, start, size);
+        while let Some(found) = walk.next().map_err(|e| self.damaged(e))? {
+            if found.end() > limit {
+                break;
+            }
+            boundary = found.end();
+        }
+        Ok(boundary)
+    }
+
+    /// The first batch that reaches the offset `from` and whose largest timestamp is at least `timestamp`.
+    pub(crate) fn first_since(&self, timestamp: i64, from: i64, size: u64, interval: u32) -> Result<Option<Found>> {
+        let entry = {
+            let state = self.loaded(size, interval)?;
+            if state.newest.timestamp < timestamp {
+                return Ok(None);
+            }
+            let floor = state.times.floor(|e| e.timestamp <= timestamp);
+            floor.map_err(|e| io_error("read", &self.time_index.path())(e))?
+        };
+        let mut start = self.locate(entry.map_or(self.base, |e| self.base + i64::from(e.offset)), size, interval)?;
+        // A time index may be stale after a power loss; an entry that is ahead of the batch it names proves nothing.
+        if entry.is_some_and(|e| start.is_none_or(|s| s.header.max_timestamp != e.timestamp)) {
+            start = self.locate(self.base, size, interval)?;
+        }
+        let Some(start) = start else { return Ok(None) };
+        let file = self.file()?;
+        let mut walk = Walk::new(&file, start.position, size);
+        while let Some(found) = walk.next().map_err(|e| self.damaged(e))? {
+            if found.header.max_timestamp >= timestamp && found.header.last_offset() >= from {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// When its file was last written, in ms: stands in for timestamps that records do not have.
+    pub(crate) fn modified(&self) -> Result<i64> {
+        let modified = self.file()?.metadata().and_then(|m| m.modified()).map_err(|e| self.io("stat", e))?;
+        let since_epoch = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Ok(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// The largest timestamp.
+    pub(crate) fn newest(&self, size: u64, interval: u32) -> Result<Newest> {
+        Ok(self.loaded(size, interval)?.newest)
+    }
+
+    /// Forgets what lies from `size` bytes on; `end` is the offset after the last batch that stays.
+    pub(crate) fn truncate(&self, size: u64, end: i64, interval: u32) -> Result<()> {
+        let file = self.file()?;
+        file.set_len(size).map_err(|e| self.io("truncate", e))?;
+        let mut state = self.state.lock();
+        if !state.loaded {
+            return self.load(&mut state, size, interval);
+        }
+        let keep = u32::try_from(end - self.base).unwrap_or(0);
+        state.offsets.truncate(|e| e.offset < keep).map_err(|e| io_error("truncate", &self.offset_index.path())(e))?;
+        state.times.truncate(|e| e.offset < keep).map_err(|e| io_error("truncate", &self.time_index.path())(e))?;
+        // The newest timestamp may have been cut off: what is left behind the last time entry is read again.
+        let last = state.times.last().map_err(|e| io_error("read", &self.time_index.path())(e))?;
+        self.refresh_newest(&mut state, last, size)
+    }
+
+    /// Builds the indexes anew from the log.
+    pub(crate) fn rebuild(&self, size: u64, interval: u32) -> Result<()> {
+        let mut state = self.state.lock();
+        self.rebuild_state(&mut state, size, interval)
+    }
+
+    /// Starts the indexes from nothing: [`Segment::note`] will be called for every batch.
+    pub(crate) fn reset(&self) -> Result<()> {
+        self.state.lock().clear(self.base).map_err(|e| io_error("empty the indexes of", &self.log.path())(e))
+    }
+
+    /// The paths of its files.
+    pub(crate) fn paths(&self) -> [PathBuf; 3] {
+        [self.log.path(), self.offset_index.path(), self.time_index.path()]
+    }
+
+    pub(crate) fn close_files(&self) {
+        for file in [&self.log, &self.offset_index, &self.time_index] {
+            file.close();
+        }
+    }
+
+    /// The index entry at the end of the prefix for which `before` holds, after comparing it with the batch it names.
+    fn checked_entry(
+        &self,
+        file: &File,
+        size: u64,
+        interval: u32,
+        before: impl Fn(&OffsetEntry) -> bool,
+    ) -> Result<Option<OffsetEntry>> {
+        let floor =
+            |state: &State| state.offsets.floor(&before).map_err(|e| io_error("read", &self.offset_index.path())(e));
+        let entry = floor(&*self.loaded(size, interval)?)?;
+        let Some(entry) = entry else { return Ok(None) };
+        if self.entry_holds(file, entry, size) {
+            return Ok(Some(entry));
+        }
+        // Another reader may be ahead of the size this one knows: entries above it are no lie.
+        let position = u64::from(entry.position);
+        if position >= size {
+            let entry = self.loaded(size, interval)?.offsets.floor(|e| before(e) && u64::from(e.position) < size);
+            let entry = entry.map_err(|e| io_error("read", &self.offset_index.path())(e))?;
+            return Ok(entry.filter(|e| self.entry_holds(file, *e, size)));
+        }
+        tracing::warn!(path = %self.offset_index.path().display(), position, "offset index does not match its log, rebuilding it");
+        self.rebuild(size, interval)?;
+        floor(&*self.state.lock())
+    }
+
+    fn entry_holds(&self, file: &File, entry: OffsetEntry, size: u64) -> bool {
+        let found = Walk::new(file, u64::from(entry.position), size).next();
+        matches!(found, Ok(Some(f)) if f.header.last_offset() == self.base + i64::from(entry.offset))
+    }
+
+    fn loaded(&self, size: u64, interval: u32) -> Result<parking_lot::MutexGuard<'_, State>> {
+        let mut state = self.state.lock();
+        if !state.loaded {
+            self.load(&mut state, size, interval)?;
+        }
+        Ok(state)
+    }
+
+    fn load(&self, state: &mut State, size: u64, interval: u32) -> Result<()> {
+        let sound = |state: &mut State| -> std::io::Result<Option<Option<TimeEntry>>> {
+            let whole = state.offsets.load()? & state.times.load()?;
+            let last_offset = state.offsets.last()?;
+            let last_time = state.times.last()?;
+            // Zeros at the end are what a preallocated file of a stopped Kafka, or a lost write, leaves.
+            let zeros = state.offsets.len() > 1 && last_offset.is_some_and(|e| e.offset == 0)
+                || state.times.len() > 1 && last_time.is_some_and(|e| e.timestamp == 0);
+            let plausible = !zeros && last_offset.is_none_or(|e| u64::from(e.position) < size);
+            // Without entries a segment must be small enough to need none.
+            let covered = last_offset.map_or(0, |e| u64::from(e.position));
+            let plausible =
+                plausible && (last_offset.is_some() || size <= u64::from(interval) || size - covered < 16 << 20);
+            Ok((whole && plausible).then_some(last_time))
+        };
+        match sound(state) {
+            Ok(Some(last_time)) => {
+                self.refresh_newest(state, last_time, size)?;
+                state.loaded = true;
+                Ok(())
+            }
+            Ok(None) | Err(_) => self.rebuild_state(state, size, interval),
+        }
+    }
+
+    /// Reads the end of the log behind the last time entry for a larger timestamp.
+    fn refresh_newest(&self, state: &mut State, last: Option<TimeEntry>, size: u64) -> Result<()> {
+        state.newest = Newest { timestamp: -1, offset: self.base };
+        let mut start = 0;
+        if let Some(entry) = last {
+            state.newest = Newest { timestamp: entry.timestamp, offset: self.base + i64::from(entry.offset) };
+            let floor = state.offsets.floor(|e| e.offset <= entry.offset);
+            start =
+                floor.map_err(|e| io_error("read", &self.offset_index.path())(e))?.map_or(0, |e| u64::from(e.position));
+        }
+        let file = self.file()?;
+        let mut walk = Walk::new(&file, start.min(size), size);
+        let mut since_entry = 0;
+        while let Some(found) = walk.next().map_err(|e| self.damaged(e))? {
+            if found.header.max_timestamp > state.newest.timestamp {
+                state.newest = Newest { timestamp: found.header.max_timestamp, offset: found.header.last_offset() };
+            }
+            since_entry += found.header.total_len();
+        }
+        state.bytes_since_entry = u32::try_from(since_entry).unwrap_or(u32::MAX);
+        Ok(())
+    }
+
+    fn rebuild_state(&self, state: &mut State, size: u64, interval: u32) -> Result<()> {
+        // A writer may be ahead of `size`; the newest timestamp that it has noted stays.
+        let known = state.loaded.then_some(state.newest);
+        state.clear(self.base).map_err(|e| io_error("empty the indexes of", &self.log.path())(e))?;
+        let file = self.file()?;
+        let mut walk = Walk::new(&file, 0, size);
+        while let Some(found) = walk.next().map_err(|e| self.damaged(e))? {
+            state.note(self.base, &found.header, found.position, interval);
+        }
+        if let Some(known) = known.filter(|k| k.timestamp > state.newest.timestamp) {
+            state.newest = known;
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn clear(&mut self, base: i64) -> std::io::Result<()> {
+        self.offsets.clear()?;
+        self.times.clear()?;
+        self.newest = Newest { timestamp: -1, offset: base };
+        self.first_timestamp = None;
+        self.bytes_since_entry = 0;
+        self.loaded = true;
+        Ok(())
+    }
+
+    fn note(&mut self, base: i64, header: &BatchHeader, position: u64, index_interval: u32) {
+        if position == 0 {
+            self.first_timestamp = Some(header.max_timestamp);
+        }
+        if header.max_timestamp > self.newest.timestamp {
+            self.newest = Newest { timestamp: header.max_timestamp, offset: header.last_offset() };
+        }
+        if self.bytes_since_entry > index_interval {
+            if let (Ok(offset), Ok(position)) = (u32::try_from(header.last_offset() - base), u32::try_from(position)) {
+                self.offsets.push(OffsetEntry { offset, position });
+            }
+            self.note_newest(base);
+            self.bytes_since_entry = 0;
+        }
+        self.bytes_since_entry = self.bytes_since_entry.saturating_add(header.total_len() as u32);
+    }
+
+    /// Adds a time entry if the largest timestamp has grown since the last one.
+    fn note_newest(&mut self, base: i64) {
+        let last = self.times.last().ok().flatten().map_or(-1, |e| e.timestamp);
+        if self.newest.timestamp > last
+            && let Ok(offset) = u32::try_from(self.newest.offset - base)
+        {
+            self.times.push(TimeEntry { timestamp: self.newest.timestamp, offset });
+        }
+    }
+}
