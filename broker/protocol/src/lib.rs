@@ -6,6 +6,10 @@ pub mod codec;
 pub mod error_code;
 pub mod frame;
 pub mod messages;
+pub mod produce_stream;
+
+#[cfg(test)]
+mod tests;
 
 pub use api_key::ApiKey;
 pub use error_code::ErrorCode;

@@ -209,7 +209,7 @@ macro_rules! message {
         #[cfg(test)]
         impl $crate::codec::generate::Generate for $name {
             #[allow(unused_variables, reason = "a message may have no field")]
-            fn generate(source: &mut $crate::codec::generate::Source, version: $crate::codec::Version, _null: bool) -> Self {
+            fn generate(source: &mut $crate::codec::generate::Source<'_>, version: $crate::codec::Version, _null: bool) -> Self {
                 Self {
                     $($field: {
                         const FIELD: $crate::codec::Field = $crate::codec::field!($($spec)*);

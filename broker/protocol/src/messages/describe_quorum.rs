@@ -27,11 +27,17 @@ message! {
         [0+] error_code: ErrorCode,
         /// What a person should read; null for the standard text of the code.
         [2+, null 2+, ignorable] error_message: Option<Str> = Some(Str::default()),
-        [0+] topics: Vec<TopicData>,
+        [0+] topics: Vec<ResponseTopicData>,
         [2+] nodes: Vec<Node>,
     }
 
-    /// An element of `partitions` of [`TopicData`].
+    /// An element of `topics` of [`DescribeQuorumResponse`].
+    struct ResponseTopicData {
+        [0+] topic_name: Str,
+        [0+] partitions: Vec<ResponsePartitionData>,
+    }
+
+    /// An element of `partitions` of [`ResponseTopicData`].
     struct ResponsePartitionData {
         [0+] partition_index: i32,
         [0+] error_code: ErrorCode,
