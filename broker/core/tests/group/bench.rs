@@ -1,0 +1,245 @@
+//! A coordinator with a clock that is moved by hand and a log in memory.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use ottla_core::group::{
+    AppendError, AppendId, Commit, Config, Coordinator, Effect, EncodedRecord, Event, FetchOffsets, Heartbeat, Join,
+    Joined, Leave, MemberIdentity, PartitionCommit, Protocol, Request, RequestId, Response, Sync,
+};
+use ottla_core::{LeaderEpoch, Now, Offset, Timestamp, TopicName};
+use uuid::Uuid;
+
+/// Wall time at the start, so that wall and monotonic times cannot be mistaken for one another.
+const EPOCH_MS: i64 = 1_700_000_000_000;
+
+pub struct Bench {
+    pub coordinator: Coordinator,
+    pub config: Config,
+    pub clock: Duration,
+    /// Every durable record, and those on their way.
+    pub log: Vec<EncodedRecord>,
+    pub in_flight: VecDeque<(AppendId, Vec<EncodedRecord>)>,
+    /// Whether appends are durable at once.
+    pub is_prompt: bool,
+    pub replies: BTreeMap<RequestId, Response>,
+    next_request: u64,
+}
+
+impl Bench {
+    pub fn new(config: Config) -> Self {
+        let mut bench = Self {
+            coordinator: Coordinator::new(config.clone()),
+            config,
+            clock: Duration::from_secs(100),
+            log: Vec::new(),
+            in_flight: VecDeque::new(),
+            is_prompt: true,
+            replies: BTreeMap::new(),
+            next_request: 0,
+        };
+        let effects = bench.coordinator.start(bench.now());
+        bench.perform(effects);
+        bench
+    }
+
+    /// Without the delay of a first rebalance.
+    pub fn without_delay() -> Self {
+        Self::new(Config { initial_rebalance_delay: Duration::ZERO, ..Config::default() })
+    }
+
+    pub fn now(&self) -> Now {
+        Now { monotonic: self.clock, wall: Timestamp(EPOCH_MS + self.clock.as_millis() as i64) }
+    }
+
+    /// Sends a request; its reply, now or later, is in `replies`.
+    pub fn send(&mut self, request: Request) -> RequestId {
+        self.next_request += 1;
+        let id = RequestId(self.next_request);
+        self.handle(Event::Request(id, request));
+        id
+    }
+
+    /// Sends a request that is answered at once.
+    pub fn call(&mut self, request: Request) -> Response {
+        let id = self.send(request);
+        self.take(id).expect("the request is answered at once")
+    }
+
+    pub fn take(&mut self, id: RequestId) -> Option<Response> {
+        self.replies.remove(&id)
+    }
+
+    pub fn take_join(&mut self, id: RequestId) -> Joined {
+        match self.take(id) {
+            Some(Response::Join(joined)) => joined,
+            other => panic!("no join but {other:?}"),
+        }
+    }
+
+    pub fn handle(&mut self, event: Event) {
+        let effects = self.coordinator.handle(self.now(), event);
+        self.perform(effects);
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Reply(id, response) => {
+                    assert!(id.0 <= self.next_request, "{id:?} was never sent");
+                    assert_eq!(self.replies.insert(id, response), None, "{id:?} is answered twice");
+                }
+                Effect::Append(id, records) => self.in_flight.push_back((id, records)),
+            }
+        }
+        while self.is_prompt && !self.in_flight.is_empty() {
+            self.make_durable();
+        }
+    }
+
+    /// The oldest append becomes durable.
+    pub fn make_durable(&mut self) {
+        let (id, records) = self.in_flight.pop_front().expect("an append is on its way");
+        self.log.extend(records);
+        self.handle(Event::Appended(id, Ok(())));
+    }
+
+    /// The newest append fails.
+    pub fn fail_newest(&mut self, error: AppendError) {
+        let (id, _) = self.in_flight.pop_back().expect("an append is on its way");
+        self.handle(Event::Appended(id, Err(error)));
+    }
+
+    /// Moves the clock, with a tick at every deadline on the way.
+    pub fn advance(&mut self, by: Duration) {
+        let end = self.clock + by;
+        while let Some(deadline) = self.coordinator.next_deadline().filter(|deadline| *deadline <= end) {
+            assert!(deadline >= self.clock || self.clock == end, "a deadline in the past is not taken off");
+            self.clock = self.clock.max(deadline);
+            self.handle(Event::Tick);
+        }
+        self.clock = end;
+    }
+
+    /// The coordinator moves: parked requests are refused, another one loads the durable records.
+    pub fn reload(&mut self) {
+        let unloaded = std::mem::replace(&mut self.coordinator, Coordinator::new(self.config.clone()));
+        for effect in unloaded.unload() {
+            match effect {
+                Effect::Reply(id, response) => assert_eq!(self.replies.insert(id, response), None, "{id:?}"),
+                Effect::Append(..) => panic!("an unloaded coordinator appends"),
+            }
+        }
+        self.in_flight.clear();
+        self.coordinator = loaded(&self.config, &self.log);
+        let effects = self.coordinator.start(self.now());
+        self.perform(effects);
+    }
+}
+
+/// A coordinator rebuilt from records.
+pub fn loaded(config: &Config, log: &[EncodedRecord]) -> Coordinator {
+    let mut coordinator = Coordinator::new(config.clone());
+    for record in log {
+        coordinator.replay(&record.key, record.value.as_deref()).expect("own records can be read");
+    }
+    coordinator
+}
+
+pub fn topic(name: &str) -> TopicName {
+    TopicName::new(name).expect("a valid name")
+}
+
+/// The subscription of a consumer to `topics`, as version 0 of its protocol.
+pub fn subscription(topics: &[&str]) -> Bytes {
+    let mut out = vec![0, 0];
+    out.extend((topics.len() as u32).to_be_bytes());
+    for topic in topics {
+        out.extend((topic.len() as u16).to_be_bytes());
+        out.extend(topic.as_bytes());
+    }
+    out.extend([0xff; 4]);
+    out.into()
+}
+
+pub fn join(group: &str, member_id: &str, fresh_id: u128) -> Join {
+    Join {
+        group: group.into(),
+        member_id: member_id.into(),
+        instance_id: None,
+        client_id: "client".into(),
+        client_host: "/127.0.0.1".into(),
+        session_timeout: Duration::from_secs(10),
+        rebalance_timeout: Duration::from_secs(60),
+        protocol_type: "consumer".into(),
+        protocols: vec![Protocol { name: "range".into(), metadata: subscription(&["t1"]) }],
+        fresh_id: Uuid::from_u128(fresh_id),
+        requires_known_member_id: false,
+        supports_skipping_assignment: true,
+    }
+}
+
+pub fn static_join(group: &str, instance: &str, fresh_id: u128) -> Join {
+    Join { instance_id: Some(instance.into()), ..join(group, "", fresh_id) }
+}
+
+pub fn sync(group: &str, member_id: &str, generation: i32, assignments: &[(&str, &str)]) -> Request {
+    Request::Sync(Sync {
+        group: group.into(),
+        generation,
+        member_id: member_id.into(),
+        instance_id: None,
+        protocol_type: None,
+        protocol: None,
+        assignments: assignments
+            .iter()
+            .map(|(member, assignment)| ((*member).to_owned(), Bytes::copy_from_slice(assignment.as_bytes())))
+            .collect(),
+    })
+}
+
+pub fn heartbeat(group: &str, member_id: &str, generation: i32) -> Request {
+    Request::Heartbeat(Heartbeat { group: group.into(), generation, member_id: member_id.into(), instance_id: None })
+}
+
+pub fn leave(group: &str, member_id: &str) -> Request {
+    let members = vec![MemberIdentity { member_id: member_id.into(), instance_id: None }];
+    Request::Leave(Leave { group: group.into(), members })
+}
+
+pub fn commit(group: &str, member_id: &str, generation: i32, on: &str, partition: i32, offset: i64) -> Request {
+    Request::Commit(Commit {
+        group: group.into(),
+        generation,
+        member_id: member_id.into(),
+        instance_id: None,
+        retention: None,
+        supports_group_id_not_found: false,
+        topics: vec![(
+            topic(on),
+            vec![PartitionCommit {
+                partition,
+                offset: Offset(offset),
+                leader_epoch: LeaderEpoch::NONE,
+                metadata: String::new(),
+            }],
+        )],
+    })
+}
+
+pub fn fetch_all(group: &str, require_stable: bool) -> Request {
+    Request::FetchOffsets(FetchOffsets { group: group.into(), topics: None, require_stable })
+}
+
+/// All offsets in the answer, as (topic, partition, offset).
+pub fn offsets(response: Response) -> Vec<(String, i32, i64)> {
+    let Response::FetchOffsets(Ok(topics)) = response else { panic!("no offsets but {response:?}") };
+    let mut offsets = Vec::new();
+    for fetched in topics {
+        for (partition, committed) in fetched.partitions {
+            offsets.extend(committed.map(|c| (fetched.topic.to_string(), partition, c.offset.0)));
+        }
+    }
+    offsets
+}

@@ -1,0 +1,8 @@
+//! Tests of the group coordinator through its public face: scenarios, the real broker's answers, and a simulation.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
+mod bench;
+mod oracle;
+mod scenarios;
+mod simulation;
