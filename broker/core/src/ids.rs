@@ -42,6 +42,14 @@ number!(
     PartitionEpoch(i32)
 );
 number!(
+    /// Position of an entry in the metadata log, from 0.
+    LogIndex(u64)
+);
+number!(
+    /// One reign of a controller: the log index of its first entry.
+    ControllerEpoch(u64)
+);
+number!(
     /// Position of a record in a partition, from 0. −1 means none.
     Offset(i64)
 );
@@ -61,6 +69,33 @@ impl BrokerId {
 
 impl LeaderEpoch {
     /// The epoch is not known or not given.
+    pub const NONE: Self = Self(-1);
+
+    /// The epoch of the next change of leader; saturates.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl PartitionEpoch {
+    /// The epoch of the next change; saturates.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl LogIndex {
+    /// The index of the entry after this one; saturates.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl BrokerEpoch {
+    /// No epoch: a broker that was never registered.
     pub const NONE: Self = Self(-1);
 }
 

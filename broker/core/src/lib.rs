@@ -5,13 +5,15 @@
 //! events, and what has to happen leaves as effects.
 
 pub mod config;
+pub mod controller;
 pub mod group;
 pub mod ids;
+pub mod metadata;
 pub mod partition;
 pub mod time;
 
 pub use ids::{
-    BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset, PartitionEpoch, ProducerEpoch, ProducerId, TopicId,
-    TopicName, TopicPartition,
+    BrokerEpoch, BrokerId, ControllerEpoch, DirectoryId, LeaderEpoch, LogIndex, Offset, PartitionEpoch, ProducerEpoch,
+    ProducerId, TopicId, TopicName, TopicPartition,
 };
 pub use time::{Now, Timestamp};

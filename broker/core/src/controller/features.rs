@@ -1,0 +1,72 @@
+//! Feature levels that the whole cluster runs with (KIP-584).
+
+use super::command::operation;
+use super::{Context, Decision, Error};
+use crate::metadata::{FeatureRange, Image, Record};
+
+/// The feature that gates new kinds of metadata records and what brokers say to each other.
+pub const OTTLA_VERSION: &str = "ottla.version";
+
+/// What this build can run with, by feature. A feature of Kafka is above 0 only once its semantics are there.
+pub fn supported_features() -> impl Iterator<Item = (&'static str, FeatureRange)> {
+    [(OTTLA_VERSION, FeatureRange { min: 1, max: 1 })].into_iter()
+}
+
+/// One feature to finalize at another level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeatureUpdate {
+    /// Its name.
+    pub name: String,
+    /// The wanted level; 0 takes it away.
+    pub level: i16,
+    /// Whether a lower level than now is meant.
+    pub downgrade: bool,
+}
+
+/// Finalizes feature levels: all of them, or none if one is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateFeatures {
+    /// The features.
+    pub updates: Vec<FeatureUpdate>,
+    /// Only say whether it could be done.
+    pub validate_only: bool,
+}
+
+operation!(UpdateFeatures => Vec<(String, Result<(), Error>)>, update_features);
+
+fn update_features(
+    operation: UpdateFeatures,
+    context: &Context<'_>,
+) -> Result<Decision<Vec<(String, Result<(), Error>)>>, Error> {
+    let check = |update: &FeatureUpdate| check(update, context.image);
+    let response: Vec<_> = operation.updates.iter().map(|update| (update.name.clone(), check(update))).collect();
+    if operation.validate_only || response.iter().any(|(_, result)| result.is_err()) {
+        return Ok(Decision::unchanged(response));
+    }
+    let changed = operation.updates.into_iter().filter(|update| update.level != context.image.feature(&update.name));
+    let records = changed.map(|update| Record::Feature { name: update.name, level: update.level }).collect();
+    Ok(Decision { records, response })
+}
+
+fn check(update: &FeatureUpdate, image: &Image) -> Result<(), Error> {
+    let FeatureUpdate { name, level, downgrade } = update;
+    let (level, present) = (*level, image.feature(name));
+    let refuse = |reason: String| Err(Error::FeatureUpdateFailed(reason.into()));
+    let Some((_, range)) = supported_features().find(|(supported, _)| supported == name) else {
+        return refuse(format!("the controller does not support the feature {name}"));
+    };
+    if level < range.min || level > range.max {
+        let FeatureRange { min, max } = range;
+        return refuse(format!("the controller supports levels {min} to {max} of {name}, not {level}"));
+    }
+    let lacks = |broker: &&std::sync::Arc<crate::metadata::Broker>| {
+        broker.features.get(name).is_none_or(|range| level < range.min || level > range.max)
+    };
+    if let Some(broker) = image.brokers().values().find(lacks) {
+        return refuse(format!("broker {} does not support level {level} of {name}", broker.id));
+    }
+    if level < present && !downgrade {
+        return refuse(format!("{name} is at level {present}, and a lower one was not asked for as a downgrade"));
+    }
+    Ok(())
+}

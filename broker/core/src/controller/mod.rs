@@ -1,0 +1,84 @@
+//! What the controller decides: pure functions from the image and a command to records and a response.
+//!
+//! Nothing here changes anything. The driver applies the records to a clone of the image to decide the next command
+//! on, and to everyone's once they are committed. Identifiers arrive in the commands, time as an argument.
+//! One file per command; [`partition_change`] is the only place that elects, shrinks an ISR or ends a move.
+
+mod alter_partition;
+mod assignment;
+mod broker_life;
+mod command;
+mod config_rules;
+mod configs;
+mod create_partitions;
+mod create_topics;
+mod delete_topics;
+mod error;
+mod features;
+mod found;
+pub mod internal_topics;
+pub mod partition_change;
+mod placement;
+mod producer_ids;
+mod registration;
+mod settings;
+mod sweep;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use alter_partition::{AlterPartition, AlteredPartition, IsrMember, IsrProposal, PartitionFault};
+pub use broker_life::{BrokerHeartbeat, BrokerStatus, CordonBroker, FenceBroker, UnregisterBroker, Wish};
+pub use command::{Command, Operation, Response};
+pub use configs::{AlterConfigs, ConfigChange, ConfigOp, IncrementalAlterConfigs, ResourceChanges, ResourceValues};
+pub use create_partitions::{CreatePartitions, MorePartitions};
+pub use create_topics::{CreateTopics, CreatedTopic, NewTopic, PartitionAssignment};
+pub use delete_topics::{DeleteTopics, DeletedTopic, TopicRef};
+pub use error::Error;
+pub use features::{FeatureUpdate, OTTLA_VERSION, UpdateFeatures, supported_features};
+pub use found::FoundCluster;
+pub use producer_ids::{AllocateProducerIds, PRODUCER_ID_BLOCK, ProducerIdBlock};
+pub use registration::{PreviousStop, RegisterBroker};
+pub use settings::Settings;
+
+use crate::Now;
+use crate::metadata::{Image, Record};
+
+/// The most partitions that one request may create.
+pub const MAX_PARTITIONS_PER_REQUEST: usize = 10_000;
+
+/// What a command is decided on.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The cluster as of all decisions so far.
+    pub image: &'a Image,
+    /// The controller's own configuration.
+    pub settings: &'a Settings,
+    /// The time.
+    pub now: Now,
+}
+
+/// What a command comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision<R> {
+    /// The facts to commit, in order; none when nothing changes.
+    pub records: Vec<Record>,
+    /// The answer, which holds once the records are committed.
+    pub response: R,
+}
+
+impl<R> Decision<R> {
+    /// A decision that changes nothing.
+    pub fn unchanged(response: R) -> Self {
+        Self { records: Vec::new(), response }
+    }
+}
+
+/// Decides `command` on `image`.
+///
+/// An error is for the command as a whole; commands about several things answer for each of them in the response.
+pub fn decide(image: &Image, settings: &Settings, now: Now, command: Command) -> Result<Decision<Response>, Error> {
+    command.decide(&Context { image, settings, now })
+}

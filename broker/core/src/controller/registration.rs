@@ -1,0 +1,145 @@
+//! A broker's uptime begins: its epoch, and which places in ISR and ELR it keeps from the one before.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::command::operation;
+use super::partition_change::Proposal;
+use super::sweep::sweep;
+use super::{Context, Decision, Error};
+use crate::metadata::{Broker, Endpoint, FeatureRange, Image, Partition, Record, Topic};
+use crate::{BrokerEpoch, BrokerId, DirectoryId, TopicId};
+
+/// How the broker's uptime before this one ended, and what its disks say since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PreviousStop {
+    /// It stopped cleanly in the uptime with this epoch: everything it had is on disk.
+    Clean(BrokerEpoch),
+    /// It did not, or never ran.
+    Unclean {
+        /// The kernel has run on since, and what it held has been flushed: nothing was lost but the process.
+        page_cache_kept: bool,
+        /// Partitions whose log was damaged below its recovery point.
+        damaged: Vec<(TopicId, i32)>,
+    },
+}
+
+/// A broker's uptime begins. Registering an incarnation again changes nothing and answers the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisterBroker {
+    /// Its `node.id`.
+    pub broker: BrokerId,
+    /// The cluster its disks belong to.
+    pub cluster_id: String,
+    /// Drawn at start.
+    pub incarnation: Uuid,
+    /// Advertised addresses.
+    pub endpoints: Vec<Endpoint>,
+    /// `broker.rack`.
+    pub rack: Option<String>,
+    /// Usable log directories.
+    pub directories: Vec<DirectoryId>,
+    /// What it can run with.
+    pub features: BTreeMap<String, FeatureRange>,
+    /// What its disks are worth.
+    pub previous: PreviousStop,
+}
+
+operation!(RegisterBroker => BrokerEpoch, register);
+
+/// Answers with the uptime's epoch: the index at which the registration will be in the log.
+fn register(operation: RegisterBroker, context: &Context<'_>) -> Result<Decision<BrokerEpoch>, Error> {
+    let image = context.image;
+    if operation.cluster_id != image.cluster_id() {
+        let (expected, found) = (image.cluster_id().to_owned(), operation.cluster_id);
+        return Err(Error::InconsistentClusterId { expected, found });
+    }
+    check_features(&operation, image)?;
+    let registered = image.broker(operation.broker);
+    if let Some(registered) = registered {
+        if registered.incarnation == operation.incarnation {
+            return Ok(Decision::unchanged(registered.epoch));
+        }
+        // The directories are locked by a process while it runs, so whoever has the same ones is its successor.
+        let successor = registered.directories.iter().any(|one| operation.directories.contains(one));
+        let in_this_very_entry = registered.epoch == next_epoch(image);
+        if in_this_very_entry || !(registered.fenced || successor) {
+            return Err(Error::DuplicateBrokerRegistration(operation.broker.0));
+        }
+    }
+    let broker = Arc::new(Broker {
+        id: operation.broker,
+        epoch: next_epoch(image),
+        incarnation: operation.incarnation,
+        endpoints: operation.endpoints,
+        rack: operation.rack,
+        directories: operation.directories,
+        features: operation.features,
+        fenced: true,
+        cordoned: registered.is_some_and(|registered| registered.cordoned),
+        in_controlled_shutdown: false,
+    });
+    let previous_epoch = registered.map(|registered| registered.epoch);
+    let mut records = vec![Record::BrokerRegistered(Arc::clone(&broker))];
+    if registered.is_some() {
+        let after = context.after(&records);
+        let propose = |topic, index, state| {
+            leave(&after, context, &broker, previous_epoch, &operation.previous, (topic, index, state))
+        };
+        records.extend(sweep(&after, context.settings, propose));
+    }
+    Ok(Decision { records, response: broker.epoch })
+}
+
+/// The log index that what is decided on `image` will have.
+fn next_epoch(image: &Image) -> BrokerEpoch {
+    let index = i64::try_from(image.index().next().0);
+    BrokerEpoch(index.expect("a log of 2^63 entries cannot have been written"))
+}
+
+fn check_features(operation: &RegisterBroker, image: &Image) -> Result<(), Error> {
+    for (name, level) in image.features() {
+        let range = operation.features.get(name).copied().unwrap_or(FeatureRange { min: 0, max: 0 });
+        if *level < range.min || *level > range.max {
+            let FeatureRange { min, max } = range;
+            let reason = format!("the cluster runs with level {level} of {name}; the broker supports {min} to {max}");
+            return Err(Error::UnsupportedVersion(reason.into()));
+        }
+    }
+    Ok(())
+}
+
+/// A broker that begins anew is in no ISR; it stays eligible where its copy must hold everything committed.
+fn leave<'a>(
+    image: &Image,
+    context: &Context<'_>,
+    broker: &Broker,
+    previous_epoch: Option<BrokerEpoch>,
+    previous: &PreviousStop,
+    (topic, index, state): (&'a Topic, i32, &'a Partition),
+) -> Option<Proposal<'a>> {
+    if !state.isr.contains(&broker.id) && !state.elr.contains(&broker.id) {
+        return None;
+    }
+    let mut proposal = Proposal::without(state, broker.id);
+    let directory = state.replica_on(broker.id).map(|replica| replica.directory);
+    let directory_kept = directory.is_some_and(|id| id == DirectoryId::ZERO || broker.directories.contains(&id));
+    let (complete, damaged) = match previous {
+        PreviousStop::Clean(epoch) if Some(*epoch) == previous_epoch => (true, false),
+        PreviousStop::Clean(_) => (false, false),
+        PreviousStop::Unclean { page_cache_kept, damaged } => {
+            let damaged = damaged.contains(&(topic.id, index));
+            let durable = || context.settings.topic_value(image, topic.name.as_str(), "ottla.durability") == "fsync";
+            (!damaged && (*page_cache_kept || durable()), damaged)
+        }
+    };
+    if !(complete && directory_kept) {
+        proposal.lost.push(broker.id);
+    }
+    if damaged || !directory_kept {
+        proposal.damaged.push(broker.id);
+    }
+    Some(proposal)
+}
