@@ -4,6 +4,8 @@
 
 pub mod api;
 pub mod broker;
+pub mod clock;
 pub mod config;
 pub mod net;
+pub mod replica;
 pub mod telemetry;

@@ -62,6 +62,16 @@ pub enum Refusal {
     },
 }
 
+/// Checks the term that a client believes in against the `current` one (KIP-320); −1 means that it does not say.
+pub fn check_epoch(given: LeaderEpoch, current: LeaderEpoch) -> Result<(), Refusal> {
+    match given {
+        LeaderEpoch::NONE => Ok(()),
+        _ if given < current => Err(Refusal::FencedLeaderEpoch { given, current }),
+        _ if given > current => Err(Refusal::UnknownLeaderEpoch { given, current }),
+        _ => Ok(()),
+    }
+}
+
 /// The machine. Made anew for each term this broker leads.
 #[derive(Debug)]
 pub struct Leader {
@@ -119,17 +129,6 @@ impl Leader {
     /// `min.insync.replicas`, at most the number of replicas.
     pub fn min_isr(&self) -> usize {
         self.settings.min_isr.clamp(1, self.term.replicas.len().max(1))
-    }
-
-    /// Checks the term a client believes in (KIP-320); −1 means it does not say.
-    pub fn check_epoch(&self, given: LeaderEpoch) -> Result<(), Refusal> {
-        let current = self.term.leader_epoch;
-        match given {
-            LeaderEpoch::NONE => Ok(()),
-            _ if given < current => Err(Refusal::FencedLeaderEpoch { given, current }),
-            _ if given > current => Err(Refusal::UnknownLeaderEpoch { given, current }),
-            _ => Ok(()),
-        }
     }
 
     /// Whether records may be appended now.

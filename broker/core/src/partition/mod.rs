@@ -8,7 +8,7 @@ mod leader;
 mod replica;
 
 pub use effect::{Effect, IsrProposal};
-pub use leader::{Leader, LeaderTerm, Refusal, RequiredAcks};
+pub use leader::{Leader, LeaderTerm, Refusal, RequiredAcks, check_epoch};
 pub use replica::{FollowerFetch, LogPosition};
 
 /// When a record counts as written on a replica: the topic's `ottla.durability`.

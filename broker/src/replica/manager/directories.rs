@@ -1,0 +1,201 @@
+//! The log directories of a broker: opening them at start, routing flushes to partitions, closing them.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ottla_core::{BrokerEpoch, DirectoryId, Offset, TopicId, TopicName, TopicPartition};
+use ottla_storage::{
+    FileCache, FlushListener, Flushed, Identity, LoadOptions, Log, LogConfig, LogDir, LogDirOptions, PreviousStop,
+};
+use parking_lot::{Mutex, RwLock};
+use tracing::{error, warn};
+use uuid::Uuid;
+
+use super::Manager;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::replica::{Partition, TopicSettings, Topics};
+
+/// A log directory as others see it.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    /// `directory.id`.
+    pub id: DirectoryId,
+    /// The folder.
+    pub path: PathBuf,
+    /// How the last run ended there.
+    pub previous_stop: PreviousStop,
+    /// Why it is offline, if it is.
+    pub failure: Option<Arc<str>>,
+}
+
+/// Brings what the flushers report to the partitions.
+#[derive(Default)]
+pub(super) struct FlushRouter {
+    partitions: RwLock<HashMap<u64, Arc<Partition>>>,
+    next: AtomicU64,
+}
+
+impl FlushRouter {
+    pub(super) fn next_handle(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Makes the partition over `log` and has flushes of it told to it.
+    pub(super) fn adopt(
+        &self,
+        topic_id: TopicId,
+        mut log: Log,
+        settings: Arc<TopicSettings>,
+        high_watermark: Offset,
+    ) -> Arc<Partition> {
+        let handle = self.next_handle();
+        log.set_handle(handle);
+        let partition = Arc::new(Partition::new(topic_id, log, settings, high_watermark, handle));
+        self.partitions.write().insert(handle, Arc::clone(&partition));
+        partition
+    }
+
+    /// Forgets the partition and takes its log.
+    pub(super) fn release(&self, partition: &Partition) -> Option<Log> {
+        self.partitions.write().remove(&partition.handle());
+        partition.take_log()
+    }
+
+    /// The directory with the fewest partitions, of those that work.
+    pub(super) fn least_used<'a>(&self, directories: &'a [LogDir]) -> Option<&'a LogDir> {
+        if let [only] = directories {
+            return Some(only);
+        }
+        let mut counts: HashMap<PathBuf, usize> = HashMap::new();
+        for partition in self.partitions.read().values() {
+            if let Some(path) = partition.with_log(|log| log.directory().to_owned()) {
+                *counts.entry(path).or_default() += 1;
+            }
+        }
+        let online = directories.iter().filter(|dir| dir.failure().is_none());
+        online.min_by_key(|dir| counts.get(dir.path()).copied().unwrap_or(0))
+    }
+}
+
+impl FlushListener for FlushRouter {
+    fn on_flushed(&self, pass: &[Flushed]) {
+        let partitions = self.partitions.read();
+        let reached = pass.iter().filter_map(|flushed| Some((partitions.get(&flushed.handle)?, flushed.end)));
+        let reached: Vec<_> = reached.map(|(partition, end)| (Arc::clone(partition), end)).collect();
+        drop(partitions);
+        for (partition, end) in reached {
+            partition.flushed(end);
+        }
+    }
+
+    fn on_directory_failed(&self, dir: &Path, reason: &str) {
+        error!(dir = %dir.display(), reason, "log directory failed: its partitions are not served any more");
+        let all: Vec<_> = self.partitions.read().values().cloned().collect();
+        let dir = dir.to_owned();
+        // The caller may hold the lock of the very partition that met the failure, so this cannot be done here.
+        std::thread::spawn(move || {
+            for partition in all {
+                if partition.with_log(|log| log.directory() == dir) == Some(true) {
+                    partition.storage_failed();
+                }
+            }
+        });
+    }
+}
+
+impl Manager {
+    /// Opens and locks every log directory, formats empty ones, and recovers the logs in them.
+    pub fn open(config: Arc<Config>, identity: &Identity) -> Result<Self, ottla_storage::Error> {
+        let clock = Clock::new();
+        let router = Arc::new(FlushRouter::default());
+        let cache = FileCache::new(open_files());
+        let mut directories = Vec::new();
+        let mut unclaimed = HashMap::new();
+        for path in &config.log_dirs {
+            let options = LogDirOptions {
+                path: path.clone(),
+                free_space_reserve: FREE_SPACE_RESERVE,
+                cache: Arc::clone(&cache),
+                listener: Arc::clone(&router) as Arc<dyn FlushListener>,
+            };
+            let directory = LogDir::open(options, identity, DirectoryId(Uuid::new_v4()))?;
+            let defaults = Arc::new(LogConfig::default());
+            let load = LoadOptions {
+                threads: RECOVERY_THREADS,
+                config: &|_: &TopicName| Arc::clone(&defaults),
+                verify_all: false,
+                now: clock.now(),
+            };
+            for loaded in directory.load(&load)? {
+                if let Err(damage) = &loaded.log {
+                    error!(partition = %loaded.partition, %damage, "log is damaged and not served");
+                }
+                unclaimed.insert(loaded.partition.clone(), loaded);
+            }
+            directories.push(directory);
+        }
+        Ok(Self {
+            me: config.node_id,
+            config,
+            clock,
+            topics: Topics::default(),
+            router,
+            directories: RwLock::new(directories),
+            unclaimed: Mutex::new(unclaimed),
+        })
+    }
+
+    /// The log directories, in the order of the configuration.
+    pub fn directories(&self) -> Vec<Directory> {
+        let describe = |dir: &LogDir| Directory {
+            id: dir.id(),
+            path: dir.path().to_owned(),
+            previous_stop: dir.previous_stop(),
+            failure: dir.failure(),
+        };
+        self.directories.read().iter().map(describe).collect()
+    }
+
+    /// Stops every replica: nothing is appended any more, all is flushed, and the markers of a clean stop are written.
+    pub fn close(&self, broker_epoch: BrokerEpoch) -> Result<(), ottla_storage::Error> {
+        let mut logs: HashMap<PathBuf, Vec<Log>> = HashMap::new();
+        let mut watermarks: HashMap<PathBuf, Vec<(TopicPartition, Offset)>> = HashMap::new();
+        for partition in self.topics.partitions() {
+            let Some(log) = self.router.release(&partition) else { continue };
+            let path = log.directory().to_owned();
+            watermarks.entry(path.clone()).or_default().push((partition.id().clone(), partition.high_watermark()));
+            logs.entry(path).or_default().push(log);
+        }
+        for (partition, loaded) in self.unclaimed.lock().drain() {
+            let Ok((log, _)) = loaded.log else { continue };
+            let path = log.directory().to_owned();
+            watermarks.entry(path.clone()).or_default().push((partition, loaded.high_watermark));
+            logs.entry(path).or_default().push(log);
+        }
+        let mut failure = None;
+        for directory in std::mem::take(&mut *self.directories.write()) {
+            let path = directory.path().to_owned();
+            let logs = logs.remove(&path).unwrap_or_default();
+            let watermarks = watermarks.remove(&path).unwrap_or_default();
+            if let Err(error) = directory.close(logs, watermarks.into_iter(), broker_epoch, self.clock.now()) {
+                warn!(dir = %path.display(), %error, "log directory is not stopped cleanly");
+                failure = Some(error);
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+/// Bytes that producers may not use, so that metadata, checkpoints and deletes go on when the disk is nearly full.
+const FREE_SPACE_RESERVE: u64 = 64 << 20;
+/// `num.recovery.threads.per.data.dir`.
+const RECOVERY_THREADS: usize = 2;
+
+/// How many segment files may be open: a half of what the process may open, since connections need theirs.
+fn open_files() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(16_384, |limit| usize::try_from(limit / 2).unwrap_or(16_384)).clamp(64, 65_536)
+}

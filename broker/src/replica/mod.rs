@@ -1,0 +1,20 @@
+//! The replicas this broker holds: partitions, the manager that opens and closes them, and the append and read paths.
+//!
+//! The rules are the partition machine's of ottla-core; the files are ottla-storage's. What is here joins the two under
+//! one lock a partition, and wakes whoever waits.
+
+mod batch_check;
+mod error;
+mod manager;
+mod partition;
+mod settings;
+mod topics;
+mod wait;
+
+pub use batch_check::{Checked, Invalid, RecordError, check_batch};
+pub use error::Error;
+pub use manager::{Directory, Manager};
+pub use partition::{Partition, Read, ReadLimits};
+pub use settings::TopicSettings;
+pub use topics::{LocalTopic, Topics};
+pub use wait::{FetchWait, Outcome, ProduceWait};
