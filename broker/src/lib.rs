@@ -6,6 +6,7 @@ pub mod api;
 pub mod broker;
 pub mod clock;
 pub mod config;
+pub mod controller;
 pub mod net;
 pub mod replica;
 pub mod telemetry;

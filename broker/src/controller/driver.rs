@@ -1,0 +1,147 @@
+//! Runs the controller where the metadata log is led: takes commands from the queue, decides them on a clone of the
+//! image, proposes what they come to as one entry, answers once it is committed and published.
+//!
+//! One entry is in flight at a time. Commands that arrive meanwhile become the next one, so a loaded controller pays
+//! one flush for many commands, and what a failed proposal had speculated is simply dropped.
+
+use std::sync::Arc;
+
+use ottla_core::controller::{Decision, Response, Settings, decide};
+use ottla_core::metadata::{Entry, Image, Record};
+use ottla_core::{LogIndex, Now};
+use tokio::sync::{mpsc, watch};
+use tracing::{debug, warn};
+
+use super::handle::{ControllerHandle, Pending, SubmitError};
+use super::log::{MetadataLog, Outcome, ProposeError, Role};
+
+/// How many commands may wait.
+const QUEUE: usize = 1024;
+/// An entry is closed once it holds this many records; the command that fills it may overshoot.
+const RECORDS_PER_ENTRY: usize = 10_000;
+
+/// The driver of the controller.
+pub struct Driver<L> {
+    log: Arc<L>,
+    settings: Settings,
+    now: Box<dyn Fn() -> Now + Send + Sync>,
+    published: watch::Receiver<Arc<Image>>,
+    commands: mpsc::Receiver<Pending>,
+}
+
+/// Commands that share an entry, each with the response that holds if the entry is applied.
+type Decided = Vec<(Pending, Result<Response, SubmitError>)>;
+
+impl<L: MetadataLog> Driver<L> {
+    /// A driver of the controller on `log`, and the handle that feeds it. `published` is what the publisher publishes;
+    /// `now` reads the clocks.
+    pub fn new(
+        log: Arc<L>,
+        settings: Settings,
+        published: watch::Receiver<Arc<Image>>,
+        now: impl Fn() -> Now + Send + Sync + 'static,
+    ) -> (Self, ControllerHandle) {
+        let (sender, commands) = mpsc::channel(QUEUE);
+        let handle = ControllerHandle { commands: sender, images: published.clone() };
+        (Self { log, settings, now: Box::new(now), published, commands }, handle)
+    }
+
+    /// Serves until every handle is gone or the log has stopped.
+    pub async fn run(mut self) {
+        let mut waiting = Vec::with_capacity(QUEUE);
+        while self.commands.recv_many(&mut waiting, QUEUE).await > 0 {
+            while !waiting.is_empty() {
+                if self.serve(&mut waiting).await.is_err() {
+                    return warn!("the metadata log has stopped: no more commands are taken");
+                }
+            }
+        }
+    }
+
+    /// Decides and commits as many of the waiting commands as fit an entry.
+    async fn serve(&self, waiting: &mut Vec<Pending>) -> Result<(), SubmitError> {
+        if let Role::Follower { leader } = *self.log.role().borrow() {
+            answer_all(waiting.drain(..), &SubmitError::NotController { controller: leader });
+            return Ok(());
+        }
+        let image = Arc::clone(&self.log.committed().borrow());
+        let (records, decided) = self.decide(&image, waiting);
+        if records.is_empty() {
+            answer(decided);
+            return Ok(());
+        }
+        let Some(controller) = image.controller() else {
+            // Unreachable while this node leads: its first entry has been applied.
+            answer_all(
+                decided.into_iter().map(|(pending, _)| pending),
+                &SubmitError::NotController { controller: None },
+            );
+            return Ok(());
+        };
+        let count = records.len();
+        let entry = Entry { controller_epoch: controller.epoch, decided_on: image.index(), records };
+        match self.log.propose(entry).await {
+            Ok(Outcome::Applied(index)) => {
+                debug!(index = index.0, records = count, commands = decided.len(), "committed");
+                tokio::spawn(answer_when_published(self.published.clone(), index, decided));
+            }
+            Ok(Outcome::Skipped) => {
+                debug!(decided_on = image.index().0, "something came between: deciding anew");
+                waiting.splice(0..0, decided.into_iter().map(|(pending, _)| pending));
+            }
+            Err(ProposeError::NotLeader { leader }) => {
+                let error = SubmitError::NotController { controller: leader };
+                answer_all(decided.into_iter().map(|(pending, _)| pending), &error);
+            }
+            Err(ProposeError::Stopped(reason)) => {
+                warn!(%reason, "cannot commit");
+                answer_all(decided.into_iter().map(|(pending, _)| pending), &SubmitError::Stopped);
+                return Err(SubmitError::Stopped);
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides commands one upon the other, on a clone that nobody else sees.
+    fn decide(&self, image: &Image, waiting: &mut Vec<Pending>) -> (Vec<Record>, Decided) {
+        let mut speculative = image.clone();
+        let (mut records, mut decided) = (Vec::new(), Vec::new());
+        let mut taken = 0;
+        for pending in waiting.iter() {
+            taken += 1;
+            let decision = decide(&speculative, &self.settings, (self.now)(), pending.command.clone());
+            decided.push(decision.map(|Decision { records: new, response }| {
+                for record in &new {
+                    speculative.apply(record).expect("a decision is made of records that fit its image");
+                }
+                records.extend(new);
+                response
+            }));
+            if records.len() >= RECORDS_PER_ENTRY {
+                break;
+            }
+        }
+        let pending = waiting.drain(..taken);
+        (records, pending.zip(decided.into_iter().map(|result| result.map_err(SubmitError::Refused))).collect())
+    }
+}
+
+async fn answer_when_published(mut published: watch::Receiver<Arc<Image>>, index: LogIndex, decided: Decided) {
+    // The publisher gone means that the broker stops; then nobody waits for answers.
+    if published.wait_for(|image| image.index() >= index).await.is_ok() {
+        answer(decided);
+    }
+}
+
+fn answer(decided: Decided) {
+    for (pending, result) in decided {
+        // Whoever asked may have given up waiting.
+        drop(pending.answer.send(result));
+    }
+}
+
+fn answer_all(pending: impl Iterator<Item = Pending>, error: &SubmitError) {
+    for pending in pending {
+        drop(pending.answer.send(Err(error.clone())));
+    }
+}

@@ -1,0 +1,21 @@
+//! The metadata of the cluster, at work: the log that holds it, the controller that decides on it, and what this broker
+//! does about it.
+//!
+//! ```text
+//! submit → driver (on the leader of the log: decide, propose) → MetadataLog (commit, apply) → publisher → replicas, watchers
+//! ```
+//!
+//! The rules are those of [`ottla_core::controller`]. A command is answered once its records are committed and this
+//! broker has done what they ask of it, so a topic is usable when its creation is answered.
+
+mod driver;
+mod handle;
+mod log;
+mod publisher;
+mod registration;
+
+pub use driver::Driver;
+pub use handle::{ControllerHandle, SubmitError};
+pub use log::{MetadataLog, Outcome, ProposeError, Role};
+pub use publisher::{Publisher, Replicas};
+pub use registration::{Uptime, register};
