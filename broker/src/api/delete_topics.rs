@@ -1,0 +1,44 @@
+//! DeleteTopics: by name, or by id from version 6 on (KIP-516).
+
+use ottla_core::TopicId;
+use ottla_core::controller::{DeleteTopics, DeletedTopic, Error, TopicRef};
+use ottla_protocol::ErrorCode;
+use ottla_protocol::codec::Str;
+use ottla_protocol::messages::delete_topics::DeletableTopicResult;
+use ottla_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
+
+use super::{Context, error};
+
+/// Answers once the deletion is committed; the logs go in the background.
+pub async fn handle(context: Context, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
+    let by_name = request.topic_names.iter().map(|name| TopicRef { name: Some(name.to_string()), id: TopicId::ZERO });
+    let by_either = request
+        .topics
+        .iter()
+        .map(|topic| TopicRef { name: topic.name.as_ref().map(Str::to_string), id: TopicId(topic.topic_id) });
+    let topics: Vec<TopicRef> = by_name.chain(by_either).collect();
+    let responses = match context.broker.controller.submit(DeleteTopics { topics: topics.clone() }).await {
+        Ok(results) => results.into_iter().map(|(topic, result)| answer(topic, result)).collect(),
+        Err(refusal) => {
+            let code = error::of_submit(&refusal);
+            topics.into_iter().map(|topic| failed(topic, code, Some(refusal.to_string().into()))).collect()
+        }
+    };
+    DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
+}
+
+fn answer(topic: TopicRef, result: Result<DeletedTopic, Error>) -> DeletableTopicResult {
+    match result {
+        Ok(deleted) => DeletableTopicResult {
+            name: Some(deleted.name.as_str().into()),
+            topic_id: deleted.id.0,
+            error_code: ErrorCode::NONE,
+            error_message: None,
+        },
+        Err(refusal) => failed(topic, error::of_controller(&refusal), refusal.message().map(Str::from)),
+    }
+}
+
+fn failed(topic: TopicRef, error_code: ErrorCode, error_message: Option<Str>) -> DeletableTopicResult {
+    DeletableTopicResult { name: topic.name.map(Str::from), topic_id: topic.id.0, error_code, error_message }
+}
