@@ -2,6 +2,7 @@
 //! and an async client. It knows the shape of requests and nothing of what a broker does with them.
 
 pub mod api_key;
+pub mod client;
 pub mod codec;
 pub mod error_code;
 pub mod frame;

@@ -204,6 +204,11 @@ macro_rules! message {
                 })*
                 size
             }
+
+            #[allow(unused_variables, reason = "a message may have no field")]
+            fn visit_errors(&self, visit: &mut dyn FnMut($crate::ErrorCode)) {
+                $($crate::codec::Wire::visit_errors(&self.$field, visit);)*
+            }
         }
 
         #[cfg(test)]

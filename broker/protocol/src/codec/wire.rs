@@ -30,6 +30,9 @@ pub trait Wire: Sized {
     fn is_null(&self) -> bool {
         false
     }
+
+    /// Calls `visit` with each error code in here that is not [`ErrorCode::NONE`].
+    fn visit_errors(&self, _visit: &mut dyn FnMut(ErrorCode)) {}
 }
 
 /// A type that can stand for null on the wire. The provided methods are those of a structure: a byte before it says
@@ -49,6 +52,21 @@ pub trait Nullable: Wire {
     /// The fewest bytes that null takes.
     fn null_size(_version: Version) -> usize {
         1
+    }
+}
+
+/// Types that hold others, for [`Wire::visit_errors`].
+trait Elements {
+    fn visit_errors_within(&self, _visit: &mut dyn FnMut(ErrorCode)) {}
+}
+
+impl Elements for Str {}
+impl Elements for Bytes {}
+impl Elements for Records {}
+
+impl<T: Wire> Elements for Vec<T> {
+    fn visit_errors_within(&self, visit: &mut dyn FnMut(ErrorCode)) {
+        self.iter().for_each(|element| element.visit_errors(visit));
     }
 }
 
@@ -103,6 +121,12 @@ impl Wire for ErrorCode {
     fn least_size(_version: Version) -> usize {
         2
     }
+
+    fn visit_errors(&self, visit: &mut dyn FnMut(ErrorCode)) {
+        if self.is_error() {
+            visit(*self);
+        }
+    }
 }
 
 impl Wire for Uuid {
@@ -136,6 +160,10 @@ macro_rules! wire_by_length {
 
             fn least_size(version: Version) -> usize {
                 Self::null_size(version)
+            }
+
+            fn visit_errors(&self, visit: &mut dyn FnMut(ErrorCode)) {
+                self.visit_errors_within(visit);
             }
         }
     )+};
@@ -240,6 +268,12 @@ impl<T: Nullable> Wire for Option<T> {
 
     fn is_null(&self) -> bool {
         self.is_none()
+    }
+
+    fn visit_errors(&self, visit: &mut dyn FnMut(ErrorCode)) {
+        if let Some(value) = self {
+            value.visit_errors(visit);
+        }
     }
 }
 
