@@ -24,8 +24,8 @@ pub struct Storage {
 pub struct Volume {
     /// A short name of lower-case letters, digits and '-'.
     #[schemars(length(min = 1, max = 16), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
-    #[x_kube(validation = Rule::new("!(self in ['config', 'tmp'])")
-        .message("the names 'config' and 'tmp' belong to volumes that every broker has"))]
+    #[x_kube(validation = Rule::new("!(self in ['config', 'secrets'])")
+        .message("the names 'config' and 'secrets' belong to volumes that every broker has"))]
     pub name: String,
 
     /// Its size, such as `10Gi`. Can grow, not shrink.

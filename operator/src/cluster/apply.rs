@@ -1,0 +1,99 @@
+//! Does the steps of a plan, in order, and stops at the first that fails: the next pass sees what is left.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions},
+};
+use ottla_crds::KafkaCluster;
+use serde_json::json;
+use tracing::info;
+
+use super::{
+    observe::Observed,
+    plan::{Plan, Restart, Step},
+    pods,
+};
+use crate::{
+    child::Child,
+    context::Context,
+    error::{Error, Result},
+    events::Note,
+    kafka::{ConfigChange, ConfigOf},
+    names::FIELD_MANAGER,
+};
+
+/// Does `plan`.
+pub async fn apply(plan: &Plan, observed: &Observed, context: &Context) -> Result<()> {
+    for step in plan {
+        match step {
+            Step::Annotate { key, value } => annotate(key, value, observed, context).await?,
+            Step::Create(child) => create(child, observed, context).await?,
+            Step::Apply(child) => apply_child(child, observed, context).await?,
+            Step::ChangeConfig(changes) => change_config(changes, observed, context).await?,
+            Step::Restart(restart) => restart_broker(restart, observed, context).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Writes an annotation only on the very version that the plan was made from, so that of two operators one wins.
+async fn annotate(key: &str, value: &str, observed: &Observed, context: &Context) -> Result<()> {
+    let api: Api<KafkaCluster> = Api::namespaced(context.client.clone(), &observed.names.namespace);
+    let patch = json!({ "metadata": {
+        "annotations": { key: value },
+        "resourceVersion": observed.cluster.resource_version(),
+    }});
+    let doing = format!("write the annotation {key} on the KafkaCluster");
+    let name = &observed.names.cluster;
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    api.patch_metadata(name, &params, &Patch::Merge(&patch)).await.map_err(Error::kubernetes(doing))?;
+    info!(cluster = %name, namespace = %observed.names.namespace, key, value, "annotation written");
+    Ok(())
+}
+
+fn api_of(child: &Child, observed: &Observed, context: &Context) -> Api<DynamicObject> {
+    Api::namespaced_with(context.client.clone(), &observed.names.namespace, &child.resource)
+}
+
+async fn create(child: &Child, observed: &Observed, context: &Context) -> Result<()> {
+    let object: DynamicObject = serde_json::from_value(child.body.clone())?;
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    let doing = format!("create {} {}", child.resource.kind, child.name);
+    match api_of(child, observed, context).create(&params, &object).await {
+        // Somebody was faster: the next pass sees whose it is.
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        other => other.map(|_| ()).map_err(Error::kubernetes(doing)),
+    }
+}
+
+async fn apply_child(child: &Child, observed: &Observed, context: &Context) -> Result<()> {
+    let doing = format!("apply {} {}", child.resource.kind, child.name);
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let api = api_of(child, observed, context);
+    api.patch(&child.name, &params, &Patch::Apply(&child.body)).await.map_err(Error::kubernetes(doing))?;
+    info!(cluster = %observed.names.cluster, kind = %child.resource.kind, name = %child.name, "applied");
+    Ok(())
+}
+
+async fn change_config(changes: &[ConfigChange], observed: &Observed, context: &Context) -> Result<()> {
+    let admin = context.connector.connect(&pods::addresses(&observed.cluster, &observed.pods));
+    let doing = "change the brokers' settings";
+    admin.change_config(&ConfigOf::Cluster, changes).await.map_err(Error::kafka(doing))?;
+    info!(cluster = %observed.names.cluster, ?changes, "settings changed");
+    Ok(())
+}
+
+async fn restart_broker(restart: &Restart, observed: &Observed, context: &Context) -> Result<()> {
+    let note = Note::normal("BrokerRestarting", "Restart", format!("{} restarts for a new spec", restart.pod));
+    context.events.publish(&observed.cluster, note).await;
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), &observed.names.namespace);
+    let preconditions = Preconditions { uid: Some(restart.uid.clone()), resource_version: None };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    let doing = format!("delete pod {}", restart.pod);
+    match api.delete(&restart.pod, &params).await {
+        // It is gone, or another one by now: nothing is left to do.
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        other => other.map(|_| ()).map_err(Error::kubernetes(doing)),
+    }
+}

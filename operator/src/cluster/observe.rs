@@ -1,0 +1,173 @@
+//! Everything one pass knows: read live, so that no decision rests on a cache that lags.
+//!
+//! Only reads. What cannot be read fails the pass; only brokers that do not answer are a finding, not a failure.
+
+use std::collections::BTreeMap;
+
+use futures::future::try_join_all;
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{ApiResource, DynamicObject, ListParams},
+};
+use ottla_crds::{KafkaCluster, KafkaClusterSpec};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::pods;
+use crate::{
+    child::Child,
+    context::Context,
+    error::{Error, Result},
+    kafka::{self, ClusterView, ConfigOf, OwnConfig},
+    names::Names,
+};
+
+/// What there is of one cluster.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The resource as it is stored now.
+    pub cluster: KafkaCluster,
+    /// The names of its objects.
+    pub names: Names,
+    /// Its uid, which its children point to.
+    pub uid: String,
+    /// The objects that bear the names of its children, whoever owns them.
+    pub children: Children,
+    /// The pods of its brokers.
+    pub pods: Vec<Pod>,
+    /// The claims of its brokers, also those that an earlier cluster of this name left.
+    pub claims: Vec<PersistentVolumeClaim>,
+    /// What its brokers say.
+    pub kafka: Kafka,
+}
+
+/// Stored objects by kind and name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Children(BTreeMap<(String, String), Value>);
+
+/// What the brokers say.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kafka {
+    /// None of them is ready to be asked.
+    NotAsked,
+    /// They did not answer.
+    Failed(kafka::Error),
+    /// The view of one of them, and the cluster-wide settings.
+    Seen {
+        /// Brokers and partitions.
+        view: ClusterView,
+        /// What was set for all brokers while they run.
+        config: OwnConfig,
+    },
+}
+
+impl Observed {
+    /// What is wanted.
+    pub fn spec(&self) -> &KafkaClusterSpec {
+        &self.cluster.spec
+    }
+
+    /// The StatefulSet of the brokers, if it is there and can be read.
+    pub fn stateful_set(&self) -> Option<StatefulSet> {
+        self.children.typed(&self.names.brokers())
+    }
+}
+
+impl Children {
+    /// Adds a stored object.
+    pub fn insert(&mut self, kind: &str, name: &str, body: Value) {
+        self.0.insert((kind.to_owned(), name.to_owned()), body);
+    }
+
+    /// The stored object that has the child's kind and name.
+    pub fn of(&self, child: &Child) -> Option<&Value> {
+        self.0.get(&(child.resource.kind.clone(), child.name.clone()))
+    }
+
+    /// The stored object of that type and name.
+    pub fn typed<K: Resource<DynamicType = ()> + DeserializeOwned>(&self, name: &str) -> Option<K> {
+        let body = self.0.get(&(K::kind(&()).into_owned(), name.to_owned()))?;
+        serde_json::from_value(body.clone()).ok()
+    }
+
+    /// Each with its kind and name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &Value)> {
+        self.0.iter().map(|((kind, name), body)| (kind.as_str(), name.as_str(), body))
+    }
+}
+
+/// Reads everything about `cluster`; `None` if it is gone by now.
+pub async fn observe(cluster: &KafkaCluster, context: &Context) -> Result<Option<Observed>> {
+    let name = cluster.name_any();
+    let namespace = cluster.namespace().ok_or(Error::Incomplete { kind: "KafkaCluster", field: "a namespace" })?;
+    let api: Api<KafkaCluster> = Api::namespaced(context.client.clone(), &namespace);
+    let Some(cluster) = api.get_opt(&name).await.map_err(Error::kubernetes("read the KafkaCluster"))? else {
+        return Ok(None);
+    };
+    let uid = cluster.uid().ok_or(Error::Incomplete { kind: "KafkaCluster", field: "a uid" })?;
+    let names = Names::new(name, namespace);
+    let (children, pods, claims) = futures::try_join!(
+        children(&context.client, &names),
+        list::<Pod>(&context.client, &names, "list the brokers' pods"),
+        list::<PersistentVolumeClaim>(&context.client, &names, "list the brokers' claims"),
+    )?;
+    let kafka = ask_brokers(&cluster, &pods, context).await;
+    Ok(Some(Observed { cluster, names, uid, children, pods, claims, kafka }))
+}
+
+async fn children(client: &Client, names: &Names) -> Result<Children> {
+    let wanted = [
+        (ApiResource::erase::<ServiceAccount>(&()), names.brokers()),
+        (ApiResource::erase::<Secret>(&()), names.controller_token()),
+        (ApiResource::erase::<ConfigMap>(&()), names.config()),
+        (ApiResource::erase::<Service>(&()), names.headless_service()),
+        (ApiResource::erase::<Service>(&()), names.bootstrap_service()),
+        (ApiResource::erase::<NetworkPolicy>(&()), names.brokers()),
+        (ApiResource::erase::<PodDisruptionBudget>(&()), names.brokers()),
+        (ApiResource::erase::<StatefulSet>(&()), names.brokers()),
+    ];
+    let reads = wanted.into_iter().map(async |(resource, name)| {
+        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &names.namespace, &resource);
+        let doing = format!("read {} {name}", resource.kind);
+        let found = api.get_opt(&name).await.map_err(Error::kubernetes(doing))?;
+        let body = found.map(|object| serde_json::to_value(&object)).transpose()?;
+        Ok::<_, Error>((resource.kind, name, body))
+    });
+    let mut children = Children::default();
+    for (kind, name, body) in try_join_all(reads).await? {
+        if let Some(body) = body {
+            children.insert(&kind, &name, body);
+        }
+    }
+    Ok(children)
+}
+
+async fn list<K>(client: &Client, names: &Names, doing: &str) -> Result<Vec<K>>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), &names.namespace);
+    let selector = ListParams::default().labels(&names.selector_text());
+    Ok(api.list(&selector).await.map_err(Error::kubernetes(doing))?.items)
+}
+
+async fn ask_brokers(cluster: &KafkaCluster, pods: &[Pod], context: &Context) -> Kafka {
+    let addresses = pods::addresses(cluster, pods);
+    if addresses.is_empty() {
+        return Kafka::NotAsked;
+    }
+    let admin = context.connector.connect(&addresses);
+    match futures::try_join!(admin.cluster(), admin.own_config(&ConfigOf::Cluster)) {
+        Ok((view, config)) => Kafka::Seen { view, config },
+        Err(error) => Kafka::Failed(error),
+    }
+}

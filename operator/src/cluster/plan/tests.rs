@@ -1,0 +1,146 @@
+//! The exact steps from states of the world.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Plan, Restart, Step, plan};
+use crate::{
+    cluster::{
+        observe::{Kafka, Observed},
+        testing::{ID, SMALL, observed, pod, settled, valid},
+    },
+    kafka::ConfigChange,
+    names::{CLUSTER_ID, FOUNDED},
+};
+
+fn steps(observed: &Observed) -> Plan {
+    plan(&valid(observed).unwrap(), observed, [Uuid::nil(); 2]).unwrap()
+}
+
+/// Each step in a word or two.
+fn names(observed: &Observed) -> Vec<String> {
+    let name = |step: &Step| match step {
+        Step::Annotate { key, value } => format!("annotate {key}={value}"),
+        Step::Create(child) => format!("create {} {}", child.resource.kind, child.name),
+        Step::Apply(child) => format!("apply {} {}", child.resource.kind, child.name),
+        Step::ChangeConfig(changes) => format!("config {changes:?}"),
+        Step::Restart(restart) => format!("restart {}", restart.pod),
+    };
+    steps(observed).iter().map(name).collect()
+}
+
+#[test]
+fn a_settled_cluster_needs_nothing() {
+    assert_eq!(names(&settled(SMALL)), Vec::<String>::new());
+}
+
+#[test]
+fn a_new_cluster_gets_its_id_before_anything_else() {
+    let mut observed = observed(SMALL);
+    observed.cluster.metadata.annotations = None;
+    assert_eq!(names(&observed), ["annotate ottla.io/cluster-id=AAAAAAAAAAAAAAAAAAAAAA"]);
+}
+
+#[test]
+fn a_cluster_with_an_id_gets_all_its_objects_in_order() {
+    assert_eq!(
+        names(&observed(SMALL)),
+        [
+            "create Secret demo-controller-token",
+            "apply ServiceAccount demo-broker",
+            "apply ConfigMap demo-config",
+            "apply Service demo-brokers",
+            "apply Service demo-bootstrap",
+            "apply NetworkPolicy demo-broker",
+            "apply PodDisruptionBudget demo-broker",
+            "apply StatefulSet demo-broker",
+        ]
+    );
+}
+
+#[test]
+fn only_a_changed_object_is_applied_again() {
+    let mut observed = settled(SMALL);
+    let mut service = json!({"metadata": {"ownerReferences": [{"uid": "uid-1", "controller": true}]}});
+    service["spec"] = json!({"clusterIP": "10.1.2.3"});
+    observed.children.insert("Service", "demo-bootstrap", service);
+    assert_eq!(names(&observed), ["apply Service demo-bootstrap"]);
+}
+
+#[test]
+fn an_id_that_was_removed_is_taken_from_what_bears_it() {
+    let mut observed = settled(SMALL);
+    observed.cluster.metadata.annotations = None;
+    assert_eq!(names(&observed), [format!("annotate {CLUSTER_ID}={ID}")], "from the ConfigMap");
+
+    let mut observed = self::observed(SMALL);
+    observed.cluster.metadata.annotations = None;
+    observed.claims = vec![claim("kept")];
+    assert_eq!(names(&observed), [format!("annotate {CLUSTER_ID}=kept")], "from a kept claim");
+}
+
+fn claim(id: &str) -> k8s_openapi::api::core::v1::PersistentVolumeClaim {
+    serde_json::from_value(json!({"metadata": {"name": "data-demo-broker-0", "annotations": {CLUSTER_ID: id}}}))
+        .unwrap()
+}
+
+#[test]
+fn disks_of_another_cluster_are_refused() {
+    let mut observed = observed(SMALL);
+    observed.claims = vec![claim("other")];
+    let error = plan(&valid(&observed).unwrap(), &observed, [Uuid::nil(); 2]).unwrap_err();
+    assert!(error.to_string().contains(&format!("{ID}, other")), "{error}");
+}
+
+#[test]
+fn a_cluster_that_serves_for_the_first_time_is_marked_founded() {
+    let mut observed = settled(SMALL);
+    observed.cluster.metadata.annotations = Some([(CLUSTER_ID.to_owned(), ID.to_owned())].into());
+    assert!(names(&observed).contains(&format!("annotate {FOUNDED}=true")), "{:?}", names(&observed));
+    observed.kafka = Kafka::NotAsked;
+    assert!(!names(&observed).contains(&format!("annotate {FOUNDED}=true")));
+}
+
+#[test]
+fn a_running_setting_changes_without_touching_an_object() {
+    let mut observed = settled(SMALL);
+    observed.cluster.spec.config = [("log.cleaner.threads".to_owned(), "2".into())].into();
+    let change = ConfigChange::Set("log.cleaner.threads".to_owned(), "2".to_owned());
+    assert_eq!(steps(&observed), vec![Step::ChangeConfig(vec![change])]);
+}
+
+#[test]
+fn a_setting_taken_out_of_the_spec_goes_back_to_its_default() {
+    let mut observed = settled(&format!("{SMALL}\nconfig: {{log.cleaner.threads: 2}}"));
+    observed.cluster.spec.config.clear();
+    let status = observed.cluster.status.get_or_insert_default();
+    status.managed_config = vec!["log.cleaner.threads".to_owned()];
+    assert_eq!(steps(&observed), vec![Step::ChangeConfig(vec![ConfigChange::Reset("log.cleaner.threads".to_owned())])]);
+}
+
+#[test]
+fn a_stale_pod_is_restarted_by_uid_once_the_stateful_set_was_seen() {
+    let mut observed = settled(SMALL);
+    observed.pods = vec![pod(0, "old", true)];
+    let restart = Restart { pod: "demo-broker-0".to_owned(), uid: "pod-0".to_owned() };
+    assert_eq!(steps(&observed), vec![Step::Restart(restart)]);
+
+    let mut stateful_set = serde_json::to_value(observed.stateful_set().unwrap()).unwrap();
+    stateful_set["metadata"]["generation"] = json!(2);
+    stateful_set["status"] = json!({"observedGeneration": 1, "replicas": 1});
+    observed.children.insert("StatefulSet", "demo-broker", stateful_set);
+    assert_eq!(steps(&observed), vec![], "its controller would make the old pod again");
+}
+
+#[test]
+fn no_serving_broker_is_stopped_while_another_is_down() {
+    let mut observed = settled(SMALL);
+    let template = super::super::pods::template(&observed.pods[0]).unwrap().to_owned();
+    observed.pods = vec![pod(0, "old", true), pod(1, &template, false)];
+    assert_eq!(steps(&observed), vec![]);
+    observed.pods = vec![pod(0, "old", true), pod(1, "old", false)];
+    assert_eq!(names(&observed), ["restart demo-broker-1"], "the one that is down anyway goes first");
+    observed.pods[1].metadata.deletion_timestamp =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH));
+    assert_eq!(steps(&observed), vec![], "one at a time");
+}

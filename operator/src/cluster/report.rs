@@ -1,0 +1,58 @@
+//! Events for what changed between two statuses: the things a person would want to know happened.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use ottla_crds::{
+    KafkaClusterStatus,
+    cluster::{BrokerState, BrokerStatus},
+    conditions::{self, ConditionType},
+};
+
+use super::observe::Observed;
+use crate::{context::Context, events::Note};
+
+/// Publishes what is new in `status` against the stored one.
+pub async fn report(observed: &Observed, status: &KafkaClusterStatus, context: &Context) {
+    let old = observed.cluster.status.clone().unwrap_or_default();
+    for note in notes(&old, status) {
+        context.events.publish(&observed.cluster, note).await;
+    }
+}
+
+fn notes(old: &KafkaClusterStatus, new: &KafkaClusterStatus) -> Vec<Note> {
+    let mut notes: Vec<Note> = new.broker_states.iter().filter_map(|broker| broker_note(old, broker)).collect();
+    if let Some(stalled) = became_true(old, new, ConditionType::Stalled) {
+        notes.push(Note::warning("Stalled", "Validate", stalled.message.clone()));
+    }
+    if let Some(ready) = became_true(old, new, ConditionType::Ready) {
+        notes.push(Note::normal("ClusterReady", "Reconcile", ready.message.clone()));
+    }
+    notes
+}
+
+fn broker_note(old: &KafkaClusterStatus, broker: &BrokerStatus) -> Option<Note> {
+    let before = old.broker_states.iter().find(|other| other.id == broker.id)?.state;
+    match (before, broker.state) {
+        (BrokerState::Ready, BrokerState::Restarting) => {
+            Some(Note::warning("BrokerDown", "Observe", format!("{} no longer serves", broker.pod)))
+        }
+        (BrokerState::Restarting, BrokerState::Ready) => {
+            Some(Note::normal("BrokerBack", "Observe", format!("{} serves again", broker.pod)))
+        }
+        _ => None,
+    }
+}
+
+/// The condition if it is true now and, with this message, was not before.
+fn became_true<'a>(
+    old: &KafkaClusterStatus,
+    new: &'a KafkaClusterStatus,
+    condition: ConditionType,
+) -> Option<&'a Condition> {
+    let now = conditions::find(&new.conditions, condition).filter(|entry| entry.status == "True")?;
+    let before = conditions::find(&old.conditions, condition).filter(|entry| entry.status == "True");
+    let is_new = match condition {
+        ConditionType::Stalled => before.is_none_or(|before| before.message != now.message),
+        _ => before.is_none(),
+    };
+    is_new.then_some(now)
+}

@@ -1,0 +1,151 @@
+//! The seven conditions of a cluster, each with its cause and what to do about it.
+
+use k8s_openapi::api::core::v1::Pod;
+use ottla_crds::{
+    KafkaClusterStatus,
+    conditions::{ConditionType, Finding},
+};
+
+use super::{
+    super::{
+        observe::{Kafka, Observed},
+        pods,
+    },
+    Outcome,
+};
+use crate::cluster::validate::WAITING;
+
+/// Why the cluster is not as the spec asks, if it is not.
+struct Lack {
+    reason: &'static str,
+    message: String,
+}
+
+/// All conditions, from what was observed, how the pass went, and the rest of the status.
+pub(super) fn findings(observed: &Observed, outcome: &Outcome, status: &KafkaClusterStatus) -> Vec<Finding> {
+    let lack = lack(observed, outcome, status);
+    vec![
+        ready(outcome, lack.as_ref(), status),
+        available(observed, status),
+        progressing(outcome, lack.as_ref()),
+        Finding::new(ConditionType::Rebalancing, false, "Balanced", "no partition is being moved"),
+        degraded(observed, status),
+        reconciling(outcome, lack.as_ref()),
+        stalled(outcome),
+    ]
+}
+
+fn lack(observed: &Observed, outcome: &Outcome, status: &KafkaClusterStatus) -> Option<Lack> {
+    let lack = |reason, message: String| Some(Lack { reason, message });
+    match outcome {
+        Outcome::Refused(refusal) => return lack(refusal.reason, refusal.message.clone()),
+        Outcome::Changing => return lack("ApplyingChanges", "what the spec asks is being applied".to_owned()),
+        Outcome::Paused | Outcome::Settled => {}
+    }
+    let wanted = observed.spec().brokers;
+    if status.ready_brokers != wanted || status.brokers != wanted {
+        let troubles: Vec<String> =
+            observed.pods.iter().filter(|pod: &&Pod| !pods::is_ready(pod)).filter_map(pods::trouble).collect();
+        let detail = if troubles.is_empty() { String::new() } else { format!(": {}", troubles.join("; ")) };
+        let message = format!("{} of {wanted} brokers are ready{detail}", status.ready_brokers);
+        return lack("BrokersNotReady", message);
+    }
+    match (&observed.kafka, &status.partitions) {
+        (Kafka::NotAsked, _) => lack("BrokersNotReady", "no broker is ready to be asked".to_owned()),
+        (Kafka::Failed(error), _) => {
+            lack("BrokersUnreachable", format!("the operator cannot ask the brokers: {error}"))
+        }
+        (Kafka::Seen { .. }, Some(partitions)) if partitions.offline > 0 => {
+            lack("PartitionsOffline", format!("{} partitions have no leader", partitions.offline))
+        }
+        (Kafka::Seen { .. }, Some(partitions)) if partitions.under_replicated > 0 => {
+            let message = format!("{} partitions wait for replicas to catch up", partitions.under_replicated);
+            lack("UnderReplicated", message)
+        }
+        (Kafka::Seen { .. }, _) => None,
+    }
+}
+
+fn ready(outcome: &Outcome, lack: Option<&Lack>, status: &KafkaClusterStatus) -> Finding {
+    if *outcome == Outcome::Paused {
+        let message = "the operator leaves the cluster alone: set spec.paused to false to have it looked after again";
+        let mut finding = Finding::new(ConditionType::Ready, false, "Paused", message);
+        finding.status = None;
+        return finding;
+    }
+    match lack {
+        Some(lack) => Finding::new(ConditionType::Ready, false, lack.reason, lack.message.clone()),
+        None => {
+            let message = format!("all {} brokers serve as the spec asks", status.ready_brokers);
+            Finding::new(ConditionType::Ready, true, "AllBrokersReady", message)
+        }
+    }
+}
+
+fn available(observed: &Observed, status: &KafkaClusterStatus) -> Finding {
+    let finding = |status, reason, message: &str| Finding::new(ConditionType::Available, status, reason, message);
+    match (&observed.kafka, &status.partitions) {
+        (Kafka::NotAsked, _) => finding(false, "NoBrokerReady", "no broker is ready to serve clients"),
+        (Kafka::Failed(error), _) => {
+            let mut unknown = finding(false, "BrokersUnreachable", &format!("the brokers do not answer: {error}"));
+            unknown.status = None;
+            unknown
+        }
+        (Kafka::Seen { .. }, Some(partitions)) if partitions.offline > 0 => {
+            let message = format!("{} of {} partitions have no leader", partitions.offline, partitions.total);
+            finding(false, "PartitionsOffline", &message)
+        }
+        (Kafka::Seen { .. }, _) => finding(true, "Serving", "every partition has a leader"),
+    }
+}
+
+fn progressing(outcome: &Outcome, lack: Option<&Lack>) -> Finding {
+    let finding = |status, reason, message: &str| Finding::new(ConditionType::Progressing, status, reason, message);
+    match (outcome, lack) {
+        (Outcome::Refused(refusal), _) => {
+            finding(false, refusal.reason, "nothing is changed until the spec can be served")
+        }
+        (Outcome::Paused, _) => finding(false, "Paused", "nothing is changed while spec.paused is true"),
+        (_, Some(lack)) => finding(true, lack.reason, &lack.message),
+        (_, None) => finding(false, "AllBrokersReady", "nothing is left to change"),
+    }
+}
+
+/// A cluster that never served is not degraded: it is on its way.
+fn degraded(observed: &Observed, status: &KafkaClusterStatus) -> Finding {
+    let finding = |status, reason, message: &str| Finding::new(ConditionType::Degraded, status, reason, message);
+    let served =
+        observed.cluster.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(crate::names::FOUNDED));
+    let missing = observed.spec().brokers - status.ready_brokers;
+    if served && missing > 0 {
+        return finding(true, "BrokersNotReady", &format!("{missing} brokers do not serve"));
+    }
+    match &status.partitions {
+        Some(partitions) if partitions.under_replicated > 0 => {
+            let message =
+                format!("{} partitions have fewer in-sync replicas than replicas", partitions.under_replicated);
+            finding(true, "UnderReplicated", &message)
+        }
+        _ => finding(false, "AsExpected", "no redundancy is missing"),
+    }
+}
+
+fn reconciling(outcome: &Outcome, lack: Option<&Lack>) -> Finding {
+    let finding = |status, reason, message: &str| Finding::new(ConditionType::Reconciling, status, reason, message);
+    match (outcome, lack) {
+        (Outcome::Refused(refusal), _) if refusal.reason == WAITING => finding(true, refusal.reason, &refusal.message),
+        (Outcome::Refused(refusal), _) => finding(false, refusal.reason, "waiting for a person to change the spec"),
+        (Outcome::Paused, _) => finding(false, "Paused", "spec.paused is true"),
+        (_, Some(lack)) => finding(true, lack.reason, &lack.message),
+        (_, None) => finding(false, "Converged", "the cluster is as the spec asks"),
+    }
+}
+
+fn stalled(outcome: &Outcome) -> Finding {
+    match outcome {
+        Outcome::Refused(refusal) if refusal.reason != WAITING => {
+            Finding::new(ConditionType::Stalled, true, refusal.reason, refusal.message.clone())
+        }
+        _ => Finding::new(ConditionType::Stalled, false, "NotStalled", "the operator can go on"),
+    }
+}

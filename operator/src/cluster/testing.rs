@@ -1,0 +1,88 @@
+//! Fixtures from YAML, through the real steps.
+
+use k8s_openapi::api::core::v1::Pod;
+use ottla_crds::KafkaCluster;
+use serde_json::json;
+
+use super::{
+    build,
+    observe::{Children, Kafka, Observed},
+    validate::{ValidCluster, validate},
+};
+use crate::{
+    child::Child,
+    config::OperatorConfig,
+    error::Refusal,
+    kafka::ClusterView,
+    names::{CLUSTER_ID, Names, TEMPLATE},
+};
+
+/// The id of every cluster here.
+pub const ID: &str = "MkU3OEVBNTcwNTJENDM2Qg";
+
+/// The operator's own configuration here.
+pub fn operator() -> OperatorConfig {
+    OperatorConfig { broker_image: "registry.example/ottla-broker:test".to_owned(), ..OperatorConfig::default() }
+}
+
+/// A cluster `demo` with the given spec, of which nothing exists yet but its id.
+pub fn observed(spec: &str) -> Observed {
+    let mut cluster: KafkaCluster = serde_yaml::from_str(&format!(
+        "apiVersion: ottla.io/v1alpha1\nkind: KafkaCluster\nmetadata: {{name: demo, namespace: prod, uid: uid-1, \
+         generation: 1, resourceVersion: '7'}}\nspec:\n{}",
+        spec.lines().map(|line| format!("  {line}\n")).collect::<String>()
+    ))
+    .unwrap();
+    cluster.metadata.annotations = Some([(CLUSTER_ID.to_owned(), ID.to_owned())].into());
+    Observed {
+        cluster,
+        names: Names::new("demo", "prod"),
+        uid: "uid-1".to_owned(),
+        children: Children::default(),
+        pods: Vec::new(),
+        claims: Vec::new(),
+        kafka: Kafka::NotAsked,
+    }
+}
+
+/// The smallest spec.
+pub const SMALL: &str = "brokers: 1\nstorage: {volumes: [{name: data, size: 1Gi}]}";
+
+/// What validation makes of it.
+pub fn valid(observed: &Observed) -> Result<ValidCluster, Refusal> {
+    validate(observed, &operator())
+}
+
+/// The same cluster once all its children are as they should be, its pod serves and its brokers answer.
+pub fn settled(spec: &str) -> Observed {
+    let mut observed = observed(spec);
+    let annotations = observed.cluster.metadata.annotations.get_or_insert_default();
+    annotations.insert(crate::names::FOUNDED.to_owned(), "true".to_owned());
+    let cluster = valid(&observed).unwrap();
+    let token = build::controller_token(&cluster, [uuid::Uuid::nil(); 2]).unwrap();
+    for child in build::children(&cluster, ID).unwrap().into_iter().chain([token]) {
+        store(&mut observed, &child);
+    }
+    observed.pods = vec![pod(0, &build::template(&cluster, ID).unwrap(), true)];
+    observed.kafka = Kafka::Seen {
+        view: ClusterView { cluster_id: ID.to_owned(), brokers: vec![0.into()], topics: Vec::new() },
+        config: cluster.settings.running.clone(),
+    };
+    observed
+}
+
+/// Puts a child where a later pass finds it.
+pub fn store(observed: &mut Observed, child: &Child) {
+    observed.children.insert(&child.resource.kind, &child.name, child.body.clone());
+}
+
+/// The pod of a broker, made from the template with that fingerprint.
+pub fn pod(id: i32, template: &str, is_ready: bool) -> Pod {
+    let status = if is_ready { "True" } else { "False" };
+    serde_json::from_value(json!({
+        "metadata": { "name": format!("demo-broker-{id}"), "uid": format!("pod-{id}"), "annotations": { TEMPLATE: template } },
+        "spec": { "containers": [{ "name": "broker" }] },
+        "status": { "podIP": format!("10.0.0.{id}"), "conditions": [{ "type": "Ready", "status": status }] },
+    }))
+    .unwrap()
+}

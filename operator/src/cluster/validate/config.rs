@@ -1,0 +1,69 @@
+//! Which settings a person may give, and how each reaches the brokers.
+
+use std::collections::BTreeMap;
+
+use ottla_core::config::{self, Mode};
+use ottla_crds::KafkaClusterSpec;
+
+use crate::{error::Refusal, settings};
+
+/// Settings by how they reach the brokers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Those read at a broker's start: they stand in its file.
+    pub at_start: BTreeMap<String, String>,
+    /// Those that change while brokers run, for all of them at once (KIP-226).
+    pub running: BTreeMap<String, String>,
+}
+
+/// Keys that follow from other fields of the spec, and which.
+const OWNED: [(&str, &str); 20] = [
+    ("node.id", "spec.brokers"),
+    ("broker.id", "spec.brokers"),
+    ("broker.rack", "spec.rack"),
+    ("cluster.id", "status.clusterId"),
+    ("process.roles", "spec.controllers"),
+    ("listeners", "spec.listeners"),
+    ("advertised.listeners", "spec.listeners"),
+    ("listener.security.protocol.map", "spec.listeners"),
+    ("inter.broker.listener.name", "spec.listeners"),
+    ("security.inter.broker.protocol", "spec.listeners"),
+    ("controller.listener.names", "spec.listeners"),
+    ("early.start.listeners", "spec.listeners"),
+    ("controller.quorum.voters", "spec.controllers"),
+    ("controller.quorum.bootstrap.servers", "spec.controllers"),
+    ("log.dir", "spec.storage"),
+    ("log.dirs", "spec.storage"),
+    ("metadata.log.dir", "spec.storage"),
+    ("ottla.http.listener", "the operator"),
+    ("ottla.controller.token.file", "the operator"),
+    ("broker.id.generation.enable", "spec.brokers"),
+];
+
+/// The settings of the spec, each checked by name and value.
+pub(super) fn settings(spec: &KafkaClusterSpec) -> Result<Settings, Refusal> {
+    let mut settings = Settings::default();
+    for (key, value) in settings::as_text(&spec.config)? {
+        if let Some((_, field)) = OWNED.iter().find(|(owned, _)| *owned == key) {
+            let message = format!("spec.config[\"{key}\"] follows from {field}: remove it from spec.config");
+            return Err(Refusal::invalid_spec(message));
+        }
+        match check(&key, &value)? {
+            Mode::Cluster => settings.running.insert(key, value),
+            Mode::ReadOnly | Mode::PerBroker => settings.at_start.insert(key, value),
+        };
+    }
+    Ok(settings)
+}
+
+fn check(key: &str, value: &str) -> Result<Mode, Refusal> {
+    let Some(known) = config::broker_key(key) else {
+        let nearest = config::nearest(key, config::BROKER.iter().map(|known| known.name));
+        let hint = nearest.map(|nearest| format!(": did you mean {nearest}?")).unwrap_or_default();
+        return Err(Refusal::invalid_spec(format!("spec.config[\"{key}\"] is no broker setting of Kafka{hint}")));
+    };
+    match known.check.value(key, known.kind, value) {
+        Ok(()) => Ok(known.mode),
+        Err(invalid) => Err(Refusal::invalid_spec(format!("spec.config[\"{key}\"]: {invalid}"))),
+    }
+}

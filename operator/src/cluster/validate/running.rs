@@ -1,0 +1,74 @@
+//! What of a running cluster cannot change, and whose objects these are.
+
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use ottla_crds::cluster::Volume;
+use serde_json::Value;
+
+use super::super::observe::Observed;
+use crate::{child::is_owned_by, error::Refusal, quantity};
+
+/// Refuses what would have to change disks that exist, or objects that belong to somebody else.
+pub(super) fn unchanged(observed: &Observed) -> Result<(), Refusal> {
+    let foreign = observed.children.iter().find(|(_, _, body)| !is_owned_by(body, &observed.uid));
+    if let Some((kind, name, body)) = foreign {
+        return Err(name_conflict(observed, kind, name, body));
+    }
+    let Some(stateful_set) = observed.stateful_set() else {
+        return Ok(());
+    };
+    let claims = stateful_set.spec.volume_claim_templates.unwrap_or_default();
+    let volumes = &observed.spec().storage.volumes;
+    let names = |claims: &[PersistentVolumeClaim]| -> Vec<String> {
+        claims.iter().filter_map(|claim| claim.metadata.name.clone()).collect()
+    };
+    let (mut running, mut wanted) =
+        (names(&claims), volumes.iter().map(|volume| volume.name.clone()).collect::<Vec<_>>());
+    running.sort();
+    wanted.sort();
+    if running != wanted {
+        let message = format!(
+            "the brokers' volumes cannot be added, removed or renamed in this release: set them back to {}",
+            running.join(", ")
+        );
+        return Err(Refusal::not_served(message));
+    }
+    claims
+        .iter()
+        .filter_map(|claim| Some((claim, volumes.iter().find(|v| Some(&v.name) == claim.metadata.name.as_ref())?)))
+        .try_for_each(|(claim, volume)| same_volume(claim, volume))
+}
+
+fn same_volume(claim: &PersistentVolumeClaim, volume: &Volume) -> Result<(), Refusal> {
+    let spec = claim.spec.clone().unwrap_or_default();
+    let size = spec.resources.and_then(|resources| resources.requests?.get("storage").map(|size| size.0.clone()));
+    let size = size.unwrap_or_default();
+    if quantity::milli(&size) != quantity::milli(&volume.size) {
+        let message = format!(
+            "volume {} is {size}, and this release does not resize volumes: set its size back to {size}",
+            volume.name
+        );
+        return Err(Refusal::not_served(message));
+    }
+    if volume.storage_class_name != spec.storage_class_name {
+        let class = spec.storage_class_name.unwrap_or_else(|| "the default one".to_owned());
+        let message = format!("the storage class of volume {} cannot change: set it back to {class}", volume.name);
+        return Err(Refusal::invalid_spec(message));
+    }
+    Ok(())
+}
+
+/// An object that bears one of our names and is not ours. What an earlier cluster of this name left goes by itself.
+fn name_conflict(observed: &Observed, kind: &str, name: &str, body: &Value) -> Refusal {
+    let owners = body["metadata"]["ownerReferences"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_predecessor = |owner: &Value| owner["kind"] == "KafkaCluster" && owner["name"] == *observed.names.cluster;
+    if owners.iter().any(is_predecessor) {
+        let message = format!("waiting until {kind} {name} of the deleted cluster of this name is gone");
+        return Refusal::new(WAITING, message);
+    }
+    let message =
+        format!("{kind} {name} exists and belongs to somebody else: delete it, or name the cluster otherwise");
+    Refusal::new("NameConflict", message)
+}
+
+/// The reason of the one refusal that goes by itself.
+pub const WAITING: &str = "WaitingForDeletion";

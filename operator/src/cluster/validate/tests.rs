@@ -1,0 +1,97 @@
+//! What is refused, and that each refusal says what to change.
+
+use serde_json::json;
+
+use crate::cluster::testing::{SMALL, observed, settled, valid};
+
+fn refusal(spec: &str) -> (&'static str, String) {
+    let refusal = valid(&observed(spec)).unwrap_err();
+    (refusal.reason, refusal.message)
+}
+
+fn with(more: &str) -> String {
+    format!("{SMALL}\n{more}")
+}
+
+#[test]
+fn what_this_release_does_not_serve_is_refused_by_name() {
+    let more_brokers = SMALL.replace("brokers: 1", "brokers: 3");
+    for (spec, part) in [
+        (more_brokers, "set spec.brokers to 1"),
+        (
+            with("listeners: [{name: out, port: 9094, type: NodePort}]"),
+            "listener out: this release serves type Internal",
+        ),
+        (with("listeners: [{name: out, port: 9094, type: LoadBalancer}]"), "set type to Internal"),
+        (with("listeners: [{name: safe, port: 9094, tls: {}}]"), "remove tls"),
+        (with("listeners: [{name: safe, port: 9094, authentication: {mechanisms: [PLAIN]}}]"), "remove authentication"),
+        (with("rack: {topologyKey: example.com/room}"), "topology.kubernetes.io/zone"),
+    ] {
+        let (reason, message) = refusal(&spec);
+        assert_eq!(reason, "NotServedYet", "{message}");
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn settings_are_refused_by_key_and_value_and_the_nearest_key_is_named() {
+    for (config, part) in [
+        ("log.retention.hour: 1", "did you mean log.retention.hours?"),
+        ("nonsense.beyond.recognition: 1", "is no broker setting of Kafka"),
+        ("num.io.threads: many", "Not a number of type INT"),
+        ("num.io.threads: 0", "at least 1"),
+        ("node.id: 7", "follows from spec.brokers"),
+        ("listeners: 'PLAINTEXT://:1'", "follows from spec.listeners"),
+        ("log.dirs: /tmp", "follows from spec.storage"),
+        ("num.io.threads: [1]", "give it one value"),
+    ] {
+        let (reason, message) = refusal(&with(&format!("config: {{{config}}}")));
+        assert_eq!(reason, "InvalidSpec", "{message}");
+        assert!(message.contains(part), "{config}: {message}");
+    }
+}
+
+#[test]
+fn settings_are_parted_by_how_they_reach_brokers() {
+    let settings =
+        valid(&observed(&with("config: {num.network.threads: 4, log.cleaner.threads: 2}"))).unwrap().settings;
+    assert!(settings.running.contains_key("log.cleaner.threads"), "{settings:?}");
+    let observed = observed(&with("config: {log.retention.hours: 4, auto.create.topics.enable: false}"));
+    let settings = valid(&observed).unwrap().settings;
+    assert_eq!(settings.at_start["log.retention.hours"], "4");
+    assert_eq!(settings.at_start["auto.create.topics.enable"], "false");
+}
+
+#[test]
+fn disks_that_exist_cannot_be_changed() {
+    let mut other = settled(SMALL);
+    for (storage, part) in [
+        ("{volumes: [{name: data, size: 2Gi}]}", "set its size back to 1Gi"),
+        ("{volumes: [{name: disk, size: 1Gi}]}", "set them back to data"),
+        ("{volumes: [{name: data, size: 1Gi}, {name: more, size: 1Gi}]}", "set them back to data"),
+        ("{volumes: [{name: data, size: 1Gi, storageClassName: fast}]}", "storage class of volume data"),
+    ] {
+        other.cluster.spec.storage = serde_yaml::from_str(storage).unwrap();
+        let refusal = valid(&other).unwrap_err();
+        assert!(refusal.message.contains(part), "{}", refusal.message);
+    }
+    other.cluster.spec.storage = serde_yaml::from_str("{volumes: [{name: data, size: 1024Mi}]}").unwrap();
+    assert!(valid(&other).is_ok(), "the same size in another spelling is no change");
+}
+
+#[test]
+fn an_object_of_somebody_else_is_left_alone_and_named() {
+    let mut observed = observed(SMALL);
+    observed.children.insert("Service", "demo-brokers", json!({"metadata": {"name": "demo-brokers"}}));
+    let refusal = valid(&observed).unwrap_err();
+    assert_eq!(refusal.reason, "NameConflict");
+    assert!(refusal.message.contains("Service demo-brokers"), "{}", refusal.message);
+}
+
+#[test]
+fn what_a_deleted_cluster_of_this_name_left_is_waited_for() {
+    let mut observed = observed(SMALL);
+    let owner = json!({"kind": "KafkaCluster", "name": "demo", "uid": "earlier", "controller": true});
+    observed.children.insert("StatefulSet", "demo-broker", json!({"metadata": {"ownerReferences": [owner]}}));
+    assert_eq!(valid(&observed).unwrap_err().reason, super::WAITING);
+}

@@ -1,0 +1,45 @@
+//! What every pass is handed.
+
+use std::sync::{Arc, OnceLock};
+
+use kube::{Client, runtime::reflector::Store};
+use ottla_crds::KafkaTopic;
+
+use crate::{backoff::Backoff, config::OperatorConfig, events::Events, kafka::Connector, metrics::Metrics};
+
+/// Shared by all passes of both kinds.
+pub struct Context {
+    /// The Kubernetes API.
+    pub client: Client,
+    /// What the operator was told.
+    pub config: OperatorConfig,
+    /// The way to clusters.
+    pub connector: Arc<dyn Connector>,
+    /// Reports what happened.
+    pub events: Events,
+    /// Waits of failing objects.
+    pub backoff: Backoff,
+    /// What passes count.
+    pub metrics: Metrics,
+    topics: OnceLock<Store<KafkaTopic>>,
+}
+
+impl Context {
+    /// A context that reaches Kubernetes by `client` and clusters by `connector`.
+    pub fn new(client: Client, config: OperatorConfig, connector: Arc<dyn Connector>) -> Self {
+        let events = Events::new(client.clone(), config.instance.clone());
+        let (backoff, metrics) = (Backoff::default(), Metrics::default());
+        Self { client, config, connector, events, backoff, metrics, topics: OnceLock::new() }
+    }
+
+    /// Gives passes the cache of all KafkaTopics, once it was filled.
+    pub fn remember_topics(&self, topics: Store<KafkaTopic>) {
+        // A second cache would be one of the same objects.
+        let _ = self.topics.set(topics);
+    }
+
+    /// The cache of all KafkaTopics, if it was filled: good enough for what can be undone.
+    pub fn topics(&self) -> Option<&Store<KafkaTopic>> {
+        self.topics.get()
+    }
+}

@@ -1,0 +1,77 @@
+//! Amounts as Kubernetes writes them, exact enough to compare: `10Gi`, `500m`, `1e3`.
+
+/// The amount in thousandths, or `None` if the text is no quantity or beyond any real disk or machine.
+pub fn milli(text: &str) -> Option<i128> {
+    let split = text.find(|c: char| !matches!(c, '0'..='9' | '.' | '+' | '-')).unwrap_or(text.len());
+    let (number, suffix) = text.split_at(split);
+    let thousandths = decimal_milli(number)?;
+    if suffix == "m" {
+        return thousandths.checked_div(1000);
+    }
+    thousandths.checked_mul(factor(suffix)?)
+}
+
+fn factor(suffix: &str) -> Option<i128> {
+    const KIBI: i128 = 1 << 10;
+    Some(match suffix {
+        "" => 1,
+        "k" => 1_000,
+        "M" => 1_000_000,
+        "G" => 1_000_000_000,
+        "T" => 1_000_000_000_000,
+        "P" => 1_000_000_000_000_000,
+        "E" => 1_000_000_000_000_000_000,
+        "Ki" => KIBI,
+        "Mi" => KIBI.pow(2),
+        "Gi" => KIBI.pow(3),
+        "Ti" => KIBI.pow(4),
+        "Pi" => KIBI.pow(5),
+        "Ei" => KIBI.pow(6),
+        exponent => {
+            let digits = exponent.strip_prefix(['e', 'E'])?;
+            10_i128.checked_pow(digits.strip_prefix('+').unwrap_or(digits).parse().ok()?)?
+        }
+    })
+}
+
+/// `12.5` is 12500. More than three digits after the point are cut: Kubernetes has none below a thousandth.
+fn decimal_milli(number: &str) -> Option<i128> {
+    let (negative, digits) = match number.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, number.strip_prefix('+').unwrap_or(number)),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if (whole.is_empty() && fraction.is_empty()) || whole.len() > 20 {
+        return None;
+    }
+    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !all_digits(whole) || !all_digits(fraction) {
+        return None;
+    }
+    let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let fraction: i128 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
+    let amount = whole * 1000 + fraction;
+    Some(if negative { -amount } else { amount })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_amount_written_in_several_ways_is_one_amount() {
+        assert_eq!(milli("1Gi"), milli("1024Mi"));
+        assert_eq!(milli("0.5"), milli("500m"));
+        assert_eq!(milli("1e3"), milli("1k"));
+        assert_eq!(milli("1.5Gi"), milli("1536Mi"));
+        assert_eq!(milli("-1"), Some(-1000));
+        assert_eq!(milli("1"), Some(1000));
+    }
+
+    #[test]
+    fn what_is_no_quantity_is_none() {
+        for text in ["", "Gi", "1GB", "ten", "1..2", "1-2", "--1", "1e", "e3", "99999999999999999999999"] {
+            assert_eq!(milli(text), None, "{text}");
+        }
+    }
+}

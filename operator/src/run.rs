@@ -1,0 +1,225 @@
+//! Starts the controllers, and stops them in order.
+
+use std::{
+    collections::HashMap,
+    fmt::Debug,
+    future::Future,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use futures::{FutureExt, StreamExt};
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{ConfigMap, Pod, Service, ServiceAccount},
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    runtime::{
+        Controller,
+        controller::Action,
+        reflector::{ObjectRef, Store},
+        watcher,
+    },
+};
+use ottla_crds::{KafkaCluster, KafkaTopic};
+use prometheus_client::registry::Registry;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::{
+    cluster,
+    config::OperatorConfig,
+    context::Context,
+    error,
+    http::{self, Health},
+    kafka::Connector,
+    topic,
+};
+
+/// Why the operator cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address for metrics and probes cannot be opened.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The endpoint for metrics and probes broke.
+    #[error("the HTTP endpoint failed: {0}")]
+    Http(#[source] std::io::Error),
+}
+
+/// Runs both controllers against `client` until `shutdown` is cancelled and the passes under way are done, reaching
+/// clusters by `connector`.
+///
+/// # Errors
+/// Fails only if its own HTTP endpoint does; whatever happens to Kubernetes or to clusters is tried again.
+pub async fn run_with(
+    client: Client,
+    config: OperatorConfig,
+    connector: Arc<dyn Connector>,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let context = Arc::new(Context::new(client, config, connector));
+    let mut registry = Registry::default();
+    context.metrics.register(&mut registry);
+    let health = Health::new(registry);
+    let topics = topic_controller(&context);
+    let clusters = cluster_controller(&context);
+    let lists = first_lists(clusters.store(), topics.store(), context.clone(), health.clone());
+    info!(namespace = context.config.namespace.as_deref().unwrap_or("*"), "operator started");
+    let passes = async {
+        tokio::join!(
+            drive(clusters, "KafkaCluster", cluster::reconcile, context.clone(), shutdown.clone()),
+            drive(topics, "KafkaTopic", topic::reconcile, context.clone(), shutdown.clone()),
+            async {
+                tokio::select! { () = lists => {}, () = shutdown.cancelled() => {} }
+            },
+        );
+    };
+    let served = serve(&context.config, health, shutdown.clone());
+    let ((), served) = tokio::join!(passes, served);
+    info!("operator stopped");
+    served
+}
+
+async fn serve(config: &OperatorConfig, health: Health, shutdown: CancellationToken) -> Result<(), Error> {
+    let Some(address) = config.http_listener else {
+        return Ok(());
+    };
+    // Without its endpoint the operator would run unseen: stop the controllers too.
+    let guard = shutdown.clone().drop_guard();
+    let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
+    let served = http::serve(listener, health, shutdown).await.map_err(Error::Http);
+    drop(guard);
+    served
+}
+
+/// Ready once both kinds were listed in full; from then on rivals of a topic are looked up in the cache.
+async fn first_lists(clusters: Store<KafkaCluster>, topics: Store<KafkaTopic>, context: Arc<Context>, health: Health) {
+    if clusters.wait_until_ready().await.is_ok() && topics.wait_until_ready().await.is_ok() {
+        context.remember_topics(topics);
+        health.set_ready();
+    }
+}
+
+fn scope<K>(context: &Context) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+{
+    match &context.config.namespace {
+        Some(namespace) => Api::namespaced(context.client.clone(), namespace),
+        None => Api::all(context.client.clone()),
+    }
+}
+
+fn cluster_controller(context: &Arc<Context>) -> Controller<KafkaCluster> {
+    let ours = || watcher::Config::default().labels("app.kubernetes.io/managed-by=ottla-operator");
+    Controller::new(scope::<KafkaCluster>(context), watcher::Config::default())
+        .owns(scope::<StatefulSet>(context), ours())
+        .owns(scope::<ConfigMap>(context), ours())
+        .owns(scope::<Service>(context), ours())
+        .owns(scope::<ServiceAccount>(context), ours())
+        .owns(scope::<NetworkPolicy>(context), ours())
+        .owns(scope::<PodDisruptionBudget>(context), ours())
+        .watches(scope::<Pod>(context), ours(), |pod: Pod| cluster_of(&pod))
+}
+
+/// The cluster that a broker's pod belongs to.
+fn cluster_of(pod: &Pod) -> Option<ObjectRef<KafkaCluster>> {
+    let cluster = pod.labels().get("app.kubernetes.io/instance")?;
+    Some(ObjectRef::new(cluster).within(&pod.namespace()?))
+}
+
+fn topic_controller(context: &Arc<Context>) -> Controller<KafkaTopic> {
+    let controller = Controller::new(scope::<KafkaTopic>(context), watcher::Config::default());
+    let topics = controller.store();
+    let seen = ClusterStates::default();
+    controller.watches(scope::<KafkaCluster>(context), watcher::Config::default(), move |cluster: KafkaCluster| {
+        if seen.is_old_news(&cluster) { Vec::new() } else { topics_of(&topics, &cluster) }
+    })
+}
+
+fn topics_of(topics: &Store<KafkaTopic>, cluster: &KafkaCluster) -> Vec<ObjectRef<KafkaTopic>> {
+    let belongs = |topic: &KafkaTopic| {
+        topic.namespace() == cluster.namespace() && topic.spec.cluster_ref.name == cluster.name_any()
+    };
+    topics.state().iter().filter(|topic| belongs(topic)).map(|topic| ObjectRef::from_obj(&**topic)).collect()
+}
+
+/// What of each cluster matters to its topics, as last seen: every topic that is made changes the cluster's status, and
+/// must not wake all the others.
+#[derive(Default)]
+struct ClusterStates(Mutex<HashMap<String, u64>>);
+
+impl ClusterStates {
+    fn is_old_news(&self, cluster: &KafkaCluster) -> bool {
+        let status = cluster.status.as_ref();
+        let available = status
+            .and_then(|status| {
+                ottla_crds::conditions::find(&status.conditions, ottla_crds::conditions::ConditionType::Available)
+            })
+            .map(|condition| condition.status.clone());
+        let mut hasher = DefaultHasher::new();
+        (available, status.map(|status| status.ready_brokers)).hash(&mut hasher);
+        (cluster.uid(), cluster.metadata.deletion_timestamp.is_some()).hash(&mut hasher);
+        let state = hasher.finish();
+        let key = format!("{}/{}", cluster.namespace().unwrap_or_default(), cluster.name_any());
+        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        states.insert(key, state) == Some(state)
+    }
+}
+
+/// Runs a controller until `shutdown` is cancelled and its last pass is done.
+async fn drive<K, Pass, PassFuture>(
+    controller: Controller<K>,
+    kind: &'static str,
+    pass: Pass,
+    context: Arc<Context>,
+    shutdown: CancellationToken,
+) where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    Pass: Fn(Arc<K>, Arc<Context>) -> PassFuture + Send + Sync + 'static,
+    PassFuture: Future<Output = error::Result<Action>> + Send + 'static,
+{
+    let watched = move |object: Arc<K>, context: Arc<Context>| {
+        let started = Instant::now();
+        pass(object.clone(), context.clone()).inspect(move |result| {
+            context.metrics.observe_seconds(kind, started.elapsed().as_secs_f64());
+            match result {
+                Ok(_) => context.backoff.succeeded(&key(&*object)),
+                Err(_) => context.metrics.count_result(kind, "failed"),
+            }
+        })
+    };
+    let passes = controller.graceful_shutdown_on(shutdown.cancelled_owned()).run(watched, on_error, context);
+    // What failed is logged where it is tried again; what is left are watches, which are tried again too.
+    passes
+        .for_each(async |result| {
+            if let Err(error) = result {
+                debug!(kind, %error, "pass not done");
+            }
+        })
+        .await;
+}
+
+fn key<K: Resource<DynamicType = ()>>(object: &K) -> String {
+    format!("{}/{}/{}", K::kind(&()), object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// Tries again, later each time; what failed is said once a try.
+fn on_error<K: Resource<DynamicType = ()>>(object: Arc<K>, error: &error::Error, context: Arc<Context>) -> Action {
+    let key = key(&*object);
+    let wait = context.backoff.after_failure(&key);
+    warn!(object = %key, %error, retry_in = ?wait, "pass failed");
+    Action::requeue(wait)
+}

@@ -1,0 +1,104 @@
+//! The KafkaTopic controller: observe → validate → plan → apply → status, one file each.
+//!
+//! What the spec does not mention is left alone. Nothing is deleted that this object did not make or take over, and a
+//! topic that another KafkaTopic also claims is never deleted.
+
+mod apply;
+mod observe;
+mod plan;
+mod status;
+mod validate;
+
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::controller::Action;
+use ottla_crds::{
+    KafkaTopic,
+    conditions::{self, ConditionType},
+};
+
+use crate::{backoff::spread, context::Context, error::Result};
+use observe::Observed;
+use plan::Plan;
+use status::Outcome;
+
+/// How long a settled topic is left before it is looked at without a reason.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// How soon one is looked at whose cluster does not answer.
+const LOOK_SOON: Duration = Duration::from_secs(5);
+/// How soon one is looked at that was just changed.
+const LOOK_NOW: Duration = Duration::from_millis(20);
+
+/// One pass over one topic.
+pub async fn reconcile(topic: Arc<KafkaTopic>, context: Arc<Context>) -> Result<Action> {
+    let Some(mut observed) = observe::observe(&topic, &context).await? else {
+        return Ok(Action::await_change());
+    };
+    let outcome = if observed.is_leaving() {
+        match plan::farewell(&observed) {
+            plan::Farewell::Done => return Ok(Action::await_change()),
+            plan::Farewell::Wait => Outcome::Waiting,
+            plan::Farewell::Plan(plan) => {
+                apply::apply(&plan, &observed, &context).await?;
+                return Ok(Action::await_change());
+            }
+        }
+    } else {
+        advance(&mut observed, &context).await?
+    };
+    note(&mut observed, &outcome, &context).await?;
+    context.metrics.count_result("KafkaTopic", outcome.name());
+    Ok(Action::requeue(spread(match outcome {
+        Outcome::Changing => LOOK_NOW,
+        Outcome::Waiting => LOOK_SOON,
+        Outcome::Refused(_) | Outcome::Paused | Outcome::Settled => LOOK_AGAIN,
+    })))
+}
+
+async fn advance(observed: &mut Observed, context: &Context) -> Result<Outcome> {
+    if observed.topic.spec.paused {
+        return Ok(Outcome::Paused);
+    }
+    let plan = match validate::validate(observed) {
+        Ok(valid) => plan::plan(&valid, observed),
+        Err(validate::NotNow::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
+        Err(validate::NotNow::Waiting) => return Ok(Outcome::Waiting),
+    };
+    if plan.is_empty() {
+        return Ok(Outcome::Settled);
+    }
+    carry_out(&plan, observed, context).await
+}
+
+/// Does the plan, after saying so: `Ready` is false, and the topic is claimed, before anything changes.
+async fn carry_out(plan: &Plan, observed: &mut Observed, context: &Context) -> Result<Outcome> {
+    if !was_refused(observed) {
+        note(observed, &Outcome::Changing, context).await?;
+    }
+    match apply::apply(plan, observed, context).await {
+        Ok(()) => Ok(Outcome::Changing),
+        Err(error) => match error.refusal() {
+            Some(refusal) => Ok(Outcome::Refused(refusal)),
+            None => Err(error),
+        },
+    }
+}
+
+/// Whether this very spec was refused before: trying it again is not worth a word until it goes through.
+fn was_refused(observed: &Observed) -> bool {
+    observed.topic.status.as_ref().is_some_and(|status| {
+        status.observed_generation == observed.topic.metadata.generation
+            && conditions::is_true(&status.conditions, ConditionType::Stalled)
+    })
+}
+
+/// Writes and reports what this pass found, if that differs from what is written.
+async fn note(observed: &mut Observed, outcome: &Outcome, context: &Context) -> Result<()> {
+    let status = status::assess(observed, outcome, Timestamp::now());
+    if status::write(observed, &status, context).await? {
+        status::report(observed, &status, context).await;
+        observed.topic.status = Some(status);
+    }
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! What a pass over a topic found, as status. Written only if it differs.
+
+use k8s_openapi::jiff::Timestamp;
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams},
+};
+use ottla_core::ids::TopicId;
+use ottla_crds::{
+    KafkaTopic, KafkaTopicStatus,
+    conditions::{self, ConditionType, Finding},
+};
+use serde_json::json;
+
+use super::observe::{Cluster, Observed};
+use crate::{
+    context::Context,
+    error::{Error, Refusal, Result},
+    events::Note,
+    identifier,
+    kafka::TopicView,
+    names::FIELD_MANAGER,
+};
+
+/// How a pass went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The spec cannot be served until a person changes something.
+    Refused(Refusal),
+    /// The operator was asked to leave the topic alone.
+    Paused,
+    /// The cluster, or an earlier owner of the topic, has to come or go first.
+    Waiting,
+    /// Something is being changed.
+    Changing,
+    /// Nothing was left to change.
+    Settled,
+}
+
+impl Outcome {
+    /// The name it is counted under.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "stalled",
+            Self::Paused => "paused",
+            Self::Waiting => "waiting",
+            Self::Changing => "changed",
+            Self::Settled => "settled",
+        }
+    }
+}
+
+/// A topic's id as status shows it and Kafka's tools print it.
+pub fn id_text(id: TopicId) -> String {
+    identifier::text(id.0)
+}
+
+/// The status that `outcome` and what was observed make at `now`.
+pub fn assess(observed: &Observed, outcome: &Outcome, now: Timestamp) -> KafkaTopicStatus {
+    let old = observed.topic.status.clone().unwrap_or_default();
+    let generation = observed.topic.metadata.generation;
+    let mut status = KafkaTopicStatus {
+        observed_generation: generation,
+        managed_config: managed_config(observed, outcome, &old),
+        ..old
+    };
+    match outcome {
+        Outcome::Changing | Outcome::Settled => status.topic_name = Some(observed.topic_name()),
+        // What was refused before it was made is not this object's to delete.
+        Outcome::Refused(_) if status.topic_id.is_none() => status.topic_name = None,
+        Outcome::Refused(_) | Outcome::Paused | Outcome::Waiting => {}
+    }
+    if let Some((view, _)) = observed.found().filter(|_| status.topic_name.is_some()) {
+        describe(&mut status, view);
+    }
+    let findings = findings(observed, outcome);
+    for finding in findings {
+        conditions::set(&mut status.conditions, finding, generation, now);
+    }
+    status
+}
+
+fn describe(status: &mut KafkaTopicStatus, view: &TopicView) {
+    let count = |number: usize| i32::try_from(number).ok();
+    status.topic_id = Some(id_text(view.id));
+    status.partitions = count(view.partitions.len());
+    status.replicas = count(view.replicas());
+    status.under_replicated = count(view.under_replicated());
+    status.moving = Some(0);
+}
+
+/// While changes are under way, keys of the old and of the new spec are both the operator's to reset.
+fn managed_config(observed: &Observed, outcome: &Outcome, old: &KafkaTopicStatus) -> Vec<String> {
+    let mut keys = match outcome {
+        Outcome::Refused(_) | Outcome::Paused | Outcome::Waiting => return old.managed_config.clone(),
+        Outcome::Changing => old.managed_config.clone(),
+        Outcome::Settled => Vec::new(),
+    };
+    keys.extend(observed.topic.spec.config.keys().cloned());
+    keys.sort();
+    keys.dedup();
+    keys
+}
+
+fn findings(observed: &Observed, outcome: &Outcome) -> [Finding; 3] {
+    use ConditionType::{Ready, Reconciling, Stalled};
+    let not_stalled = || Finding::new(Stalled, false, "NotStalled", "the operator can go on");
+    match outcome {
+        Outcome::Refused(refusal) => [
+            Finding::new(Ready, false, refusal.reason, refusal.message.clone()),
+            Finding::new(Reconciling, false, refusal.reason, "waiting for a person to change the spec"),
+            Finding::new(Stalled, true, refusal.reason, refusal.message.clone()),
+        ],
+        Outcome::Paused => {
+            let message = "the operator leaves the topic alone: set spec.paused to false to have it looked after again";
+            let mut ready = Finding::new(Ready, false, "Paused", message);
+            ready.status = None;
+            [ready, Finding::new(Reconciling, false, "Paused", "spec.paused is true"), not_stalled()]
+        }
+        Outcome::Waiting | Outcome::Changing | Outcome::Settled => match lack(observed, outcome) {
+            Some((reason, message)) => [
+                Finding::new(Ready, false, reason, message.clone()),
+                Finding::new(Reconciling, true, reason, message),
+                not_stalled(),
+            ],
+            None => [
+                Finding::new(Ready, true, "TopicReady", "the topic is as the spec asks"),
+                Finding::new(Reconciling, false, "Converged", "the topic is as the spec asks"),
+                not_stalled(),
+            ],
+        },
+    }
+}
+
+/// Why the topic is not as the spec asks, if it is not.
+fn lack(observed: &Observed, outcome: &Outcome) -> Option<(&'static str, String)> {
+    let cluster = &observed.topic.spec.cluster_ref.name;
+    match (&observed.cluster, outcome) {
+        (Cluster::Missing, _) => Some((
+            "ClusterNotFound",
+            format!(
+                "there is no KafkaCluster {cluster} in namespace {}: create it, or correct spec.clusterRef",
+                observed.namespace
+            ),
+        )),
+        (Cluster::Leaving, _) => Some(("ClusterDeleting", format!("KafkaCluster {cluster} is being deleted"))),
+        (Cluster::NotReady, _) => {
+            Some(("ClusterNotReady", format!("waiting until a broker of KafkaCluster {cluster} is ready")))
+        }
+        (Cluster::Failed(error), _) => {
+            Some(("ClusterUnreachable", format!("the brokers of KafkaCluster {cluster} cannot be asked: {error}")))
+        }
+        (Cluster::Seen { .. }, Outcome::Waiting) => {
+            Some(("WaitingForDeletion", "waiting until the KafkaTopic that owned this topic is gone".to_owned()))
+        }
+        (Cluster::Seen { .. }, Outcome::Changing) => {
+            Some(("ApplyingChanges", "what the spec asks is being applied".to_owned()))
+        }
+        (Cluster::Seen { found: None, .. }, _) => Some(("TopicMissing", "the topic does not exist yet".to_owned())),
+        (Cluster::Seen { found: Some((view, _)), .. }, _) => {
+            let offline = view.partitions.iter().filter(|partition| partition.leader.is_none()).count();
+            if offline > 0 {
+                return Some(("PartitionsOffline", format!("{offline} partitions have no leader")));
+            }
+            let under = view.under_replicated();
+            (under > 0).then(|| ("UnderReplicated", format!("{under} partitions wait for replicas to catch up")))
+        }
+    }
+}
+
+/// Writes the status if it differs from the stored one; says whether it did.
+pub async fn write(observed: &Observed, status: &KafkaTopicStatus, context: &Context) -> Result<bool> {
+    if observed.topic.status.as_ref() == Some(status) {
+        return Ok(false);
+    }
+    let name = observed.topic.name_any();
+    let api: Api<KafkaTopic> = Api::namespaced(context.client.clone(), &observed.namespace);
+    let patch = json!({
+        "apiVersion": "ottla.io/v1alpha1",
+        "kind": "KafkaTopic",
+        "metadata": { "name": name, "uid": observed.uid },
+        "status": status,
+    });
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let written = api.patch_status(&name, &params, &Patch::Apply(&patch)).await;
+    written.map(|_| true).map_err(Error::kubernetes("write the status of the KafkaTopic"))
+}
+
+/// Publishes what is new in `status` against the stored one.
+pub async fn report(observed: &Observed, status: &KafkaTopicStatus, context: &Context) {
+    let old = observed.topic.status.clone().unwrap_or_default();
+    let stalled = conditions::find(&status.conditions, ConditionType::Stalled).filter(|now| now.status == "True");
+    let before = conditions::find(&old.conditions, ConditionType::Stalled).filter(|before| before.status == "True");
+    if let Some(now) = stalled.filter(|now| before.is_none_or(|before| before.message != now.message)) {
+        context.events.publish(&observed.topic, Note::warning("Stalled", "Validate", now.message.clone())).await;
+    }
+}
