@@ -1,15 +1,16 @@
 //! The composition root: what a running broker consists of, and the order in which it starts and stops.
 
-use std::sync::Arc;
-
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use ottla_core::config::Layers;
 use ottla_core::metadata::{Image, Resource};
+use ottla_core::{BrokerEpoch, BrokerId};
 
-use crate::api::Table;
+use crate::api::{FetchSessions, ProducerIds, Table};
 use crate::config::Config;
 use crate::controller::ControllerHandle;
+use crate::replica::{Error, LocalTopic, Manager, Partition};
 
 /// A running broker, as the API handlers see it.
 pub struct Broker {
@@ -17,12 +18,33 @@ pub struct Broker {
     pub config: Arc<Config>,
     /// The APIs it serves.
     pub apis: Table,
-    /// Asks the controller, and sees the cluster.
+    /// The controller, and the cluster as it is.
     pub controller: ControllerHandle,
+    /// The replicas it holds.
+    pub replicas: Arc<Manager>,
+    /// The incremental fetch sessions (KIP-227).
+    pub fetch_sessions: FetchSessions,
+    /// Producer ids that are still to be given out.
+    pub producer_ids: ProducerIds,
+    /// This uptime, once it is registered.
+    pub epoch: OnceLock<BrokerEpoch>,
 }
 
 impl Broker {
-    /// The cluster as of now.
+    /// A broker over its parts, not registered yet.
+    pub fn new(config: Arc<Config>, controller: ControllerHandle, replicas: Arc<Manager>) -> Self {
+        Self {
+            apis: crate::api::table(),
+            controller,
+            replicas,
+            fetch_sessions: FetchSessions::new(fetch_session_slots(&config)),
+            producer_ids: ProducerIds::default(),
+            epoch: OnceLock::new(),
+            config,
+        }
+    }
+
+    /// The cluster as this broker has made it its own.
     pub fn image(&self) -> Arc<Image> {
         self.controller.image()
     }
@@ -35,4 +57,34 @@ impl Broker {
         let (own, every) = (own.map_or(&none, |values| values), every.map_or(&none, |values| values));
         ask(self.config.layers(own, every))
     }
+
+    /// `node.id`.
+    pub fn id(&self) -> BrokerId {
+        self.config.node_id
+    }
+
+    /// The replica of partition `index` in `topic`, which is none where this broker holds nothing of it; the error says
+    /// who leads instead, if anybody is known to. `name` is for looking that up.
+    pub fn replica(&self, topic: Option<&LocalTopic>, name: &str, index: i32) -> Result<Arc<Partition>, Error> {
+        if let Some(partition) = topic.and_then(|topic| topic.partition(index)) {
+            return Ok(Arc::clone(partition));
+        }
+        match self.image().topic(name).and_then(|topic| topic.partition(index)) {
+            Some(state) => Err(Error::NotLeader { leader: state.leader, epoch: state.leader_epoch }),
+            None => Err(Error::UnknownPartition),
+        }
+    }
+
+    /// The replica of partition `index` of the topic called `name`.
+    pub fn replica_by_name(&self, name: &str, index: i32) -> Result<Arc<Partition>, Error> {
+        match self.replicas.topics().partition(name, index) {
+            Ok(partition) => Ok(partition),
+            Err(_) => self.replica(None, name, index),
+        }
+    }
+}
+
+fn fetch_session_slots(config: &Config) -> usize {
+    let slots = config.fixed.get("max.incremental.fetch.session.cache.slots");
+    slots.and_then(|value| value.parse().ok()).unwrap_or(1000)
 }

@@ -1,16 +1,71 @@
 //! From domain errors to Kafka's error codes: the only place that does it.
 
-use ottla_core::{controller, partition};
+use ottla_core::controller;
+use ottla_core::partition::Refusal;
 use ottla_protocol::ErrorCode;
+use ottla_storage::ProducerError;
 
 use crate::controller::SubmitError;
+use crate::replica::{self, Invalid, Outcome};
 
-/// The code that tells a client of `refusal`.
-pub fn of_refusal(refusal: &partition::Refusal) -> ErrorCode {
+/// The code that tells a client of a replica's `error`.
+pub fn of_replica(error: &replica::Error) -> ErrorCode {
+    match error {
+        replica::Error::UnknownPartition => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        replica::Error::UnknownTopicId => ErrorCode::UNKNOWN_TOPIC_ID,
+        replica::Error::NotLeader { .. } => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        replica::Error::Refused(refusal) => of_refusal(refusal),
+        replica::Error::Invalid(invalid) => of_invalid(invalid),
+        replica::Error::OffsetOutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
+        replica::Error::OffsetNotAvailable => ErrorCode::OFFSET_NOT_AVAILABLE,
+        replica::Error::Storage(error) => of_storage(error),
+    }
+}
+
+fn of_refusal(refusal: &Refusal) -> ErrorCode {
     match refusal {
-        partition::Refusal::NotEnoughReplicas { .. } => ErrorCode::NOT_ENOUGH_REPLICAS,
-        partition::Refusal::FencedLeaderEpoch { .. } => ErrorCode::FENCED_LEADER_EPOCH,
-        partition::Refusal::UnknownLeaderEpoch { .. } => ErrorCode::UNKNOWN_LEADER_EPOCH,
+        Refusal::NotEnoughReplicas { .. } => ErrorCode::NOT_ENOUGH_REPLICAS,
+        Refusal::FencedLeaderEpoch { .. } => ErrorCode::FENCED_LEADER_EPOCH,
+        Refusal::UnknownLeaderEpoch { .. } => ErrorCode::UNKNOWN_LEADER_EPOCH,
+    }
+}
+
+fn of_invalid(invalid: &Invalid) -> ErrorCode {
+    match invalid {
+        Invalid::Corrupt(_) | Invalid::Checksum => ErrorCode::CORRUPT_MESSAGE,
+        Invalid::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
+        Invalid::Compression => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
+        Invalid::NotOneBatch(_) | Invalid::Records(_) | Invalid::Keyless(_) => ErrorCode::INVALID_RECORD,
+        Invalid::Timestamp { .. } => ErrorCode::INVALID_TIMESTAMP,
+        // Fatal to every client, so that none retries for ever what is not built yet.
+        Invalid::Transactional => ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    }
+}
+
+fn of_storage(error: &ottla_storage::Error) -> ErrorCode {
+    match error {
+        ottla_storage::Error::OffsetOutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
+        ottla_storage::Error::Batch(ottla_records::Error::Crc { .. }) => ErrorCode::CORRUPT_MESSAGE,
+        ottla_storage::Error::Batch(_) => ErrorCode::INVALID_RECORD,
+        ottla_storage::Error::BatchTooLarge { .. } => ErrorCode::RECORD_LIST_TOO_LARGE,
+        ottla_storage::Error::Producer(ProducerError::OutOfOrderSequence { .. }) => {
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
+        }
+        ottla_storage::Error::Producer(ProducerError::InvalidEpoch { .. }) => ErrorCode::INVALID_PRODUCER_EPOCH,
+        ottla_storage::Error::Deleted(_) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        // Retriable, and passes when the streaming batch is whole or given up.
+        ottla_storage::Error::StreamUnderWay => ErrorCode::REQUEST_TIMED_OUT,
+        _ => ErrorCode::KAFKA_STORAGE_ERROR,
+    }
+}
+
+/// The code for a produce that has waited: what its wait came to, or that it came to nothing in time.
+pub fn of_outcome(outcome: Outcome) -> ErrorCode {
+    match outcome {
+        Outcome::Waiting => ErrorCode::REQUEST_TIMED_OUT,
+        Outcome::Committed => ErrorCode::NONE,
+        Outcome::NotLeader => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        Outcome::StorageFailed => ErrorCode::KAFKA_STORAGE_ERROR,
     }
 }
 
@@ -44,5 +99,18 @@ pub fn of_submit(error: &SubmitError) -> ErrorCode {
         SubmitError::Refused(refusal) => of_controller(refusal),
         SubmitError::NotController { .. } => ErrorCode::NOT_CONTROLLER,
         SubmitError::Stopped => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_transaction_is_fatal_and_a_full_disk_is_retriable() {
+        let transactional = of_replica(&replica::Error::Invalid(Invalid::Transactional));
+        assert!(!transactional.is_retriable());
+        let full = ottla_storage::Error::DiskFull { dir: "d".into(), free: 1, reserve: 2 };
+        assert!(of_replica(&full.into()).is_retriable());
     }
 }

@@ -7,24 +7,34 @@ mod alter_configs;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
+mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_topic_partitions;
 mod dispatch;
 pub mod error;
+mod fetch;
 mod incremental_alter_configs;
+mod init_producer_id;
 mod list_config_resources;
+mod list_offsets;
+mod metadata;
+mod offset_for_leader_epoch;
+mod produce;
 mod table;
 
 use std::sync::Arc;
 
+use ottla_protocol::ApiKey;
 use ottla_protocol::codec::Str;
 
 use crate::broker::Broker;
 use crate::net::Peer;
 
 pub use dispatch::Dispatcher;
+pub use fetch::FetchSessions;
+pub use init_producer_id::ProducerIds;
 pub use table::{Api, Table};
 
 /// What a handler may need besides the request; cheap to clone.
@@ -47,7 +57,15 @@ pub struct Context {
 #[rustfmt::skip]
 pub fn table() -> Table {
     Table::new([
+        // 0 to 2 are advertised and refused: older librdkafka stops compressing otherwise (KAFKA-18659).
+        Api::direct(ApiKey::Produce, 3..=13, produce::handle).advertised_from(0),
+        Api::direct(ApiKey::Fetch, 4..=18, fetch::handle),
+        Api::answering(1..=11, list_offsets::handle),
+        Api::answering(0..=13, metadata::handle),
         Api::answering(0..=4, api_versions::handle),
+        Api::answering(0..=2, delete_records::handle),
+        Api::answering(0..=5, init_producer_id::handle),
+        Api::answering(2..=4, offset_for_leader_epoch::handle),
         Api::answering(2..=7, create_topics::handle),
         Api::answering(1..=6, delete_topics::handle),
         Api::answering(0..=3, create_partitions::handle),

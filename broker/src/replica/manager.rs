@@ -20,6 +20,7 @@ use self::directories::FlushRouter;
 use super::{Error, LocalTopic, Partition, TopicSettings, Topics};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::controller::Replicas;
 
 pub use directories::Directory;
 
@@ -35,6 +36,12 @@ pub struct Manager {
     unclaimed: Mutex<HashMap<TopicPartition, LoadedLog>>,
 }
 
+impl Replicas for Manager {
+    fn apply(&self, changes: &LocalChanges, image: &Arc<Image>) {
+        self.apply_changes(changes, image);
+    }
+}
+
 impl Manager {
     /// The topics that have replicas here.
     pub fn topics(&self) -> &Topics {
@@ -46,8 +53,8 @@ impl Manager {
         &self.clock
     }
 
-    /// Does what leads from one image to the next. What fails for one partition is logged and does not stop the others.
-    pub fn apply(&self, changes: &LocalChanges, image: &Image) {
+    /// What fails for one partition is logged and does not stop the others.
+    fn apply_changes(&self, changes: &LocalChanges, image: &Image) {
         for removed in &changes.delete {
             self.delete(removed);
         }

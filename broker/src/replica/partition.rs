@@ -150,6 +150,11 @@ impl Partition {
         Ok(current)
     }
 
+    /// The answer to a broker that takes itself for a follower of this partition and is none.
+    pub fn not_replicated(&self) -> Error {
+        self.not_leader()
+    }
+
     fn not_leader(&self) -> Error {
         match &self.inner.lock().role {
             Role::Follower { leader, epoch } => Error::NotLeader { leader: *leader, epoch: *epoch },

@@ -1,0 +1,169 @@
+//! The answer to a fetch: a small message, and ranges of segment files that the kernel sends.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use ottla_protocol::codec::Records;
+use ottla_protocol::messages::fetch::{
+    EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
+};
+use ottla_protocol::{ApiKey, ErrorCode};
+use ottla_storage::FileSlice;
+use uuid::Uuid;
+
+use super::cold;
+use super::plan::{Item, Plan, ReadResult};
+use super::session::Told;
+use crate::api::error;
+use crate::api::table::encode;
+use crate::net::{CloseReason, FilePart, Response, Step};
+use crate::replica::{Error, Read};
+
+/// From this size on the kernel sends a range itself; a smaller one is cheaper to copy than a second system call.
+const SEND_FILE: usize = 8 << 10;
+
+/// Which request an answer is for.
+#[derive(Clone, Copy)]
+pub(super) struct Exchange {
+    pub(super) version: i16,
+    pub(super) correlation_id: i32,
+    pub(super) read_committed: bool,
+}
+
+impl Exchange {
+    /// An answer that is an error as a whole.
+    pub(super) fn refuse(self, error_code: ErrorCode) -> Step {
+        // Before version 7 there is no place for it; such a client has no session to be wrong about.
+        self.encode(&FetchResponse { error_code, ..FetchResponse::default() }, Vec::new())
+    }
+
+    /// The same error for the whole and for every partition.
+    pub(super) fn refuse_everything(self, request: &FetchRequest, code: ErrorCode) -> Step {
+        let topic = |topic: &ottla_protocol::messages::fetch::FetchTopic| FetchableTopicResponse {
+            topic: topic.topic.clone(),
+            topic_id: topic.topic_id,
+            partitions: topic.partitions.iter().map(|p| self.failed(p.partition, code)).collect(),
+        };
+        let responses = request.topics.iter().map(topic).collect();
+        self.encode(&FetchResponse { error_code: code, responses, ..FetchResponse::default() }, Vec::new())
+    }
+
+    /// The answer to `plan` with what its reads came to.
+    pub(super) fn answer(self, plan: Plan, results: Vec<ReadResult>) -> Step {
+        let mut files = Vec::new();
+        let mut topics = TopicList::default();
+        for (item, result) in plan.items.iter().zip(results) {
+            let told = result.as_ref().map_or(Told::NOTHING, |read| Told {
+                high_watermark: read.high_watermark.0,
+                log_start: read.log_start.0,
+            });
+            let has_news = result.as_ref().map_or(true, |read| read.records.is_some() || read.diverging.is_some());
+            if !plan.session.tell(&item.wanted, told, has_news) {
+                continue;
+            }
+            match self.partition(item, result, &mut files) {
+                Ok(data) => topics.push(item, data),
+                Err(source) => return Step::Close(CloseReason::Io(source)),
+            }
+        }
+        let response =
+            FetchResponse { session_id: plan.session.id, responses: topics.list, ..FetchResponse::default() };
+        match self.encode(&response, files) {
+            Step::Answer(response) => cold::answer_when_warm(response),
+            other => other,
+        }
+    }
+
+    fn partition(self, item: &Item, result: ReadResult, files: &mut Vec<FileSlice>) -> std::io::Result<PartitionData> {
+        let index = item.wanted.partition;
+        match result {
+            Ok(read) => self.found(index, read, files),
+            Err(error) => {
+                let mut data = self.failed(index, error::of_replica(&error));
+                if let Error::NotLeader { leader, epoch } = error {
+                    data.current_leader = LeaderIdAndEpoch { leader_id: leader.0, leader_epoch: epoch.0 };
+                }
+                Ok(data)
+            }
+        }
+    }
+
+    fn found(self, index: i32, read: Read, files: &mut Vec<FileSlice>) -> std::io::Result<PartitionData> {
+        let records = match read.records {
+            None => Records::default(),
+            Some(slice) if slice.len < SEND_FILE && !cold::is_cold(&slice) => Records::Bytes(copy(&slice)?),
+            Some(slice) => {
+                let token = files.len() as u32;
+                let len = slice.len;
+                files.push(slice);
+                Records::External { len, token }
+            }
+        };
+        let diverging_epoch = read
+            .diverging
+            .map_or_else(EpochEndOffset::default, |end| EpochEndOffset { epoch: end.epoch.0, end_offset: end.end.0 });
+        Ok(PartitionData {
+            high_watermark: read.high_watermark.0,
+            last_stable_offset: read.high_watermark.0,
+            log_start_offset: read.log_start.0,
+            diverging_epoch,
+            records: Some(records),
+            ..self.empty(index)
+        })
+    }
+
+    fn failed(self, index: i32, error_code: ErrorCode) -> PartitionData {
+        PartitionData { error_code, high_watermark: -1, ..self.empty(index) }
+    }
+
+    fn empty(self, partition_index: i32) -> PartitionData {
+        PartitionData {
+            partition_index,
+            aborted_transactions: self.read_committed.then(Vec::new),
+            records: Some(Records::default()),
+            ..PartitionData::default()
+        }
+    }
+
+    fn encode(self, response: &FetchResponse, files: Vec<FileSlice>) -> Step {
+        let encoded = match encode(ApiKey::Fetch, self.version, self.correlation_id, response) {
+            Ok(encoded) => encoded,
+            Err(error) => return Step::Close(CloseReason::Unanswerable(error)),
+        };
+        let mut slices: Vec<Option<FileSlice>> = files.into_iter().map(Some).collect();
+        let parts = encoded.cuts.iter().filter_map(|cut| {
+            let slice = slices.get_mut(cut.token as usize)?.take()?;
+            let part = FilePart { file: slice.file, offset: slice.position, len: slice.len as u64 };
+            Some((cut.position, part))
+        });
+        let files = parts.collect();
+        Step::Answer(Response { bytes: encoded.bytes, files })
+    }
+}
+
+/// Reads a small range; a truncation that cut it in the meantime leaves whole batches and an end the client ignores.
+fn copy(slice: &FileSlice) -> std::io::Result<Bytes> {
+    Ok(slice.read()?.into())
+}
+
+/// The topics of an answer, each once, in the order of their first partition.
+#[derive(Default)]
+struct TopicList {
+    list: Vec<FetchableTopicResponse>,
+    places: HashMap<(Bytes, Uuid), usize>,
+}
+
+impl TopicList {
+    fn push(&mut self, item: &Item, data: PartitionData) {
+        let (topic, topic_id) = (&item.wanted.topic, item.wanted.topic_id);
+        let is_same = |last: &FetchableTopicResponse| last.topic == *topic && last.topic_id == topic_id;
+        if let Some(last) = self.list.last_mut().filter(|last| is_same(last)) {
+            return last.partitions.push(data);
+        }
+        let place = *self.places.entry((topic.as_bytes().clone(), topic_id)).or_insert_with(|| {
+            self.list.push(FetchableTopicResponse { topic: topic.clone(), topic_id, partitions: Vec::new() });
+            self.list.len() - 1
+        });
+        self.list[place].partitions.push(data);
+    }
+}

@@ -1,0 +1,64 @@
+//! Ranges that are not in the page cache: sending them would make an async thread wait for the disk, so they are read
+//! once on a thread that may.
+
+use std::io::IoSliceMut;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+
+use ottla_storage::FileSlice;
+use rustix::fs::Advice;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+
+use crate::net::{FilePart, FuturePending, Response, Step};
+
+/// Reading ahead goes in pieces of this size.
+const PIECE: usize = 128 << 10;
+
+/// Whether reading the first or the last byte would wait for the disk. The kernel reads ahead in order, so a range whose
+/// ends are there is there, but for rare holes that cost one short wait.
+fn is_range_cold(file: &std::fs::File, offset: u64, len: u64) -> bool {
+    let waits = |at: u64| {
+        let mut byte = [0];
+        let read = preadv2(file.as_fd(), &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT);
+        read == Err(Errno::AGAIN)
+    };
+    len > 0 && (waits(offset) || waits(offset + len - 1))
+}
+
+/// Whether a slice is not in the page cache.
+pub(super) fn is_cold(slice: &FileSlice) -> bool {
+    is_range_cold(&slice.file, slice.position, slice.len as u64)
+}
+
+/// The answer at once if all its files are in the page cache, else after they have been read into it.
+pub(super) fn answer_when_warm(response: Response) -> Step {
+    let cold: Vec<FilePart> = response
+        .files
+        .iter()
+        .filter(|(_, part)| is_range_cold(&part.file, part.offset, part.len))
+        .map(|(_, part)| part.clone())
+        .collect();
+    if cold.is_empty() {
+        return Step::Answer(response);
+    }
+    Step::Wait(FuturePending::boxed(async move {
+        // A failure shows again when the range is sent.
+        let _ = tokio::task::spawn_blocking(move || cold.iter().for_each(warm)).await;
+        Step::Answer(response)
+    }))
+}
+
+/// Reads a range and drops what it read: the page cache keeps it.
+fn warm(part: &FilePart) {
+    let _ = rustix::fs::fadvise(part.file.as_fd(), part.offset, std::num::NonZeroU64::new(part.len), Advice::WillNeed);
+    let mut buffer = vec![0; PIECE];
+    let end = part.offset + part.len;
+    let mut at = part.offset;
+    while at < end {
+        let wanted = PIECE.min((end - at) as usize);
+        match part.file.read_at(&mut buffer[..wanted], at) {
+            Ok(count) if count > 0 => at += count as u64,
+            _ => return,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What one fetch is to read, and reading it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_core::{LeaderEpoch, Offset, TopicId};
+use ottla_protocol::messages::fetch::FetchRequest;
+use tokio::time::Instant;
+
+use super::session::{FetchSession, Wanted};
+use crate::broker::Broker;
+use crate::replica::{Error, Partition, Read, ReadLimits};
+
+/// A fetch under way.
+pub(super) struct Plan {
+    broker: Arc<Broker>,
+    pub(super) session: FetchSession,
+    pub(super) items: Vec<Item>,
+    by_id: bool,
+    is_replica: bool,
+    max_bytes: usize,
+    min_bytes: usize,
+    pub(super) deadline: Instant,
+}
+
+/// One partition of it.
+pub(super) struct Item {
+    pub(super) wanted: Wanted,
+    /// Found anew for each read, since topics come and go while a fetch waits.
+    pub(super) partition: Option<Arc<Partition>>,
+}
+
+/// What the read of one partition came to.
+pub(super) type ReadResult = Result<Read, Error>;
+
+impl Plan {
+    pub(super) fn new(broker: Arc<Broker>, request: &FetchRequest, session: FetchSession, version: i16) -> Self {
+        let items = session.wanted().into_iter().map(|wanted| Item { wanted, partition: None }).collect();
+        let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+        let limit = usize::try_from(request.max_bytes).unwrap_or(0);
+        Self {
+            max_bytes: limit.min(MAX_BYTES),
+            min_bytes: usize::try_from(request.min_bytes).unwrap_or(0).min(limit).min(MAX_BYTES),
+            broker,
+            session,
+            items,
+            by_id: version >= 13,
+            is_replica: request.replica_id >= 0 || request.replica_state.replica_id >= 0,
+            deadline: Instant::now() + wait,
+        }
+    }
+
+    /// Reads every partition within the limits of the whole.
+    pub(super) fn read(&mut self) -> Vec<ReadResult> {
+        let mut left = self.max_bytes;
+        let mut nothing_yet = true;
+        (0..self.items.len())
+            .map(|place| {
+                let limits = ReadLimits { max_bytes: left, at_least_one_batch: nothing_yet };
+                let result = self.read_one(place, limits);
+                let bytes = bytes_of(&result);
+                left = left.saturating_sub(bytes);
+                nothing_yet &= bytes == 0;
+                result
+            })
+            .collect()
+    }
+
+    /// Reads the partition at `place`.
+    pub(super) fn read_one(&mut self, place: usize, limits: ReadLimits) -> ReadResult {
+        let partition = self.find(&self.items[place].wanted)?;
+        let item = &mut self.items[place];
+        let partition = item.partition.insert(partition);
+        let wanted = &item.wanted;
+        let max_bytes = limits.max_bytes.min(usize::try_from(wanted.max_bytes).unwrap_or(0));
+        partition.read(
+            Offset(wanted.offset),
+            LeaderEpoch(wanted.current_epoch),
+            LeaderEpoch(wanted.last_fetched_epoch),
+            ReadLimits { max_bytes, ..limits },
+        )
+    }
+
+    fn find(&self, wanted: &Wanted) -> Result<Arc<Partition>, Error> {
+        let topics = self.broker.replicas.topics();
+        let found = if self.by_id {
+            match topics.by_id(TopicId(wanted.topic_id)) {
+                Some(topic) => self.broker.replica(Some(&topic), topic.name.as_str(), wanted.partition)?,
+                None => self.find_elsewhere(wanted)?,
+            }
+        } else {
+            match topics.partition(&wanted.topic, wanted.partition) {
+                Ok(partition) => partition,
+                Err(_) => self.broker.replica(None, &wanted.topic, wanted.partition)?,
+            }
+        };
+        // A topic of one replica has no followers.
+        if self.is_replica { Err(found.not_replicated()) } else { Ok(found) }
+    }
+
+    fn find_elsewhere(&self, wanted: &Wanted) -> Result<Arc<Partition>, Error> {
+        let image = self.broker.image();
+        match image.topics().by_id(TopicId(wanted.topic_id)) {
+            Some(topic) => self.broker.replica(None, topic.name.as_str(), wanted.partition),
+            None => Err(Error::UnknownTopicId),
+        }
+    }
+
+    /// Whether the answer is due now: enough bytes, something to tell at once, or nothing to wait for.
+    pub(super) fn is_due(&self, results: &[ReadResult]) -> bool {
+        let bytes: usize = results.iter().map(bytes_of).sum();
+        let urgent = |result: &ReadResult| result.as_ref().map_or(true, |read| read.diverging.is_some());
+        bytes >= self.min_bytes || results.is_empty() || self.deadline <= Instant::now() || results.iter().any(urgent)
+    }
+}
+
+/// Bytes of records that a read found.
+pub(super) fn bytes_of(result: &ReadResult) -> usize {
+    result.as_ref().ok().and_then(|read| read.records.as_ref()).map_or(0, |slice| slice.len)
+}
+
+/// `fetch.max.bytes`.
+const MAX_BYTES: usize = 55 << 20;

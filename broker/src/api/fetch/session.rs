@@ -1,0 +1,291 @@
+//! Incremental fetch sessions (KIP-227): the broker remembers what a client fetches, the client says what changes.
+//!
+//! Bounded: as many sessions as `max.incremental.fetch.session.cache.slots`. When they are all in use, one that has been
+//! quiet for long enough makes place; else the client goes on without a session.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use ottla_protocol::ErrorCode;
+use ottla_protocol::codec::Str;
+use ottla_protocol::messages::fetch::{FetchPartition, FetchRequest};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// `min.incremental.fetch.session.eviction.ms`.
+const QUIET: Duration = Duration::from_secs(120);
+/// Session epoch that opens a session.
+const INITIAL: i32 = 0;
+/// Session epoch without a session, or to end one.
+const FINAL: i32 = -1;
+
+/// A partition that a client wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Name of the topic; empty where the version has ids.
+    pub(super) topic: Str,
+    /// Id of the topic; zero where the version has names.
+    pub(super) topic_id: Uuid,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+    pub(super) current_epoch: i32,
+    pub(super) last_fetched_epoch: i32,
+    pub(super) max_bytes: i32,
+}
+
+type Key = (Str, Uuid, i32);
+
+impl Wanted {
+    fn new(topic: &Str, topic_id: Uuid, partition: &FetchPartition) -> Self {
+        Self {
+            topic: topic.clone(),
+            topic_id,
+            partition: partition.partition,
+            offset: partition.fetch_offset,
+            current_epoch: partition.current_leader_epoch,
+            last_fetched_epoch: partition.last_fetched_epoch,
+            max_bytes: partition.partition_max_bytes,
+        }
+    }
+
+    pub(super) fn key(&self) -> Key {
+        (self.topic.clone(), self.topic_id, self.partition)
+    }
+}
+
+/// What the client was told last of a partition: only changes are told again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) high_watermark: i64,
+    pub(super) log_start: i64,
+}
+
+impl Told {
+    /// The client is to be told whatever comes next.
+    pub(super) const NOTHING: Self = Self { high_watermark: -1, log_start: -1 };
+}
+
+#[derive(Debug)]
+struct State {
+    /// The epoch that the next fetch must have.
+    epoch: i32,
+    by_id: bool,
+    partitions: IndexMap<Key, (Wanted, Told)>,
+    /// Place of the partition to begin with, so that those at the end get their turn.
+    first: usize,
+    last_used: Instant,
+}
+
+/// The sessions of a broker.
+#[derive(Debug)]
+pub struct FetchSessions {
+    slots: usize,
+    sessions: Mutex<HashMap<i32, Arc<Mutex<State>>>>,
+}
+
+/// The session that one fetch belongs to, if any.
+#[derive(Debug)]
+pub(super) struct FetchSession {
+    /// 0 for none.
+    pub(super) id: i32,
+    state: Option<Arc<Mutex<State>>>,
+    /// The partitions of a fetch that names them all.
+    listed: Vec<Wanted>,
+    /// Every partition is answered for, changed or not.
+    pub(super) is_full: bool,
+}
+
+impl FetchSessions {
+    /// Room for `slots` sessions.
+    pub fn new(slots: usize) -> Self {
+        Self { slots, sessions: Mutex::default() }
+    }
+
+    /// Number of sessions.
+    pub fn len(&self) -> usize {
+        self.sessions.lock().len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Finds, opens or ends the session that `request` speaks of.
+    pub(super) fn open(&self, request: &FetchRequest, version: i16) -> Result<FetchSession, ErrorCode> {
+        let (id, epoch) = (request.session_id, request.session_epoch);
+        if epoch == FINAL || epoch == INITIAL {
+            if id != 0 {
+                self.sessions.lock().remove(&id);
+            }
+            let listed = listed(request);
+            let opened = if epoch == INITIAL { self.create(&listed, version) } else { None };
+            let (id, state) = opened.map_or((0, None), |(id, state)| (id, Some(state)));
+            return Ok(FetchSession { id, state, listed, is_full: true });
+        }
+        let state = self.sessions.lock().get(&id).cloned().ok_or(ErrorCode::FETCH_SESSION_ID_NOT_FOUND)?;
+        {
+            let mut state = state.lock();
+            if state.epoch != epoch {
+                return Err(ErrorCode::INVALID_FETCH_SESSION_EPOCH);
+            }
+            if state.by_id != (version >= 13) {
+                return Err(ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR);
+            }
+            state.update(request);
+        }
+        Ok(FetchSession { id, state: Some(state), listed: Vec::new(), is_full: false })
+    }
+
+    fn create(&self, listed: &[Wanted], version: i16) -> Option<(i32, Arc<Mutex<State>>)> {
+        let now = Instant::now();
+        let mut sessions = self.sessions.lock();
+        if sessions.len() >= self.slots {
+            let quietest = sessions.iter().map(|(id, state)| (state.lock().last_used, *id)).min()?;
+            if now - quietest.0 < QUIET {
+                return None;
+            }
+            sessions.remove(&quietest.1);
+        }
+        let id = loop {
+            let id = rand::random_range(1..i32::MAX);
+            if !sessions.contains_key(&id) {
+                break id;
+            }
+        };
+        let partitions = listed.iter().map(|wanted| (wanted.key(), (wanted.clone(), Told::NOTHING))).collect();
+        let state = State { epoch: 1, by_id: version >= 13, partitions, first: 0, last_used: now };
+        let state = Arc::new(Mutex::new(state));
+        sessions.insert(id, Arc::clone(&state));
+        Some((id, state))
+    }
+}
+
+impl State {
+    /// Takes in what the client changes.
+    fn update(&mut self, request: &FetchRequest) {
+        self.epoch = if self.epoch == i32::MAX { 1 } else { self.epoch + 1 };
+        self.last_used = Instant::now();
+        for wanted in listed(request) {
+            match self.partitions.get_mut(&wanted.key()) {
+                Some((known, _)) => *known = wanted,
+                None => {
+                    self.partitions.insert(wanted.key(), (wanted, Told::NOTHING));
+                }
+            }
+        }
+        for topic in &request.forgotten_topics_data {
+            for partition in &topic.partitions {
+                self.partitions.shift_remove(&(topic.topic.clone(), topic.topic_id, *partition));
+            }
+        }
+    }
+}
+
+impl FetchSession {
+    /// What this fetch is to read, in the order in which partitions have their turn.
+    pub(super) fn wanted(&self) -> Vec<Wanted> {
+        let Some(state) = self.state.as_ref().filter(|_| !self.is_full) else { return self.listed.clone() };
+        let state = state.lock();
+        let count = state.partitions.len();
+        let in_turn = (0..count).map(|n| (state.first + n) % count.max(1));
+        in_turn.filter_map(|n| state.partitions.get_index(n)).map(|(_, (wanted, _))| wanted.clone()).collect()
+    }
+
+    /// Notes what the client is told now of a partition; whether that is a change, or `has_news` besides.
+    pub(super) fn tell(&self, wanted: &Wanted, told: Told, has_news: bool) -> bool {
+        let Some(state) = &self.state else { return true };
+        let mut state = state.lock();
+        let Some((place, _, (_, before))) = state.partitions.get_full_mut(&wanted.key()) else { return self.is_full };
+        let changed = *before != told || told == Told::NOTHING;
+        *before = told;
+        if has_news {
+            state.first = place + 1;
+        }
+        self.is_full || changed || has_news
+    }
+}
+
+fn listed(request: &FetchRequest) -> Vec<Wanted> {
+    let of_topic = |topic: &ottla_protocol::messages::fetch::FetchTopic| {
+        let (name, id) = (topic.topic.clone(), topic.topic_id);
+        topic.partitions.iter().map(move |partition| Wanted::new(&name, id, partition)).collect::<Vec<_>>()
+    };
+    request.topics.iter().flat_map(of_topic).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use ottla_protocol::messages::fetch::{FetchTopic, ForgottenTopic};
+
+    use super::*;
+
+    fn request(id: i32, epoch: i32, partitions: &[i32]) -> FetchRequest {
+        let partition = |n: &i32| FetchPartition { partition: *n, fetch_offset: 10, ..FetchPartition::default() };
+        let topic = FetchTopic {
+            topic: "t".into(),
+            partitions: partitions.iter().map(partition).collect(),
+            ..FetchTopic::default()
+        };
+        FetchRequest { session_id: id, session_epoch: epoch, topics: vec![topic], ..FetchRequest::default() }
+    }
+
+    fn partitions(session: &FetchSession) -> Vec<i32> {
+        session.wanted().iter().map(|wanted| wanted.partition).collect()
+    }
+
+    const TOLD: Told = Told { high_watermark: 5, log_start: 0 };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_remembers_what_was_asked_and_tells_changes_only() {
+        let sessions = FetchSessions::new(10);
+        let first = sessions.open(&request(0, 0, &[0, 1]), 12).unwrap();
+        assert!(first.id > 0 && first.is_full);
+        for wanted in first.wanted() {
+            assert!(first.tell(&wanted, TOLD, false));
+        }
+        let next = sessions.open(&request(first.id, 1, &[]), 12).unwrap();
+        assert_eq!(partitions(&next), [0, 1]);
+        let wanted = next.wanted();
+        assert!(!next.tell(&wanted[0], TOLD, false));
+        assert!(next.tell(&wanted[1], Told { high_watermark: 6, ..TOLD }, false));
+        assert!(next.tell(&wanted[0], TOLD, true), "records are news");
+        let after = sessions.open(&request(first.id, 2, &[]), 12).unwrap();
+        assert_eq!(partitions(&after), [1, 0], "the one that had records comes last");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn partitions_are_added_changed_and_forgotten() {
+        let sessions = FetchSessions::new(10);
+        let id = sessions.open(&request(0, 0, &[0, 1]), 12).unwrap().id;
+        let forgotten = ForgottenTopic { topic: "t".into(), partitions: vec![0], ..ForgottenTopic::default() };
+        let change = FetchRequest { forgotten_topics_data: vec![forgotten], ..request(id, 1, &[7]) };
+        assert_eq!(partitions(&sessions.open(&change, 12).unwrap()), [1, 7]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn wrong_ids_epochs_and_versions_are_refused() {
+        let sessions = FetchSessions::new(10);
+        let id = sessions.open(&request(0, 0, &[0]), 12).unwrap().id;
+        let code = |id, epoch, version| sessions.open(&request(id, epoch, &[]), version).unwrap_err();
+        assert_eq!(code(0, 5, 12), ErrorCode::FETCH_SESSION_ID_NOT_FOUND);
+        assert_eq!(code(id, 9, 12), ErrorCode::INVALID_FETCH_SESSION_EPOCH);
+        assert_eq!(code(id, 1, 13), ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR);
+        assert_eq!(sessions.open(&request(id, FINAL, &[0]), 12).unwrap().id, 0);
+        assert_eq!(code(id, 1, 12), ErrorCode::FETCH_SESSION_ID_NOT_FOUND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_cache_evicts_only_what_has_been_quiet() {
+        let sessions = FetchSessions::new(1);
+        let old = sessions.open(&request(0, 0, &[0]), 12).unwrap().id;
+        assert_eq!(sessions.open(&request(0, 0, &[0]), 12).unwrap().id, 0);
+        tokio::time::advance(QUIET).await;
+        let new = sessions.open(&request(0, 0, &[0]), 12).unwrap().id;
+        assert!(new > 0 && new != old);
+        assert_eq!(sessions.len(), 1);
+    }
+}

@@ -1,0 +1,172 @@
+//! Metadata (KIP-4, KIP-516): brokers and topics as this broker has made them its own; creates topics where that is
+//! allowed, and answers once they are usable.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use ottla_core::controller::internal_topics::is_internal;
+use ottla_core::controller::{CreateTopics, NewTopic};
+use ottla_core::metadata::{Image, Topic};
+use ottla_core::{BrokerId, TopicId, TopicName};
+use ottla_protocol::ErrorCode;
+use ottla_protocol::codec::Str;
+use ottla_protocol::messages::metadata::{
+    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
+    MetadataResponseTopic,
+};
+use uuid::Uuid;
+
+use super::Context;
+
+/// Answers for all topics, those named, or those with the ids given.
+pub(super) async fn handle(context: Context, request: MetadataRequest) -> MetadataResponse {
+    let wanted = match request.topics {
+        Some(topics) if context.version > 0 || !topics.is_empty() => Some(topics),
+        // Before version 1 an empty list means all.
+        _ => None,
+    };
+    if wanted.iter().flatten().any(|topic| topic.name.is_none() && topic.topic_id.is_nil()) {
+        return neither_name_nor_id(wanted.unwrap_or_default());
+    }
+    if request.allow_auto_topic_creation
+        && let Some(wanted) = &wanted
+    {
+        create_missing(&context, wanted).await;
+    }
+    let image = context.broker.image();
+    let topics = match &wanted {
+        None => image.topics().iter().map(|topic| found(&image, topic)).collect(),
+        Some(wanted) => listed(&image, wanted),
+    };
+    MetadataResponse {
+        brokers: brokers(&context, &image),
+        cluster_id: Some(Str::from(image.cluster_id())),
+        controller_id: image.controller().map_or(-1, |controller| controller.broker.0),
+        topics,
+        ..MetadataResponse::default()
+    }
+}
+
+/// As Kafka answers it.
+fn neither_name_nor_id(wanted: Vec<MetadataRequestTopic>) -> MetadataResponse {
+    let topic = |wanted: MetadataRequestTopic| MetadataResponseTopic {
+        error_code: ErrorCode::UNKNOWN_SERVER_ERROR,
+        name: Some(wanted.name.unwrap_or_default()),
+        topic_id: wanted.topic_id,
+        ..MetadataResponseTopic::default()
+    };
+    MetadataResponse { topics: wanted.into_iter().map(topic).collect(), ..MetadataResponse::default() }
+}
+
+/// Creates the topics that are named, valid and unknown, where `auto.create.topics.enable` says so. What fails shows in
+/// the answer as an unknown topic.
+async fn create_missing(context: &Context, wanted: &[MetadataRequestTopic]) {
+    let enabled = context.broker.config.fixed.get("auto.create.topics.enable");
+    if enabled.is_some_and(|value| value.eq_ignore_ascii_case("false")) {
+        return;
+    }
+    let image = context.broker.image();
+    let mut names = HashSet::new();
+    for topic in wanted.iter().filter(|topic| topic.topic_id.is_nil()) {
+        let name = topic.name.as_deref().unwrap_or_default();
+        if image.topic(name).is_none() && TopicName::new(name).is_ok() {
+            names.insert(name.to_owned());
+        }
+    }
+    if names.is_empty() {
+        return;
+    }
+    let topics = names.into_iter().map(|name| NewTopic::with_defaults(name, TopicId(Uuid::new_v4()))).collect();
+    match context.broker.controller.submit(CreateTopics { topics, validate_only: false }).await {
+        Ok(results) => {
+            for (name, result) in results {
+                match result {
+                    Ok(_) => tracing::info!(topic = %name, "topic created on first use"),
+                    Err(error) => tracing::info!(topic = %name, %error, "topic not created on first use"),
+                }
+            }
+        }
+        Err(error) => tracing::warn!(%error, "cannot create topics on first use"),
+    }
+}
+
+fn brokers(context: &Context, image: &Image) -> Vec<MetadataResponseBroker> {
+    let active = image.brokers().values().filter(|broker| !broker.fenced);
+    active
+        .filter_map(|broker| {
+            let endpoint = broker.endpoint(&context.peer.listener)?;
+            Some(MetadataResponseBroker {
+                node_id: broker.id.0,
+                host: Str::from(&endpoint.host),
+                port: i32::from(endpoint.port),
+                rack: broker.rack.as_ref().map(Str::from),
+            })
+        })
+        .collect()
+}
+
+/// The topics asked for, each once.
+fn listed(image: &Image, wanted: &[MetadataRequestTopic]) -> Vec<MetadataResponseTopic> {
+    let mut seen = HashSet::new();
+    let mut topics = Vec::with_capacity(wanted.len());
+    for topic in wanted {
+        if topic.topic_id.is_nil() {
+            let name = topic.name.clone().unwrap_or_default();
+            if seen.insert((name.clone(), Uuid::nil())) {
+                topics.push(by_name(image, name));
+            }
+        } else if seen.insert((Str::default(), topic.topic_id)) {
+            topics.push(by_id(image, topic.topic_id));
+        }
+    }
+    topics
+}
+
+fn by_name(image: &Image, name: Str) -> MetadataResponseTopic {
+    if let Some(topic) = image.topic(&name) {
+        return found(image, topic);
+    }
+    let is_valid = TopicName::new(&name).is_ok();
+    let error_code = if is_valid { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION } else { ErrorCode::INVALID_TOPIC_EXCEPTION };
+    MetadataResponseTopic {
+        error_code,
+        is_internal: is_internal(&name),
+        name: Some(name),
+        ..MetadataResponseTopic::default()
+    }
+}
+
+fn by_id(image: &Image, topic_id: Uuid) -> MetadataResponseTopic {
+    match image.topics().by_id(TopicId(topic_id)) {
+        Some(topic) => found(image, topic),
+        None => MetadataResponseTopic {
+            error_code: ErrorCode::UNKNOWN_TOPIC_ID,
+            name: None,
+            topic_id,
+            ..MetadataResponseTopic::default()
+        },
+    }
+}
+
+fn found(image: &Image, topic: &Arc<Topic>) -> MetadataResponseTopic {
+    let partition = |(index, state): (i32, &Arc<ottla_core::metadata::Partition>)| {
+        let offline = |id: &BrokerId| image.broker(*id).is_none_or(|broker| broker.fenced);
+        let has_leader = state.leader != BrokerId::NONE;
+        MetadataResponsePartition {
+            error_code: if has_leader { ErrorCode::NONE } else { ErrorCode::LEADER_NOT_AVAILABLE },
+            partition_index: index,
+            leader_id: state.leader.0,
+            leader_epoch: state.leader_epoch.0,
+            replica_nodes: state.brokers().map(|id| id.0).collect(),
+            isr_nodes: state.isr.iter().map(|id| id.0).collect(),
+            offline_replicas: state.brokers().filter(offline).map(|id| id.0).collect(),
+        }
+    };
+    MetadataResponseTopic {
+        name: Some(Str::from(topic.name.as_str())),
+        topic_id: topic.id.0,
+        is_internal: is_internal(topic.name.as_str()),
+        partitions: topic.indexed().map(partition).collect(),
+        ..MetadataResponseTopic::default()
+    }
+}

@@ -1,0 +1,152 @@
+//! Produce (KIP-98, KIP-467, KIP-516, KIP-951): checks batches and appends them on the connection's own task.
+//!
+//! Direct: the order of a connection's batches is fixed when this returns. With acks=all the answer then waits for the
+//! watermark while the connection's next request begins.
+
+mod answer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_core::controller::internal_topics::is_internal;
+use ottla_core::partition::RequiredAcks;
+use ottla_core::{Now, TopicId};
+use ottla_protocol::ErrorCode;
+use ottla_protocol::codec::{DecodeError, Message as _, Reader, Records};
+use ottla_protocol::frame::RequestHeader;
+use ottla_protocol::messages::produce::{
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
+    TopicProduceResponse,
+};
+use tokio::time::Instant;
+
+use super::Context;
+use crate::net::{CloseReason, Step};
+use crate::replica::{Error, Invalid, LocalTopic, ProduceWait, check_batch};
+
+use self::answer::{Exchange, Waiting};
+
+/// Handles one request.
+pub(super) fn handle(context: Context, header: &RequestHeader, mut reader: Reader) -> Result<Step, DecodeError> {
+    let request = ProduceRequest::decode(&mut reader, header.api_version)?;
+    let exchange = Exchange { version: header.api_version, correlation_id: header.correlation_id };
+    let acks = match request.acks {
+        0 => RequiredAcks::None,
+        1 => RequiredAcks::Leader,
+        -1 => RequiredAcks::All,
+        _ => return Ok(exchange.answer(&refuse_all(&request, ErrorCode::INVALID_REQUIRED_ACKS))),
+    };
+    let places = request.topic_data.iter().map(|topic| topic.partition_data.len()).sum();
+    let produce = Produce {
+        zstd_allowed: header.api_version >= 7,
+        now: context.broker.replicas.clock().now(),
+        wait: (acks == RequiredAcks::All).then(|| Arc::new(ProduceWait::new(places))),
+        context,
+        acks,
+    };
+    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let response = produce.run(request);
+    Ok(produce.finish(exchange, response, timeout))
+}
+
+/// One request under way.
+struct Produce {
+    context: Context,
+    acks: RequiredAcks,
+    zstd_allowed: bool,
+    now: Now,
+    /// With acks=all: what the answer waits for.
+    wait: Option<Arc<ProduceWait>>,
+}
+
+impl Produce {
+    fn run(&self, request: ProduceRequest) -> ProduceResponse {
+        let mut place = 0;
+        let mut responses = Vec::with_capacity(request.topic_data.len());
+        for topic in request.topic_data {
+            let TopicProduceData { name, topic_id, partition_data, .. } = topic;
+            let target = self.topic(&name, topic_id);
+            let mut partitions = Vec::with_capacity(partition_data.len());
+            for data in partition_data {
+                partitions.push(self.partition(&target, &name, data, place));
+                place += 1;
+            }
+            responses.push(TopicProduceResponse { name, topic_id, partition_responses: partitions });
+        }
+        ProduceResponse { responses, ..ProduceResponse::default() }
+    }
+
+    /// The topic meant, by name before version 13 and by id from it on.
+    fn topic(&self, name: &str, id: uuid::Uuid) -> Result<Option<Arc<LocalTopic>>, ErrorCode> {
+        let topics = self.context.broker.replicas.topics();
+        if self.context.version >= 13 {
+            let topic = topics.by_id(TopicId(id)).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?;
+            return if is_internal(topic.name.as_str()) {
+                Err(ErrorCode::INVALID_TOPIC_EXCEPTION)
+            } else {
+                Ok(Some(topic))
+            };
+        }
+        if is_internal(name) { Err(ErrorCode::INVALID_TOPIC_EXCEPTION) } else { Ok(topics.by_name(name)) }
+    }
+
+    fn partition(
+        &self,
+        topic: &Result<Option<Arc<LocalTopic>>, ErrorCode>,
+        name: &str,
+        data: PartitionProduceData,
+        place: usize,
+    ) -> PartitionProduceResponse {
+        let index = data.index;
+        let topic = match topic {
+            Ok(topic) => topic.as_deref(),
+            Err(code) => return answer::refused(index, *code),
+        };
+        let partition = match self.context.broker.replica(topic, name, index) {
+            Ok(partition) => partition,
+            Err(error) => return answer::failed(index, &error, None),
+        };
+        let Some(topic) = topic else { return answer::refused(index, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) };
+        let log_start = || Some(partition.reader().log_start());
+        let records = match data.records {
+            Some(Records::Bytes(bytes)) => bytes,
+            _ => return answer::failed(index, &Invalid::NotOneBatch("there are no records").into(), None),
+        };
+        let checked = match check_batch(records, &topic.settings, self.zstd_allowed, self.now.wall) {
+            Ok(checked) => checked,
+            Err(invalid) => {
+                let start = if invalid.is_of_records() { log_start() } else { None };
+                return answer::failed(index, &Error::from(invalid), start);
+            }
+        };
+        let wait = self.wait.as_ref().map(|wait| (wait, place));
+        match partition.append(&checked.batch, self.acks, wait, self.now) {
+            Ok(info) => answer::appended(index, &info),
+            Err(error) => {
+                let start = if matches!(error, Error::Storage(_)) { log_start() } else { None };
+                answer::failed(index, &error, start)
+            }
+        }
+    }
+
+    fn finish(self, exchange: Exchange, response: ProduceResponse, timeout: Duration) -> Step {
+        match self.wait {
+            Some(wait) if !wait.sealed() => {
+                Step::Wait(Box::new(Waiting::new(exchange, response, wait, Instant::now() + timeout)))
+            }
+            Some(wait) => exchange.answer(&answer::settled(response, &wait)),
+            None if self.acks == RequiredAcks::Leader => exchange.answer(&response),
+            None if answer::has_error(&response) => Step::Close(CloseReason::UnansweredFailure),
+            None => Step::NoAnswer,
+        }
+    }
+}
+
+fn refuse_all(request: &ProduceRequest, code: ErrorCode) -> ProduceResponse {
+    let topic = |topic: &TopicProduceData| TopicProduceResponse {
+        name: topic.name.clone(),
+        topic_id: topic.topic_id,
+        partition_responses: topic.partition_data.iter().map(|data| answer::refused(data.index, code)).collect(),
+    };
+    ProduceResponse { responses: request.topic_data.iter().map(topic).collect(), ..ProduceResponse::default() }
+}
