@@ -17,11 +17,11 @@ pub use stop::PreviousStop;
 use crate::checkpoint::{self, Sync};
 use crate::error::io_error;
 use crate::file::FileCache;
-use crate::flush::{FlushListener, FlushMarks, Flusher};
+use crate::flush::{FlushListener, FlushMarks, Flusher, flush_now};
 use crate::meta_properties::MetaProperties;
 use crate::shared::{DirShared, LogShared};
 use crate::space::DiskSpace;
-use crate::{Error, IdentityError, Log, LogConfig, Result, names, recovery};
+use crate::{Damage, Error, IdentityError, Log, LogConfig, Result, names, recovery};
 
 const LOCK: &str = ".lock";
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
@@ -58,6 +58,8 @@ pub struct LogDir {
     logs: Mutex<HashMap<TopicPartition, Weak<LogShared>>>,
     /// Deleted since the last checkpoint, which may still name them.
     deleted: Mutex<HashSet<TopicPartition>>,
+    /// Recovery points of the logs that are damaged, kept for the next start to see.
+    damaged: Mutex<HashMap<TopicPartition, Offset>>,
     marks_found: HashMap<TopicPartition, Offset>,
     flusher: Flusher,
     _lock: File,
@@ -75,8 +77,8 @@ impl LogDir {
         let shared = DirShared::new(path, options.cache, options.free_space_reserve, marks, options.listener);
         let shared = Arc::new(shared);
         let flusher = Flusher::start(Arc::clone(&shared)).map_err(io_error("start the flusher of", &shared.path))?;
-        let (logs, deleted) = (Mutex::default(), Mutex::default());
-        Ok(Self { shared, id, previous_stop, logs, deleted, marks_found, flusher, _lock: lock })
+        let (logs, deleted, damaged) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Ok(Self { shared, id, previous_stop, logs, deleted, damaged, marks_found, flusher, _lock: lock })
     }
 
     /// `directory.id`.
@@ -107,6 +109,12 @@ impl LogDir {
     /// Takes the directory offline, as a failed flush would.
     pub fn fail(&self, reason: &str) {
         self.shared.fail(reason);
+    }
+
+    /// Holds the flusher back, or lets it go on: a disk that hangs, for tests. While it is held nothing becomes durable,
+    /// and dropping the directory gives up what is queued.
+    pub fn pause_flusher(&self, paused: bool) {
+        self.shared.queue.pause(paused);
     }
 
     /// Opens every log in the directory, several at once, and recovers those that were not stopped cleanly. Call it
@@ -147,6 +155,16 @@ impl LogDir {
         Ok(())
     }
 
+    /// Deletes a log that [`LogDir::load`] found damaged, so that it can be made anew and filled from a peer.
+    pub fn delete_damaged(&self, damage: &Damage) -> Result<()> {
+        self.shared.check_online()?;
+        if self.damaged.lock().remove(&damage.partition).is_none() {
+            return Ok(());
+        }
+        self.deleted.lock().insert(damage.partition.clone());
+        crate::log::remove_folder(&self.shared, &damage.partition)
+    }
+
     /// Writes the checkpoints: recovery points, log start offsets and the given high watermarks. Kafka does so every
     /// minute (`log.flush.offset.checkpoint.interval.ms`) and every 5 s for high watermarks.
     pub fn checkpoint(&self, high_watermarks: impl Iterator<Item = (TopicPartition, Offset)>) -> Result<()> {
@@ -179,18 +197,13 @@ impl LogDir {
         for log in &mut logs {
             log.close(now)?;
         }
-        let root = File::open(&self.shared.path).map_err(io_error("open", &self.shared.path))?;
-        rustix::fs::syncfs(&root).map_err(|e| {
-            let error = io_error("flush", &self.shared.path)(e);
-            self.shared.fail(&error.to_string());
-            error
-        })?;
-        for log in &logs {
-            log.shared.flushed.store(log.log_end().0, std::sync::atomic::Ordering::Release);
-        }
+        let dirty = logs.iter().filter(|log| log.flushed() < log.log_end());
+        flush_now(&self.shared, dirty.map(|log| Arc::clone(&log.shared)).collect())?;
         self.checkpoint(high_watermarks)?;
         drop(self.flusher);
-        self.shared.marks.clear()?;
+        if self.damaged.lock().is_empty() {
+            self.shared.marks.clear()?;
+        }
         stop::write_marker(&self.shared.path, broker_epoch)
     }
 
@@ -209,6 +222,7 @@ impl LogDir {
             let flushed = log.flushed.load(std::sync::atomic::Ordering::Acquire);
             (log.partition.clone(), Offset(flushed))
         });
+        let points = points.chain(self.damaged.lock().clone());
         checkpoint::write_offsets(&self.shared.path.join(RECOVERY_POINTS), points, Sync::Now)?;
         deleted.clear();
         Ok(())

@@ -15,6 +15,7 @@ use ottla_core::{Offset, TopicPartition};
 use parking_lot::{Condvar, Mutex};
 
 pub(crate) use marks::FlushMarks;
+pub(crate) use pass::flush_now;
 
 use crate::shared::{DirShared, LogShared};
 
@@ -50,6 +51,7 @@ struct Work {
     dirty: Vec<Arc<LogShared>>,
     /// Files and folders that have been renamed out of the way, to be removed.
     trash: Vec<PathBuf>,
+    paused: bool,
     stop: bool,
 }
 
@@ -64,20 +66,26 @@ impl FlushQueue {
         self.wake.notify_one();
     }
 
+    pub(crate) fn pause(&self, paused: bool) {
+        self.work.lock().paused = paused;
+        self.wake.notify_one();
+    }
+
     fn stop(&self) {
         self.work.lock().stop = true;
         self.wake.notify_one();
     }
 
-    /// Waits for work; none when stopped and nothing is left.
+    /// Waits for work; none when stopped and nothing is left to do.
     fn take(&self) -> Option<(Vec<Arc<LogShared>>, Vec<PathBuf>)> {
         let mut work = self.work.lock();
         loop {
-            if !work.dirty.is_empty() || !work.trash.is_empty() {
-                return Some((std::mem::take(&mut work.dirty), std::mem::take(&mut work.trash)));
-            }
-            if work.stop {
+            // Paused and stopped: what is queued is given up, as by a crash.
+            if work.stop && (work.paused || (work.dirty.is_empty() && work.trash.is_empty())) {
                 return None;
+            }
+            if !work.paused && !(work.dirty.is_empty() && work.trash.is_empty()) {
+                return Some((std::mem::take(&mut work.dirty), std::mem::take(&mut work.trash)));
             }
             self.wake.wait(&mut work);
         }

@@ -187,14 +187,14 @@ mod tests {
     use crate::FileCache;
     use crate::names::Kind;
 
-    fn index(folder: &std::path::Path) -> Index<OffsetEntry> {
+    fn index_in(folder: &std::path::Path) -> Index<OffsetEntry> {
         Index::empty(CachedFile::new(&FileCache::new(8), &folder.into(), 0, Kind::OffsetIndex))
     }
 
     #[test]
     fn look_ups_see_entries_on_disk_and_in_memory_alike() {
         let folder = tempfile::tempdir().unwrap();
-        let mut index = index(folder.path());
+        let mut index = index_in(folder.path());
         for n in 0..1000 {
             index.push(OffsetEntry { offset: 10 * n + 9, position: 100 * n });
         }
@@ -211,7 +211,7 @@ mod tests {
         index.push(OffsetEntry { offset: 6000, position: 1 });
         index.seal().unwrap();
         assert_eq!(std::fs::metadata(index.file.path()).unwrap().len(), 501 * 8);
-        let mut again = super::tests::index(folder.path());
+        let mut again = index_in(folder.path());
         assert!(again.load().unwrap());
         assert_eq!(again.last().unwrap(), Some(OffsetEntry { offset: 6000, position: 1 }));
     }

@@ -32,10 +32,11 @@ pub(crate) struct LeaderEpochs {
 }
 
 impl LeaderEpochs {
-    /// Reads the checkpoint in `folder`. None if it cannot be read as one: it must be built anew from the log.
+    /// Reads the checkpoint in `folder`. None if it is missing, empty or broken: it must be built anew from the log.
     pub(crate) fn load(folder: &Path) -> Result<Option<Self>> {
         let lines = match checkpoint::read_lines(&folder.join(names::LEADER_EPOCHS)) {
-            Ok(lines) => lines.unwrap_or_default(),
+            Ok(Some(lines)) => lines,
+            Ok(None) => return Ok(None),
             Err(Error::Damaged { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };

@@ -19,6 +19,7 @@ use crate::shared::LogShared;
 use crate::{EpochEnd, EpochEntry, LogConfig, Result};
 
 pub use maintain::DeletedSegments;
+pub(crate) use maintain::remove_folder;
 pub(crate) use producing::ProducerState;
 pub use stream::{StreamOrigin, StreamStart, StreamedAppend};
 
@@ -140,6 +141,7 @@ impl Log {
         if self.epochs.assign(LeaderEpoch(epoch), Offset(start)) {
             let stored = self.epochs.store(&self.shared.folder, crate::checkpoint::Sync::Later);
             stored.map_err(|e| self.shared.dir.write_failed(e))?;
+            self.shared.entries_dirty.store(true, Ordering::Release);
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 
 use ottla_core::{LeaderEpoch, Offset, TopicPartition};
+use ottla_records::BatchHeader;
 use parking_lot::RwLock;
 
 use crate::error::io_error;
@@ -71,7 +72,8 @@ pub(crate) fn open(dir: &Arc<DirShared>, partition: TopicPartition, config: Arc<
         partition: &partition,
         config: &config,
         recovery_point: hints.recovery_point.unwrap_or(0),
-        epochs_lost: epochs.is_none(),
+        // A log without batches has had no epochs to lose.
+        epochs_lost: epochs.is_none() && files.segments.values().any(|size| *size > 0),
         epochs: epochs.unwrap_or_default(),
         slots: Vec::with_capacity(files.segments.len()),
         end: 0,
@@ -234,6 +236,8 @@ impl Scan<'_> {
     fn scan(&mut self, first: usize, log_start: i64) -> Result<std::result::Result<(), Damage>> {
         let mut buffer = vec![0; PIECE];
         self.end = self.slots[first].segment.base;
+        // The batches say it; the checkpoint may be older, or of a leader that lost.
+        self.epochs.truncate_end(Offset(self.end));
         for n in first..self.slots.len() {
             let slot = self.slots[n].clone();
             let gap = slot.segment.base != self.end && (slot.segment.base < self.end || !self.config.compact);
@@ -281,14 +285,15 @@ impl Scan<'_> {
             });
             match checked {
                 Ok(None) => return Ok(None),
-                Ok(Some(found)) if self.continues(found.header.base_offset) => {
+                Ok(Some(found)) if self.continues(&found.header) => {
                     slot.segment.note(&found.header, found.position, self.config.index_interval_bytes);
                     self.epochs.assign(LeaderEpoch(found.header.leader_epoch), Offset(found.header.base_offset));
                     self.end = found.header.next_offset();
                     position = found.end();
                 }
                 Ok(Some(found)) => {
-                    let reason = format!("a batch begins at offset {} instead", found.header.base_offset);
+                    let (offset, epoch) = (found.header.base_offset, found.header.leader_epoch);
+                    let reason = format!("a batch of epoch {epoch} begins at offset {offset} instead");
                     return Ok(Some(Tear { position, reason }));
                 }
                 Err(WalkError::Invalid { reason, .. }) => {
@@ -299,9 +304,10 @@ impl Scan<'_> {
         }
     }
 
-    /// Offsets have no gaps unless the log is compacted.
-    fn continues(&self, base_offset: i64) -> bool {
-        base_offset == self.end || (self.config.compact && base_offset > self.end)
+    /// Offsets have no gaps unless the log is compacted, and epochs never fall. The checksum covers neither.
+    fn continues(&self, header: &BatchHeader) -> bool {
+        let follows = header.base_offset == self.end || (self.config.compact && header.base_offset > self.end);
+        follows && self.epochs.latest().is_none_or(|latest| header.leader_epoch >= latest.0)
     }
 
     /// Cuts segment `n` at `position` and removes those behind it: none of it was ever flushed.

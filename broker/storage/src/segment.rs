@@ -225,7 +225,11 @@ impl Segment {
         state.times.truncate(|e| e.offset < keep).map_err(|e| io_error("truncate", &self.time_index.path())(e))?;
         // The newest timestamp may have been cut off: what is left behind the last time entry is read again.
         let last = state.times.last().map_err(|e| io_error("read", &self.time_index.path())(e))?;
-        self.refresh_newest(&mut state, last, size)
+        if self.refresh_newest(&mut state, last, size)? {
+            Ok(())
+        } else {
+            self.rebuild_state(&mut state, size, interval)
+        }
     }
 
     /// Builds the indexes anew from the log.
@@ -260,7 +264,10 @@ impl Segment {
     ) -> Result<Option<OffsetEntry>> {
         let floor =
             |state: &State| state.offsets.floor(&before).map_err(|e| io_error("read", &self.offset_index.path())(e));
-        let entry = floor(&*self.loaded(size, interval)?)?;
+        let entry = {
+            let state = self.loaded(size, interval)?;
+            floor(&state)?
+        };
         let Some(entry) = entry else { return Ok(None) };
         if self.entry_holds(file, entry, size) {
             return Ok(Some(entry));
@@ -274,7 +281,7 @@ impl Segment {
         }
         tracing::warn!(path = %self.offset_index.path().display(), position, "offset index does not match its log, rebuilding it");
         self.rebuild(size, interval)?;
-        floor(&*self.state.lock())
+        floor(&self.state.lock())
     }
 
     fn entry_holds(&self, file: &File, entry: OffsetEntry, size: u64) -> bool {
@@ -306,36 +313,44 @@ impl Segment {
             Ok((whole && plausible).then_some(last_time))
         };
         match sound(state) {
-            Ok(Some(last_time)) => {
-                self.refresh_newest(state, last_time, size)?;
+            Ok(Some(last_time)) if self.refresh_newest(state, last_time, size)? => {
                 state.loaded = true;
                 Ok(())
             }
-            Ok(None) | Err(_) => self.rebuild_state(state, size, interval),
+            _ => self.rebuild_state(state, size, interval),
         }
     }
 
-    /// Reads the end of the log behind the last time entry for a larger timestamp.
-    fn refresh_newest(&self, state: &mut State, last: Option<TimeEntry>, size: u64) -> Result<()> {
+    /// Reads the end of the log from the last time entry's batch on, for a larger timestamp. False if an index lies.
+    fn refresh_newest(&self, state: &mut State, last: Option<TimeEntry>, size: u64) -> Result<bool> {
         state.newest = Newest { timestamp: -1, offset: self.base };
+        let file = self.file()?;
         let mut start = 0;
         if let Some(entry) = last {
-            state.newest = Newest { timestamp: entry.timestamp, offset: self.base + i64::from(entry.offset) };
             let floor = state.offsets.floor(|e| e.offset <= entry.offset);
-            start =
-                floor.map_err(|e| io_error("read", &self.offset_index.path())(e))?.map_or(0, |e| u64::from(e.position));
-        }
-        let file = self.file()?;
-        let mut walk = Walk::new(&file, start.min(size), size);
-        let mut since_entry = 0;
-        while let Some(found) = walk.next().map_err(|e| self.damaged(e))? {
-            if found.header.max_timestamp > state.newest.timestamp {
-                state.newest = Newest { timestamp: found.header.max_timestamp, offset: found.header.last_offset() };
+            if let Some(floor) = floor.map_err(|e| io_error("read", &self.offset_index.path())(e))? {
+                if !self.entry_holds(&file, floor, size) {
+                    return Ok(false);
+                }
+                start = u64::from(floor.position);
             }
-            since_entry += found.header.total_len();
+        }
+        let mut confirmed = last.is_none();
+        let mut since_entry = 0;
+        let mut walk = Walk::new(&file, start, size);
+        while let Some(found) = walk.next().map_err(|e| self.damaged(e))? {
+            let header = &found.header;
+            if header.max_timestamp > state.newest.timestamp {
+                state.newest = Newest { timestamp: header.max_timestamp, offset: header.last_offset() };
+            }
+            confirmed |= last.is_some_and(|e| {
+                e.timestamp == header.max_timestamp && self.base + i64::from(e.offset) == header.last_offset()
+            });
+            since_entry += header.total_len();
         }
         state.bytes_since_entry = u32::try_from(since_entry).unwrap_or(u32::MAX);
-        Ok(())
+        // Between the floor and the entry's batch nothing is newer than the entry, so the maximum above is right.
+        Ok(confirmed)
     }
 
     fn rebuild_state(&self, state: &mut State, size: u64, interval: u32) -> Result<()> {

@@ -116,7 +116,7 @@ pub(crate) struct LogShared {
     /// `index.interval.bytes`, for readers that must build an index.
     pub(crate) index_interval: AtomicU64,
     pub(crate) queued: AtomicBool,
-    /// A segment's file was made and its entry in the folder is not synced yet.
+    /// A file was made or replaced in the folder and is not synced yet: a segment, or the epoch checkpoint.
     pub(crate) entries_dirty: AtomicBool,
     pub(crate) deleted: AtomicBool,
 }

@@ -1,7 +1,6 @@
 //! Opening all logs of a directory at start.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +11,7 @@ use parking_lot::Mutex;
 use super::{HIGH_WATERMARKS, LOG_STARTS, LogDir, PreviousStop, RECOVERY_POINTS};
 use crate::checkpoint::{read_offsets, read_partition_metadata};
 use crate::error::io_error;
+use crate::flush::flush_now;
 use crate::recovery::{self, Damage, Hints, Recovered};
 use crate::{Error, Log, LogConfig, Result, names};
 
@@ -83,8 +83,14 @@ pub(super) fn load(dir: &LogDir, options: &LoadOptions<'_>) -> Result<Vec<Loaded
         return Err(error);
     }
     let loaded = loaded.into_inner();
-    for (log, _) in loaded.iter().filter_map(|l| l.log.as_ref().ok()) {
-        dir.register(log);
+    for loaded in &loaded {
+        match &loaded.log {
+            Ok((log, _)) => dir.register(log),
+            Err(damage) => {
+                tracing::error!(%damage, "log is damaged and not served");
+                dir.damaged.lock().insert(damage.partition.clone(), damage.recovery_point);
+            }
+        }
     }
     settle(dir, &loaded)?;
     Ok(loaded)
@@ -92,17 +98,19 @@ pub(super) fn load(dir: &LogDir, options: &LoadOptions<'_>) -> Result<Vec<Loaded
 
 /// Makes durable what recovery has found and cut, so that it is the recovery point from now on.
 fn settle(dir: &LogDir, loaded: &[LoadedLog]) -> Result<()> {
-    let path = &dir.shared.path;
-    let logs = || loaded.iter().filter_map(|l| l.log.as_ref().ok());
-    if logs().any(|(_, recovered)| recovered.scanned) {
-        let root = File::open(path).map_err(io_error("open", path))?;
-        rustix::fs::syncfs(&root).map_err(io_error("flush", path))?;
-        for (log, _) in logs() {
-            log.shared.flushed.store(log.log_end().0, Ordering::Release);
-        }
+    let scanned = loaded.iter().filter_map(|l| l.log.as_ref().ok()).filter(|(_, recovered)| recovered.scanned);
+    let mut dirty = Vec::new();
+    for (log, _) in scanned {
+        // What the last run made in the folder may not have been synced.
+        log.shared.entries_dirty.store(true, Ordering::Release);
+        dirty.push(Arc::clone(&log.shared));
     }
-    // A damaged log keeps what is known of it: its marks and recovery point, for the next start to see.
-    if loaded.iter().all(|l| l.log.is_ok()) && !matches!(dir.previous_stop, PreviousStop::Clean(_)) {
+    if !dirty.is_empty() {
+        dir.shared.entries_dirty.store(true, Ordering::Release);
+        flush_now(&dir.shared, dirty)?;
+    }
+    if !matches!(dir.previous_stop, PreviousStop::Clean(_)) {
+        // Damaged logs keep their recovery points.
         dir.write_recovery_points()?;
         dir.shared.marks.clear()?;
     }

@@ -34,6 +34,8 @@ pub(crate) struct FlushMarks {
 struct Inner {
     file: File,
     content: Vec<u8>,
+    /// Records of the last run, until their logs take them over.
+    found: HashMap<TopicPartition, usize>,
     free: Vec<usize>,
 }
 
@@ -41,19 +43,29 @@ impl FlushMarks {
     /// Opens the marks of `dir` and gives what the last run wrote.
     pub(crate) fn open(dir: &Path) -> Result<(Self, HashMap<TopicPartition, Offset>)> {
         let path = dir.join(FILE);
-        let found = std::fs::read(&path).unwrap_or_default();
-        let found = found.chunks_exact(RECORD).filter_map(parse).collect();
+        let content = std::fs::read(&path).unwrap_or_default();
+        let mut offsets = HashMap::new();
+        let mut inner_found = HashMap::new();
+        for (n, record) in content.chunks_exact(RECORD).enumerate() {
+            if let Some((partition, offset)) = parse(record) {
+                offsets.insert(partition.clone(), offset);
+                inner_found.insert(partition, n * RECORD);
+            }
+        }
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(io_error("open", &path))?;
-        let inner = Mutex::new(Inner { file, content: Vec::new(), free: Vec::new() });
-        Ok((Self { path, inner }, found))
+        let mut content = content;
+        content.truncate(content.len() / RECORD * RECORD);
+        let inner = Mutex::new(Inner { file, content, found: inner_found, free: Vec::new() });
+        Ok((Self { path, inner }, offsets))
     }
 
-    /// Forgets the last run's marks, once they are in the recovery points.
+    /// Empties the file, once all that it says is in the recovery points.
     pub(crate) fn clear(&self) -> Result<()> {
         let mut inner = self.inner.lock();
-        inner.content.clear();
-        inner.free.clear();
+        inner.content.fill(0);
+        let unused: Vec<usize> = inner.found.drain().map(|(_, at)| at).collect();
+        inner.free.extend(unused);
         inner.file.set_len(0).and_then(|()| inner.file.sync_data()).map_err(io_error("empty", &self.path))
     }
 
@@ -102,7 +114,7 @@ impl Inner {
         if let Ok(at) = usize::try_from(log.mark.load(Ordering::Acquire)) {
             return at;
         }
-        let at = self.free.pop().unwrap_or_else(|| {
+        let at = self.found.remove(&log.partition).or_else(|| self.free.pop()).unwrap_or_else(|| {
             let at = self.content.len();
             self.content.resize(at + RECORD, 0);
             at

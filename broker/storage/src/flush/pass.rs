@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::Flushed;
 use crate::error::io_error;
+use crate::names::LEADER_EPOCHS;
 use crate::shared::{DirShared, LogShared};
 use crate::{Error, Result};
 
@@ -27,17 +28,22 @@ struct Part {
 
 /// Flushes `logs`; on failure the directory is offline and nothing is published.
 pub(super) fn run(dir: &DirShared, logs: Vec<Arc<LogShared>>) {
+    // The failure is told by the directory going offline.
+    if let Ok(flushed) = flush_now(dir, logs) {
+        dir.listener.on_flushed(&flushed);
+    }
+}
+
+/// Flushes `logs` on the caller's thread. A failure takes the directory offline.
+pub(crate) fn flush_now(dir: &DirShared, logs: Vec<Arc<LogShared>>) -> Result<Vec<Flushed>> {
     let parts: Result<Vec<Part>> = logs.into_iter().filter_map(|log| collect(log).transpose()).collect();
-    let parts = match parts.and_then(|parts| flush(dir, &parts).map(|()| parts)) {
-        Ok(parts) => parts,
-        Err(error) => return dir.fail(&error.to_string()),
-    };
+    let parts = parts.and_then(|parts| flush(dir, &parts).map(|()| parts)).inspect_err(|e| dir.fail(&e.to_string()))?;
     let mut flushed = Vec::with_capacity(parts.len());
     for part in &parts {
         flushed.extend(publish(part));
     }
     dir.marks.update(&parts.iter().map(|p| &*p.log).collect::<Vec<_>>());
-    dir.listener.on_flushed(&flushed);
+    Ok(flushed)
 }
 
 /// What has to be flushed of `log`; none if it is gone.
@@ -55,6 +61,7 @@ fn collect(log: Arc<LogShared>) -> Result<Option<Part>> {
             files.push(slot.segment.file()?);
         }
         if log.entries_dirty.swap(false, Ordering::AcqRel) {
+            files.extend(File::open(log.folder.join(LEADER_EPOCHS)).ok().map(Arc::new));
             files.push(Arc::new(File::open(&log.folder).map_err(io_error("open", &log.folder))?));
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ottla_core::{Now, Offset};
+use ottla_core::{Now, Offset, TopicPartition};
 use uuid::Uuid;
 
 use super::{Log, ProducerState};
@@ -12,7 +12,7 @@ use crate::checkpoint::Sync;
 use crate::error::io_error;
 use crate::names::{self, Kind};
 use crate::segment::Segment;
-use crate::shared::Slot;
+use crate::shared::{DirShared, Slot};
 use crate::{Error, Result};
 
 /// What retention or delete-records has removed.
@@ -100,8 +100,11 @@ impl Log {
         let n = self.shared.view.read().segment_of(offset.0);
         let slot = &slots[n];
         let found = slot.segment.locate(offset.0, slot.size, self.shared.interval())?;
-        let (size, end) =
-            found.map_or((slot.size, offset.0), |f| (f.position, f.header.base_offset.max(slot.segment.base)));
+        let (size, end) = found.map_or((slot.size, offset.0), |f| (f.position, f.header.base_offset));
+        if end <= start {
+            // Records before the start have gone from the middle of that batch: nothing readable is left.
+            return self.truncate_fully_and_start_at(Offset(end)).map(|()| Offset(end));
+        }
         self.publish_truncation(n, size, end)?;
         let work = || -> Result<()> {
             self.shared.dir.marks.lower(&self.shared)?;
@@ -148,13 +151,7 @@ impl Log {
         for slot in &self.shared.view.read().segments {
             slot.segment.close_files();
         }
-        let name = names::deleted_folder(&self.shared.partition, Uuid::new_v4());
-        let target = self.shared.dir.path.join(name);
-        std::fs::rename(&self.shared.folder, &target)
-            .map_err(|e| self.shared.dir.write_failed(io_error("rename", &self.shared.folder)(e)))?;
-        self.shared.dir.entries_dirty.store(true, Ordering::Release);
-        self.shared.dir.queue.remove([target]);
-        Ok(())
+        remove_folder(&self.shared.dir, &self.shared.partition)
     }
 
     fn is_expired(&self, slot: &Slot, now: Now) -> Result<bool> {
@@ -252,4 +249,14 @@ impl Log {
             }
         }
     }
+}
+
+/// Renames the folder of a partition, and has it removed in the background.
+pub(crate) fn remove_folder(dir: &DirShared, partition: &TopicPartition) -> Result<()> {
+    let folder = dir.path.join(partition.to_string());
+    let target = dir.path.join(names::deleted_folder(partition, Uuid::new_v4()));
+    std::fs::rename(&folder, &target).map_err(|e| dir.write_failed(io_error("rename", &folder)(e)))?;
+    dir.entries_dirty.store(true, Ordering::Release);
+    dir.queue.remove([target]);
+    Ok(())
 }

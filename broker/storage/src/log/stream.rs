@@ -24,7 +24,7 @@ pub enum StreamOrigin {
 #[derive(Debug)]
 pub enum StreamStart {
     /// Pieces may be written.
-    Ready(StreamedAppend),
+    Ready(Box<StreamedAppend>),
     /// The batch is in the log already; its bytes are to be thrown away.
     Duplicate(AppendInfo),
 }
@@ -91,7 +91,8 @@ impl Log {
         self.stream = Some(Arc::downgrade(&alive));
         let position = self.active().size;
         let checks = Checks { received, stored, expected };
-        Ok(StreamStart::Ready(StreamedAppend { header, head, received: HEADER_LEN, position, checks, alive }))
+        let stream = StreamedAppend { header, head, received: HEADER_LEN, position, checks, alive };
+        Ok(StreamStart::Ready(Box::new(stream)))
     }
 
     /// Writes the next piece. On an error the append is over and its bytes are cut.
@@ -120,7 +121,7 @@ impl Log {
     }
 
     /// Ends the append: publishes the batch if all of it came and its checksum holds, else cuts it.
-    pub fn finish_stream(&mut self, mut stream: StreamedAppend) -> Result<AppendInfo> {
+    pub fn finish_stream(&mut self, mut stream: Box<StreamedAppend>) -> Result<AppendInfo> {
         self.check_stream(&stream)?;
         if let Err(error) = self.complete(&mut stream) {
             self.end_stream()?;
@@ -132,7 +133,7 @@ impl Log {
     }
 
     /// Gives up: cuts what was written.
-    pub fn abort_stream(&mut self, stream: StreamedAppend) -> Result<()> {
+    pub fn abort_stream(&mut self, stream: Box<StreamedAppend>) -> Result<()> {
         if self.check_stream(&stream).is_ok() { self.end_stream() } else { Ok(()) }
     }
 
