@@ -1,0 +1,140 @@
+//! Server-side apply: an applier states all the fields it has an opinion on, and owns exactly those.
+
+use serde_json::Value;
+
+use super::compare::compare;
+use super::managers::{Managers, owned_part};
+use super::{FieldSet, Operation, Shape, Writer};
+use crate::errors::{ApiError, Cause};
+use crate::object;
+
+/// Merges `config` into `live` and returns the result with its managers. Fields that this applier set before and
+/// no longer states go, unless another manager owns them. Fields of others that would change are conflicts (409)
+/// unless `force`, which takes them over.
+pub(crate) fn apply(
+    live: &Value,
+    config: &Value,
+    shape: Shape<'_>,
+    writer: &Writer,
+    force: bool,
+) -> Result<(Value, Managers), ApiError> {
+    let mut config = config.clone();
+    drop_nulls(&mut config);
+    let stated = FieldSet { member: false, ..shape.fields_of(&owned_part(&config)) };
+    let mut merged = live.clone();
+    merge(&mut merged, &config, shape);
+    let mut managers = Managers::of(live);
+    let before = managers.0.iter().find(|entry| entry.writer == *writer).map(|e| e.fields.clone()).unwrap_or_default();
+    let mut kept = stated.clone();
+    for entry in managers.0.iter().filter(|entry| entry.writer != *writer) {
+        kept.union(&entry.fields);
+    }
+    remove_abandoned(&mut merged, &before, &kept, shape);
+
+    let changed = compare(&owned_part(live), &owned_part(&merged), shape).changed.intersection(&stated);
+    let mut causes = Vec::new();
+    for entry in managers.0.iter_mut().filter(|entry| entry.writer != *writer) {
+        let contested = entry.fields.intersection(&changed);
+        if force {
+            entry.fields.subtract(&contested);
+        } else {
+            causes.extend(contested.paths().into_iter().map(|path| conflict(&entry.writer, path)));
+        }
+    }
+    if !causes.is_empty() {
+        return Err(ApiError::apply_conflict(causes));
+    }
+    let own = managers.entry(writer);
+    if own.fields != stated {
+        own.fields = stated;
+        own.time = object::now_seconds();
+    }
+    managers.0.retain(|entry| !entry.fields.is_empty());
+    Ok((merged, managers))
+}
+
+fn conflict(owner: &Writer, path: String) -> Cause {
+    let via = match (owner.operation, owner.subresource.as_str()) {
+        (Operation::Apply, "") => String::new(),
+        (_, "") => format!(" using {}", owner.api_version),
+        (_, subresource) => format!(" with subresource \"{subresource}\" using {}", owner.api_version),
+    };
+    Cause::new("FieldManagerConflict", path, format!("conflict with \"{}\"{via}", owner.manager))
+}
+
+/// A null in an applied configuration is an opinion nobody can merge: as good as unsaid.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, child| !child.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+fn merge(live: &mut Value, config: &Value, shape: Shape<'_>) {
+    match (live, config) {
+        (Value::Object(target), Value::Object(fields)) if shape.is_granular_map() => {
+            for (name, value) in fields {
+                match target.get_mut(name) {
+                    Some(current) => merge(current, value, shape.field(name)),
+                    None => {
+                        target.insert(name.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        (Value::Array(target), Value::Array(items)) if shape.is_granular_list() => {
+            let (Some(mut ids), Some(new_ids)) = (shape.identities(target), shape.identities(items)) else {
+                target.clone_from(items);
+                return;
+            };
+            for (id, item) in new_ids.into_iter().zip(items) {
+                match ids.iter().position(|other| *other == id) {
+                    Some(at) => merge(&mut target[at], item, shape.item()),
+                    None => {
+                        ids.push(id);
+                        target.push(item.clone());
+                    }
+                }
+            }
+        }
+        (live, config) => *live = config.clone(),
+    }
+}
+
+/// Takes away what the applier owned `before` where nobody is left who owns anything at or below it.
+fn remove_abandoned(value: &mut Value, before: &FieldSet, kept: &FieldSet, shape: Shape<'_>) {
+    match value {
+        Value::Object(fields) => {
+            for (element, owned) in &before.children {
+                let Some(name) = element.strip_prefix("f:") else { continue };
+                match (kept.children.get(element), fields.get_mut(name)) {
+                    (None, _) => {
+                        fields.remove(name);
+                    }
+                    (Some(kept), Some(child)) => remove_abandoned(child, owned, kept, shape.field(name)),
+                    (Some(_), None) => {}
+                }
+            }
+        }
+        Value::Array(items) => {
+            let Some(ids) = shape.identities(items) else { return };
+            let mut ids = ids.iter();
+            items.retain_mut(|item| {
+                let Some(id) = ids.next() else { return true };
+                match (before.children.get(id), kept.children.get(id)) {
+                    (None, _) => true,
+                    (Some(_), None) => false,
+                    (Some(owned), Some(kept)) => {
+                        remove_abandoned(item, owned, kept, shape.item());
+                        true
+                    }
+                }
+            });
+        }
+        _ => {}
+    }
+}

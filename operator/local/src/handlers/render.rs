@@ -1,0 +1,78 @@
+//! The three forms of an answer: objects as they are, tables, and metadata only.
+
+use http::{HeaderMap, header};
+use serde_json::{Value, json};
+
+use super::params::Params;
+use crate::resources::Resource;
+use crate::table;
+
+/// The form that the client's `Accept` header asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    Object,
+    /// Rows with the objects' metadata, or with the whole objects.
+    Table {
+        whole: bool,
+    },
+    /// `PartialObjectMetadata`
+    Metadata,
+}
+
+impl Output {
+    pub fn negotiate(headers: &HeaderMap, params: &Params) -> Self {
+        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+        for choice in accept.split(',') {
+            let parts: Vec<_> = choice.split(';').map(str::trim).collect();
+            if !matches!(parts[0], "application/json" | "*/*" | "application/*") {
+                continue;
+            }
+            match parts.iter().find_map(|part| part.strip_prefix("as=")) {
+                None => return Self::Object,
+                Some("Table") => {
+                    let whole = params.all.get("includeObject").is_some_and(|v| v == "Object");
+                    return Self::Table { whole };
+                }
+                Some("PartialObjectMetadata" | "PartialObjectMetadataList") => return Self::Metadata,
+                Some(_) => {}
+            }
+        }
+        Self::Object
+    }
+
+    pub fn object(self, resource: &Resource, object: Value) -> Value {
+        match self {
+            Self::Object => object,
+            Self::Table { whole } => {
+                let version = object["metadata"]["resourceVersion"].clone();
+                table::table(resource, std::slice::from_ref(&object), version, whole)
+            }
+            Self::Metadata => partial(&object),
+        }
+    }
+
+    pub fn list(self, resource: &Resource, objects: Vec<Value>, version: u64) -> Value {
+        let version = Value::from(version.to_string());
+        match self {
+            Self::Object => {
+                json!({
+                    "apiVersion": resource.group_version(), "kind": resource.list_kind(),
+                    "metadata": {"resourceVersion": version}, "items": objects,
+                })
+            }
+            Self::Table { whole } => table::table(resource, &objects, version, whole),
+            Self::Metadata => {
+                let items: Vec<_> = objects.iter().map(partial).collect();
+                json!({
+                    "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList",
+                    "metadata": {"resourceVersion": version}, "items": items,
+                })
+            }
+        }
+    }
+}
+
+/// An object reduced to its metadata.
+pub(crate) fn partial(object: &Value) -> Value {
+    json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": object["metadata"]})
+}

@@ -1,0 +1,5 @@
+//! The API as its clients see it: requests against the router, and kube-rs on top.
+
+mod crud;
+mod deletion;
+mod support;
