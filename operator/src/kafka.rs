@@ -5,11 +5,14 @@
 
 #[cfg(test)]
 pub mod fake;
+mod wire;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::BoxFuture;
 use ottla_core::ids::{BrokerId, TopicId};
+
+pub use wire::WireConnector;
 
 /// The result of asking a cluster.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

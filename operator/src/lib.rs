@@ -24,4 +24,4 @@ mod settings;
 mod topic;
 
 pub use config::{OperatorConfig, VERSION};
-pub use run::{Error, run_with};
+pub use run::{Error, run, run_with};

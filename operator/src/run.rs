@@ -38,7 +38,7 @@ use crate::{
     context::Context,
     error,
     http::{self, Health},
-    kafka::Connector,
+    kafka::{Connector, WireConnector},
     topic,
 };
 
@@ -58,11 +58,18 @@ pub enum Error {
     Http(#[source] std::io::Error),
 }
 
-/// Runs both controllers against `client` until `shutdown` is cancelled and the passes under way are done, reaching
-/// clusters by `connector`.
+/// Runs both controllers against `client` until `shutdown` is cancelled and the passes under way are done.
 ///
 /// # Errors
 /// Fails only if its own HTTP endpoint does; whatever happens to Kubernetes or to clusters is tried again.
+pub async fn run(client: Client, config: OperatorConfig, shutdown: CancellationToken) -> Result<(), Error> {
+    run_with(client, config, Arc::new(WireConnector::default()), shutdown).await
+}
+
+/// [`run`], reaching clusters by `connector`.
+///
+/// # Errors
+/// As [`run`].
 pub async fn run_with(
     client: Client,
     config: OperatorConfig,

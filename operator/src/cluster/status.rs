@@ -128,3 +128,6 @@ fn listeners(observed: &Observed) -> Vec<ListenerStatus> {
     let all = all.map(|listener| ListenerStatus { name: listener.name.clone(), bootstrap_servers: servers(listener) });
     all.filter(|listener| !listener.bootstrap_servers.is_empty()).collect()
 }
+
+#[cfg(test)]
+mod tests;

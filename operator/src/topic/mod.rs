@@ -102,3 +102,6 @@ async fn note(observed: &mut Observed, outcome: &Outcome, context: &Context) -> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

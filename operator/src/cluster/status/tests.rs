@@ -1,0 +1,145 @@
+//! Conditions and counts from states of the world.
+
+use k8s_openapi::jiff::Timestamp;
+use ottla_core::ids::BrokerId;
+use ottla_crds::{
+    KafkaClusterStatus,
+    cluster::BrokerState,
+    conditions::{ConditionType, find},
+};
+use serde_json::json;
+
+use super::{Outcome, assess};
+use crate::{
+    cluster::{
+        observe::{Kafka, Observed},
+        testing::{ID, SMALL, observed, settled},
+    },
+    error::Refusal,
+    kafka::{self, PartitionView, TopicView},
+};
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn condition(status: &KafkaClusterStatus, condition: ConditionType) -> (&str, &str) {
+    let found = find(&status.conditions, condition).unwrap();
+    (&found.status, &found.reason)
+}
+
+fn ready(observed: &Observed, outcome: &Outcome) -> (String, String, String) {
+    let status = assess(observed, outcome, NOW);
+    let ready = find(&status.conditions, ConditionType::Ready).unwrap();
+    (ready.status.clone(), ready.reason.clone(), ready.message.clone())
+}
+
+fn with_partitions(partitions: Vec<PartitionView>) -> Observed {
+    let mut observed = settled(SMALL);
+    if let Kafka::Seen { view, .. } = &mut observed.kafka {
+        view.topics = vec![TopicView { name: "t".to_owned(), id: Default::default(), partitions }];
+    }
+    observed
+}
+
+fn partition(leader: Option<i32>, in_sync: &[i32]) -> PartitionView {
+    PartitionView {
+        leader: leader.map(BrokerId),
+        replicas: vec![BrokerId(0)],
+        in_sync: in_sync.iter().copied().map(BrokerId).collect(),
+    }
+}
+
+#[test]
+fn a_settled_cluster_is_ready_and_says_where_to_connect() {
+    let status = assess(&settled(SMALL), &Outcome::Settled, NOW);
+    assert_eq!(condition(&status, ConditionType::Ready), ("True", "AllBrokersReady"));
+    assert_eq!(condition(&status, ConditionType::Available), ("True", "Serving"));
+    for other in ["Progressing", "Rebalancing", "Degraded", "Reconciling", "Stalled"] {
+        let found = status.conditions.iter().find(|condition| condition.type_ == other).unwrap();
+        assert_eq!(found.status, "False", "{other}");
+        assert_eq!(found.observed_generation, Some(1));
+    }
+    assert_eq!(status.listeners[0].bootstrap_servers, "demo-bootstrap.prod.svc:9092");
+    assert_eq!(status.cluster_id.as_deref(), Some(ID));
+    assert_eq!((status.brokers, status.ready_brokers), (1, 1));
+    assert_eq!(status.broker_states[0].state, BrokerState::Ready);
+}
+
+#[test]
+fn the_pods_themselves_are_named_where_they_are_advertised() {
+    let spec = format!("{SMALL}\nlisteners: [{{name: plain, port: 9092, advertise: PodIP}}]");
+    let status = assess(&settled(&spec), &Outcome::Settled, NOW);
+    assert_eq!(status.listeners[0].bootstrap_servers, "10.0.0.0:9092");
+}
+
+#[test]
+fn a_pass_that_changes_something_is_not_ready() {
+    let (status, reason, _) = ready(&settled(SMALL), &Outcome::Changing);
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "ApplyingChanges"));
+}
+
+#[test]
+fn a_pod_that_fails_is_named_with_what_its_exit_code_means() {
+    let mut observed = settled(SMALL);
+    observed.pods = vec![
+        serde_json::from_value(json!({
+            "metadata": { "name": "demo-broker-0" },
+            "status": { "containerStatuses": [{
+                "name": "broker", "image": "", "imageID": "", "ready": false, "restartCount": 3,
+                "state": { "waiting": { "reason": "CrashLoopBackOff" } },
+                "lastState": { "terminated": { "exitCode": 3 } },
+            }] },
+        }))
+        .unwrap(),
+    ];
+    observed.kafka = Kafka::NotAsked;
+    let (status, reason, message) = ready(&observed, &Outcome::Settled);
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "BrokersNotReady"));
+    assert!(message.contains("exit code 3: its disk belongs to another broker or cluster"), "{message}");
+    let status = assess(&observed, &Outcome::Settled, NOW);
+    assert_eq!(condition(&status, ConditionType::Degraded), ("True", "BrokersNotReady"));
+    assert_eq!(status.broker_states[0].state, BrokerState::Restarting);
+    assert_eq!(status.partitions, None, "old numbers are not shown as present ones");
+}
+
+#[test]
+fn a_cluster_on_its_way_is_starting_and_not_degraded() {
+    let status = assess(&observed(SMALL), &Outcome::Settled, NOW);
+    assert_eq!(condition(&status, ConditionType::Degraded), ("False", "AsExpected"));
+    assert_eq!(status.broker_states[0].state, BrokerState::Starting);
+}
+
+#[test]
+fn partitions_without_leader_or_replicas_keep_the_cluster_from_being_ready() {
+    let offline = with_partitions(vec![partition(None, &[]), partition(Some(0), &[0])]);
+    assert_eq!(ready(&offline, &Outcome::Settled).1, "PartitionsOffline");
+    assert_eq!(condition(&assess(&offline, &Outcome::Settled, NOW), ConditionType::Available).0, "False");
+    let counts = assess(&offline, &Outcome::Settled, NOW).partitions.unwrap();
+    assert_eq!((counts.total, counts.offline, counts.under_replicated), (2, 1, 1));
+}
+
+#[test]
+fn brokers_that_do_not_answer_make_availability_unknown() {
+    let mut observed = settled(SMALL);
+    observed.kafka = Kafka::Failed(kafka::Error::Unreachable("refused".to_owned()));
+    let status = assess(&observed, &Outcome::Settled, NOW);
+    assert_eq!(condition(&status, ConditionType::Available), ("Unknown", "BrokersUnreachable"));
+    assert_eq!(condition(&status, ConditionType::Ready), ("False", "BrokersUnreachable"));
+}
+
+#[test]
+fn a_refused_spec_stalls_while_the_running_brokers_stay_available() {
+    let refused = Outcome::Refused(Refusal::not_served("set spec.brokers to 1"));
+    let status = assess(&settled(SMALL), &refused, NOW);
+    assert_eq!(condition(&status, ConditionType::Stalled), ("True", "NotServedYet"));
+    assert_eq!(condition(&status, ConditionType::Ready), ("False", "NotServedYet"));
+    assert_eq!(condition(&status, ConditionType::Reconciling), ("False", "NotServedYet"));
+    assert_eq!(condition(&status, ConditionType::Available), ("True", "Serving"));
+}
+
+#[test]
+fn the_same_findings_make_the_same_status() {
+    let mut observed = settled(&format!("{SMALL}\nconfig: {{log.cleaner.threads: 2}}"));
+    observed.cluster.status = Some(assess(&observed, &Outcome::Settled, NOW));
+    let later = Timestamp::from_second(1000).unwrap();
+    assert_eq!(Some(assess(&observed, &Outcome::Settled, later)), observed.cluster.status);
+}
