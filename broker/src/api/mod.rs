@@ -11,6 +11,7 @@ mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_log_dirs;
 mod describe_topic_partitions;
 mod dispatch;
 pub mod error;
@@ -73,6 +74,7 @@ pub fn table() -> Table {
         Api::answering(0..=2, alter_configs::handle),
         Api::answering(0..=1, incremental_alter_configs::handle),
         Api::answering(0..=2, describe_cluster::handle),
+        Api::answering(1..=5, describe_log_dirs::handle),
         Api::answering(0..=1, list_config_resources::handle),
         Api::answering(0..=0, describe_topic_partitions::handle),
     ])

@@ -159,6 +159,18 @@ impl Manager {
         self.directories.read().iter().map(describe).collect()
     }
 
+    /// Every log directory with the partitions that lie in it and the bytes of their segments.
+    pub fn contents(&self) -> Vec<(Directory, Vec<(TopicPartition, u64)>)> {
+        let mut contents: Vec<_> = self.directories().into_iter().map(|directory| (directory, Vec::new())).collect();
+        for partition in self.topics.partitions() {
+            let Some(parent) = partition.with_log(|log| log.directory().to_owned()) else { continue };
+            if let Some((_, partitions)) = contents.iter_mut().find(|(directory, _)| directory.path == parent) {
+                partitions.push((partition.id().clone(), partition.reader().size()));
+            }
+        }
+        contents
+    }
+
     /// Stops every replica: nothing is appended any more, all is flushed, and the markers of a clean stop are written.
     pub fn close(&self, broker_epoch: BrokerEpoch) -> Result<(), ottla_storage::Error> {
         let mut logs: HashMap<PathBuf, Vec<Log>> = HashMap::new();
