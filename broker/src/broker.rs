@@ -10,6 +10,7 @@ use ottla_core::{BrokerEpoch, BrokerId};
 use crate::api::{FetchSessions, ProducerIds, Table};
 use crate::config::Config;
 use crate::controller::ControllerHandle;
+use crate::group::{self, Coordinators};
 use crate::replica::{Error, LocalTopic, Manager, Partition};
 
 /// A running broker, as the API handlers see it.
@@ -22,6 +23,8 @@ pub struct Broker {
     pub controller: ControllerHandle,
     /// The replicas it holds.
     pub replicas: Arc<Manager>,
+    /// Coordinates the groups that are its own, once [`Coordinators::follow`] runs.
+    pub groups: Arc<Coordinators>,
     /// The incremental fetch sessions (KIP-227).
     pub fetch_sessions: FetchSessions,
     /// Producer ids that are still to be given out.
@@ -33,9 +36,12 @@ pub struct Broker {
 impl Broker {
     /// A broker over its parts, not registered yet.
     pub fn new(config: Arc<Config>, controller: ControllerHandle, replicas: Arc<Manager>) -> Self {
+        let none = BTreeMap::new();
+        let groups = Coordinators::new(group::settings(&config.layers(&none, &none)), *replicas.clock());
         Self {
             apis: crate::api::table(),
             controller,
+            groups: Arc::new(groups),
             replicas,
             fetch_sessions: FetchSessions::new(fetch_session_slots(&config)),
             producer_ids: ProducerIds::default(),

@@ -7,6 +7,7 @@ pub mod broker;
 pub mod clock;
 pub mod config;
 pub mod controller;
+pub mod group;
 pub mod net;
 pub mod replica;
 pub mod telemetry;

@@ -1,11 +1,13 @@
 //! From domain errors to Kafka's error codes: the only place that does it.
 
 use ottla_core::controller;
+use ottla_core::group;
 use ottla_core::partition::Refusal;
 use ottla_protocol::ErrorCode;
 use ottla_storage::ProducerError;
 
 use crate::controller::SubmitError;
+use crate::group::Unavailable;
 use crate::replica::{self, Invalid, Outcome};
 
 /// The code that tells a client of a replica's `error`.
@@ -99,6 +101,37 @@ pub fn of_submit(error: &SubmitError) -> ErrorCode {
         SubmitError::Refused(refusal) => of_controller(refusal),
         SubmitError::NotController { .. } => ErrorCode::NOT_CONTROLLER,
         SubmitError::Stopped => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+    }
+}
+
+/// The code of a refusal by a group coordinator; each has the code of its own name.
+pub fn of_group(error: group::Error) -> ErrorCode {
+    match error {
+        group::Error::CoordinatorNotAvailable => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        group::Error::NotCoordinator => ErrorCode::NOT_COORDINATOR,
+        group::Error::InvalidGroupId => ErrorCode::INVALID_GROUP_ID,
+        group::Error::GroupIdNotFound => ErrorCode::GROUP_ID_NOT_FOUND,
+        group::Error::NonEmptyGroup => ErrorCode::NON_EMPTY_GROUP,
+        group::Error::GroupMaxSizeReached => ErrorCode::GROUP_MAX_SIZE_REACHED,
+        group::Error::UnknownMemberId => ErrorCode::UNKNOWN_MEMBER_ID,
+        group::Error::MemberIdRequired => ErrorCode::MEMBER_ID_REQUIRED,
+        group::Error::FencedInstanceId => ErrorCode::FENCED_INSTANCE_ID,
+        group::Error::IllegalGeneration => ErrorCode::ILLEGAL_GENERATION,
+        group::Error::RebalanceInProgress => ErrorCode::REBALANCE_IN_PROGRESS,
+        group::Error::InconsistentGroupProtocol => ErrorCode::INCONSISTENT_GROUP_PROTOCOL,
+        group::Error::InvalidSessionTimeout => ErrorCode::INVALID_SESSION_TIMEOUT,
+        group::Error::GroupSubscribedToTopic => ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC,
+        group::Error::OffsetMetadataTooLarge => ErrorCode::OFFSET_METADATA_TOO_LARGE,
+        group::Error::InvalidCommitOffsetSize => ErrorCode::INVALID_COMMIT_OFFSET_SIZE,
+        group::Error::UnknownServerError => ErrorCode::UNKNOWN_SERVER_ERROR,
+    }
+}
+
+/// The code for a group whose coordinator cannot be asked here.
+pub fn of_unavailable(unavailable: Unavailable) -> ErrorCode {
+    match unavailable {
+        Unavailable::NotCoordinator => ErrorCode::NOT_COORDINATOR,
+        Unavailable::Loading => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
     }
 }
 

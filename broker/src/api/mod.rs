@@ -7,22 +7,34 @@ mod alter_configs;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_topic_partitions;
 mod dispatch;
 pub mod error;
 mod fetch;
+mod find_coordinator;
+mod groups;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
 mod list_config_resources;
+mod list_groups;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sync_group;
 mod table;
 
 use std::sync::Arc;
@@ -63,6 +75,17 @@ pub fn table() -> Table {
         Api::direct(ApiKey::Fetch, 4..=18, fetch::handle),
         Api::answering(1..=11, list_offsets::handle),
         Api::answering(0..=13, metadata::handle),
+        Api::answering(2..=10, offset_commit::handle),
+        Api::answering(1..=10, offset_fetch::handle),
+        Api::answering(0..=6, find_coordinator::handle),
+        Api::answering(0..=9, join_group::handle),
+        Api::answering(0..=4, heartbeat::handle),
+        Api::answering(0..=5, leave_group::handle),
+        Api::answering(0..=5, sync_group::handle),
+        Api::answering(0..=6, describe_groups::handle),
+        Api::answering(0..=5, list_groups::handle),
+        Api::answering(0..=2, delete_groups::handle),
+        Api::answering(0..=0, offset_delete::handle),
         Api::answering(0..=4, api_versions::handle),
         Api::answering(0..=2, delete_records::handle),
         Api::answering(0..=5, init_producer_id::handle),

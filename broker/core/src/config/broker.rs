@@ -227,7 +227,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "delete.topic.enable",                                    Boolean,  "true",                  Any, ReadOnly, used;
     "quota.window.size.seconds",                              Int,      "1",                     AtLeast(1), ReadOnly, unused;
     "ssl.truststore.type",                                    String,   "JKS",                   Any, PerBroker, unused;
-    "offsets.commit.timeout.ms",                              Int,      "5000",                  AtLeast(1), ReadOnly, unused;
+    "offsets.commit.timeout.ms",                              Int,      "5000",                  AtLeast(1), ReadOnly, used;
     "sasl.oauthbearer.assertion.algorithm",                   String,   "RS256",                 Any, ReadOnly, unused;
     "broker.heartbeat.interval.ms",                           Int,      "500",                   Any, ReadOnly, used;
     "sasl.mechanism.controller.protocol",                     String,   "GSSAPI",                Any, ReadOnly, unused;

@@ -46,10 +46,8 @@ impl Coordinator {
     /// Everything is replayed: the sessions of the stored members begin.
     pub fn start(&mut self, now: Now) -> Vec<Effect> {
         self.context.now = now;
+        self.begin_sessions();
         for group in self.groups.values_mut() {
-            for member in group.members() {
-                self.context.schedule_session(&group.id, &member.id, member.session_timeout);
-            }
             if group.members().len() > self.context.config.max_size {
                 // The limit was lowered. A rebalance lets the members commit before some are turned away.
                 rebalance::prepare(group, &mut self.context);
@@ -71,6 +69,7 @@ impl Coordinator {
         match event {
             Event::Request(id, request) => self.request(id, request),
             Event::Appended(id, result) => self.appended(id, result),
+            Event::Stalled => self.begin_sessions(),
             Event::TopicsDeleted(topics) => offsets::topics_deleted(self, &topics),
             Event::Tick => {
                 while let Some(timer) = self.context.timers.pop_due(now.monotonic) {
@@ -94,6 +93,15 @@ impl Coordinator {
             }
         }
         self.context.take_effects()
+    }
+
+    /// Members of a generation have their whole session before them; new ones wait for theirs.
+    fn begin_sessions(&mut self) {
+        for group in self.groups.values() {
+            for member in group.members().filter(|member| !member.is_new) {
+                self.context.schedule_session(&group.id, &member.id, member.session_timeout);
+            }
+        }
     }
 
     fn request(&mut self, id: RequestId, request: Request) {

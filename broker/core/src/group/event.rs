@@ -28,6 +28,9 @@ pub enum Event {
     Appended(AppendId, Result<(), AppendError>),
     /// Topics are gone: their committed offsets go too.
     TopicsDeleted(Vec<TopicName>),
+    /// The whole process stood still past its deadlines: heartbeats may wait unread, so sessions begin anew. To be
+    /// handled before the tick.
+    Stalled,
     /// The time of [`next_deadline`](super::Coordinator::next_deadline) has come. Harmless when early.
     Tick,
 }

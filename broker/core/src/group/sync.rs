@@ -92,6 +92,7 @@ pub(super) fn assignment_stored(
             }
         }
         Err(error) => {
+            group.assignment_in_flight = false;
             rebalance::refuse_syncs(group, context, error);
             if error != Error::NotCoordinator {
                 rebalance::prepare(group, context);

@@ -70,7 +70,7 @@ impl Topics {
     }
 
     /// What differs between two sets of topics, as pairs of before and after; found without looking at what they share.
-    pub(super) fn differences<'a>(
+    pub fn differences<'a>(
         old: &'a Self,
         new: &'a Self,
     ) -> impl Iterator<Item = (Option<&'a Arc<Topic>>, Option<&'a Arc<Topic>>)> {

@@ -91,6 +91,16 @@ fn a_member_that_stops_sending_heartbeats_is_out_after_its_session() {
 }
 
 #[test]
+fn a_process_that_stood_still_gives_members_their_session_again() {
+    let mut bench = Bench::without_delay();
+    let (a_id, _) = group_of_two(&mut bench);
+    bench.clock += 60 * SECOND;
+    bench.handle(ottla_core::group::Event::Stalled);
+    bench.advance(9 * SECOND);
+    assert_eq!(bench.call(heartbeat("g", &a_id, 2)), Response::Heartbeat(Ok(())));
+}
+
+#[test]
 fn a_member_that_does_not_rejoin_in_the_rebalance_timeout_is_out() {
     let mut bench = Bench::without_delay();
     let (a_id, b_id) = group_of_two(&mut bench);

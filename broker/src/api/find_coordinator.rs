@@ -1,0 +1,110 @@
+//! FindCoordinator (KIP-699 for several keys): which broker coordinates a group. The offsets topic is made when it is
+//! first asked for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ottla_core::TopicId;
+use ottla_core::controller::internal_topics::{CONSUMER_OFFSETS, new_internal_topic};
+use ottla_core::controller::{CreateTopics, Error, Settings};
+use ottla_core::metadata::{Image, Topic};
+use ottla_protocol::ErrorCode;
+use ottla_protocol::codec::Str;
+use ottla_protocol::messages::find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};
+use tracing::warn;
+use uuid::Uuid;
+
+use super::Context;
+use crate::group::partition_of;
+
+/// `key_type` of groups.
+const GROUP: i8 = 0;
+/// `key_type` of transactions.
+const TRANSACTION: i8 = 1;
+
+/// Tells where the coordinators are.
+pub(super) async fn handle(context: Context, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
+    if context.version < 4 {
+        let found = find(&context, request.key_type, &[request.key]).await.into_iter().next().unwrap_or_default();
+        return FindCoordinatorResponse {
+            error_message: Some(found.error_message.unwrap_or_else(|| "NONE".into())),
+            error_code: found.error_code,
+            node_id: found.node_id,
+            host: found.host,
+            port: found.port,
+            ..FindCoordinatorResponse::default()
+        };
+    }
+    let coordinators = find(&context, request.key_type, &request.coordinator_keys).await;
+    FindCoordinatorResponse { coordinators, ..FindCoordinatorResponse::default() }
+}
+
+async fn find(context: &Context, key_type: i8, keys: &[Str]) -> Vec<Coordinator> {
+    let refuse_all = |code, message: &'static str| keys.iter().map(|key| refused(key, code, message)).collect();
+    match key_type {
+        GROUP => {}
+        // Fatal for the client: one that may try again would do so for ever.
+        TRANSACTION => {
+            return refuse_all(ErrorCode::UNSUPPORTED_VERSION, "Transactions are not served by this release.");
+        }
+        _ => return refuse_all(ErrorCode::INVALID_REQUEST, "The key type is unknown, or its keys are malformed."),
+    }
+    if keys.is_empty() {
+        return Vec::new();
+    }
+    let image = with_offsets_topic(context).await;
+    match image.topic(CONSUMER_OFFSETS) {
+        Some(topic) => keys.iter().map(|key| coordinator(context, &image, topic, key)).collect(),
+        None => refuse_all(ErrorCode::COORDINATOR_NOT_AVAILABLE, NOT_AVAILABLE),
+    }
+}
+
+const NOT_AVAILABLE: &str = "The coordinator is not available.";
+
+/// The cluster with the offsets topic, unless it cannot be made just now. Clients ask once and have their answer,
+/// rather than being told to come again when the topic is there.
+async fn with_offsets_topic(context: &Context) -> Arc<Image> {
+    let controller = &context.broker.controller;
+    let image = controller.image();
+    if image.topic(CONSUMER_OFFSETS).is_some() {
+        return image;
+    }
+    let settings = Settings::new(BTreeMap::clone(&context.broker.config.fixed));
+    let id = TopicId(Uuid::new_v4());
+    let topics = new_internal_topic(CONSUMER_OFFSETS, id, &settings).into_iter().collect();
+    match controller.submit(CreateTopics { topics, validate_only: false }).await {
+        Ok(results) => {
+            for (topic, result) in results {
+                match result {
+                    // Another client asked at the same time.
+                    Ok(_) | Err(Error::TopicAlreadyExists(_)) => {}
+                    Err(error) => warn!(topic, %error, "cannot create the internal topic"),
+                }
+            }
+        }
+        Err(error) => warn!(topic = CONSUMER_OFFSETS, %error, "cannot create the internal topic"),
+    }
+    controller.image()
+}
+
+fn coordinator(context: &Context, image: &Image, topic: &Topic, key: &Str) -> Coordinator {
+    let partition = partition_of(key, topic.partitions.len() as i32);
+    let leader = topic.partition(partition).and_then(|state| image.broker(state.leader));
+    let found = leader.and_then(|broker| Some((broker.id, broker.endpoint(&context.peer.listener)?)));
+    let Some((id, endpoint)) = found else {
+        return refused(key, ErrorCode::COORDINATOR_NOT_AVAILABLE, NOT_AVAILABLE);
+    };
+    Coordinator {
+        key: key.clone(),
+        node_id: id.0,
+        host: endpoint.host.as_str().into(),
+        port: i32::from(endpoint.port),
+        error_message: if context.version < 4 { None } else { Some(Str::default()) },
+        ..Coordinator::default()
+    }
+}
+
+fn refused(key: &Str, error_code: ErrorCode, message: &'static str) -> Coordinator {
+    let error_message = Some(Str::from_static(message));
+    Coordinator { key: key.clone(), node_id: -1, port: -1, error_code, error_message, ..Coordinator::default() }
+}

@@ -1,0 +1,42 @@
+//! What the group APIs share: the way to the coordinator, and from its refusals to codes.
+
+use std::time::Duration;
+
+use ottla_core::controller::internal_topics::CONSUMER_OFFSETS;
+use ottla_core::group::{Error, Request, Response};
+use ottla_protocol::ErrorCode;
+use ottla_protocol::codec::Str;
+
+use super::Context;
+use super::error::{of_group, of_unavailable};
+use crate::group::partition_of;
+
+/// Has the coordinator of `group` handle `request`.
+pub(super) async fn coordinate(context: &Context, group: &str, request: Request) -> Result<Response, ErrorCode> {
+    let image = context.broker.image();
+    let topic = image.topic(CONSUMER_OFFSETS).ok_or(ErrorCode::NOT_COORDINATOR)?;
+    let partition = partition_of(group, topic.partitions.len() as i32);
+    context.broker.groups.followed(image.index()).await;
+    context.broker.groups.call(partition, request).await.map_err(of_unavailable)
+}
+
+/// The code of a result that has nothing else to tell.
+pub(super) fn code(result: Result<(), Error>) -> ErrorCode {
+    result.map_or_else(of_group, |()| ErrorCode::NONE)
+}
+
+/// An optional text of a request.
+pub(super) fn text(text: Option<Str>) -> Option<String> {
+    text.map(|text| text.to_string())
+}
+
+/// A time of a request; negative ones are none at all.
+pub(super) fn milliseconds(value: i32) -> Duration {
+    Duration::from_millis(u64::try_from(value).unwrap_or(0))
+}
+
+/// The coordinator answered another question than was asked: a fault of ours.
+pub(super) fn unexpected(response: &Response) -> ErrorCode {
+    tracing::error!(?response, "the group coordinator gave an answer of the wrong kind");
+    ErrorCode::UNKNOWN_SERVER_ERROR
+}

@@ -1,0 +1,124 @@
+//! The partition under a coordinator, through the replica layer: appends with acks=all.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use ottla_core::group::{AppendError, EncodedRecord};
+use ottla_core::partition::{Refusal, RequiredAcks};
+use ottla_core::{LeaderEpoch, Now, Offset};
+use ottla_records::{BatchBuilder, Compression, Limits, RecordReader, batches};
+
+use super::log::{Appended, LoadError, OffsetsLog, Replay};
+use crate::replica::{Error, FetchWait, Outcome, Partition, ProduceWait};
+
+/// Bytes read at a time while loading (`offsets.load.buffer.size`).
+const LOAD_BYTES: usize = 5 << 20;
+
+/// A led partition of `__consumer_offsets`.
+pub struct ReplicaLog {
+    partition: Arc<Partition>,
+    /// The end of the log when the coordinator was loaded.
+    replayed: parking_lot::Mutex<Offset>,
+}
+
+impl ReplicaLog {
+    /// The log of `partition`.
+    pub fn new(partition: Arc<Partition>) -> Self {
+        Self { partition, replayed: parking_lot::Mutex::new(Offset::ZERO) }
+    }
+}
+
+impl OffsetsLog for ReplicaLog {
+    fn append(&self, records: &[EncodedRecord], now: Now) -> Result<Appended, AppendError> {
+        let mut batch = BatchBuilder::new(Compression::None);
+        for record in records {
+            batch.append(now.wall.0, Some(&record.key), record.value.as_deref(), &[]);
+        }
+        let wait = Arc::new(ProduceWait::new(1));
+        let appended = self.partition.append(&batch.build(0), RequiredAcks::All, Some((&wait, 0)), now);
+        appended.map_err(refusal)?;
+        wait.sealed();
+        Ok(Box::pin(poll_fn(move |context| {
+            wait.register(context.waker());
+            match wait.outcome(0) {
+                _ if !wait.is_over() => Poll::Pending,
+                Outcome::Committed => Poll::Ready(Ok(())),
+                Outcome::Waiting | Outcome::NotLeader | Outcome::StorageFailed => {
+                    Poll::Ready(Err(AppendError::NotLeader))
+                }
+            }
+        })))
+    }
+
+    fn replay(&self, each: Replay<'_>) -> Result<(), LoadError> {
+        let reader = self.partition.reader();
+        let end = reader.log_end();
+        let mut next = reader.log_start();
+        while next < end {
+            let slice = reader.read(next, LOAD_BYTES, end, true).map_err(failed)?;
+            let Some(slice) = slice else { break };
+            let bytes = slice.read().map_err(failed)?;
+            let before = next;
+            for batch in batches(&bytes) {
+                let batch = batch.map_err(failed)?;
+                next = Offset(batch.header.last_offset() + 1);
+                if batch.header.attributes.is_control() {
+                    continue;
+                }
+                let mut records = RecordReader::new(batch.bytes, Limits::default()).map_err(failed)?;
+                while let Some(record) = records.next_record().map_err(failed)? {
+                    if let Some(key) = record.key {
+                        each(&key, record.value.as_deref());
+                    }
+                }
+            }
+            if next == before {
+                break;
+            }
+        }
+        *self.replayed.lock() = end;
+        Ok(())
+    }
+
+    fn settled(&self) -> Appended {
+        let (partition, end) = (Arc::clone(&self.partition), *self.replayed.lock());
+        Box::pin(async move {
+            let wait = Arc::new(FetchWait::default());
+            while partition.high_watermark() < end {
+                partition.park_fetch(&wait, 0);
+                // It may have moved before the wait was known.
+                if partition.high_watermark() >= end {
+                    break;
+                }
+                if partition.check_leader(LeaderEpoch::NONE).is_err() {
+                    return Err(AppendError::NotLeader);
+                }
+                poll_fn(|context| {
+                    wait.register(context.waker());
+                    if wait.take_moved().is_empty() { Poll::Pending } else { Poll::Ready(()) }
+                })
+                .await;
+            }
+            partition.unpark_fetch(&wait);
+            Ok(())
+        })
+    }
+}
+
+/// Why nothing was appended.
+fn refusal(error: Error) -> AppendError {
+    match error {
+        Error::Storage(ottla_storage::Error::BatchTooLarge { .. }) | Error::Invalid(_) => AppendError::TooLarge,
+        // All of these pass; the coordinator stays where it is.
+        Error::Refused(Refusal::NotEnoughReplicas { .. })
+        | Error::Storage(ottla_storage::Error::DiskFull { .. } | ottla_storage::Error::StreamUnderWay) => {
+            AppendError::NotEnoughReplicas
+        }
+        _ => AppendError::NotLeader,
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> LoadError {
+    LoadError(error.to_string())
+}
