@@ -12,10 +12,16 @@ mod driver;
 mod handle;
 mod log;
 mod publisher;
+pub mod quorum;
 mod registration;
+mod service;
+
+#[cfg(test)]
+mod tests;
 
 pub use driver::Driver;
 pub use handle::{ControllerHandle, SubmitError};
 pub use log::{MetadataLog, Outcome, ProposeError, Role};
 pub use publisher::{Publisher, Replicas};
 pub use registration::{Uptime, register};
+pub use service::{Options, Service, StartError};

@@ -1,0 +1,138 @@
+//! Raft's own data as protobuf, by the schema in `proto/quorum.proto`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use openraft::{BasicNode, LeaderId};
+use ottla_core::metadata::{self, Entry};
+use ottla_core::{BrokerId, DirectoryId};
+use prost::Message;
+use uuid::Uuid;
+
+use super::types::{Decided, LogEntry, LogId, Membership, Payload, SnapshotMeta, StoredMembership, Vote, VoterId};
+
+#[allow(missing_docs, clippy::all, unused_qualifications)]
+mod proto {
+    include!(concat!(env!("OUT_DIR"), "/ottla.quorum.v1.rs"));
+}
+
+/// Why bytes are no data of the quorum.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Not protobuf of this schema.
+    #[error("malformed quorum data: {0}")]
+    Malformed(#[from] prost::DecodeError),
+    /// Something that must be there is not, or is not what it must be.
+    #[error("quorum data with an impossible {0}")]
+    Impossible(&'static str),
+    /// The records of an entry or a snapshot.
+    #[error(transparent)]
+    Metadata(#[from] metadata::DecodeError),
+}
+
+type Result<T> = std::result::Result<T, DecodeError>;
+
+pub(super) fn encode_entry(entry: &LogEntry) -> Vec<u8> {
+    use proto::log_entry::Payload as Kind;
+    let payload = match &entry.payload {
+        Payload::Blank => Kind::Blank(proto::Blank {}),
+        Payload::Normal(decided) => Kind::Records(decided.0.encode()),
+        Payload::Membership(membership) => Kind::Membership(membership_to_proto(membership)),
+    };
+    proto::LogEntry { id: Some(log_id_to_proto(&entry.log_id)), payload: Some(payload) }.encode_to_vec()
+}
+
+pub(super) fn decode_entry(bytes: &[u8]) -> Result<LogEntry> {
+    use proto::log_entry::Payload as Kind;
+    let entry = proto::LogEntry::decode(bytes)?;
+    let payload = match entry.payload.ok_or(DecodeError::Impossible("entry payload"))? {
+        Kind::Blank(_) => Payload::Blank,
+        Kind::Records(bytes) => Payload::Normal(Decided(Arc::new(Entry::decode(&bytes)?))),
+        Kind::Membership(membership) => Payload::Membership(membership_from_proto(membership)?),
+    };
+    Ok(LogEntry { log_id: log_id_from_proto(entry.id)?, payload })
+}
+
+pub(super) fn encode_vote(vote: &Vote) -> Vec<u8> {
+    proto::Vote { leader: Some(leader_to_proto(&vote.leader_id)), committed: vote.committed }.encode_to_vec()
+}
+
+pub(super) fn decode_vote(bytes: &[u8]) -> Result<Vote> {
+    let vote = proto::Vote::decode(bytes)?;
+    Ok(Vote { leader_id: leader_from_proto(vote.leader)?, committed: vote.committed })
+}
+
+pub(super) fn encode_log_id(id: &LogId) -> Vec<u8> {
+    log_id_to_proto(id).encode_to_vec()
+}
+
+pub(super) fn decode_log_id(bytes: &[u8]) -> Result<LogId> {
+    log_id_from_proto(Some(proto::LogId::decode(bytes)?))
+}
+
+pub(super) fn encode_snapshot_meta(meta: &SnapshotMeta) -> Vec<u8> {
+    let header = proto::SnapshotHeader {
+        id: meta.snapshot_id.clone(),
+        last: meta.last_log_id.as_ref().map(log_id_to_proto),
+        membership_id: meta.last_membership.log_id().as_ref().map(log_id_to_proto),
+        membership: Some(membership_to_proto(meta.last_membership.membership())),
+    };
+    header.encode_to_vec()
+}
+
+pub(super) fn decode_snapshot_meta(bytes: &[u8]) -> Result<SnapshotMeta> {
+    let header = proto::SnapshotHeader::decode(bytes)?;
+    let optional = |id: Option<proto::LogId>| id.map(|id| log_id_from_proto(Some(id))).transpose();
+    let membership = membership_from_proto(header.membership.ok_or(DecodeError::Impossible("membership"))?)?;
+    Ok(SnapshotMeta {
+        last_log_id: optional(header.last)?,
+        last_membership: StoredMembership::new(optional(header.membership_id)?, membership),
+        snapshot_id: header.id,
+    })
+}
+
+fn voter_to_proto(id: &VoterId) -> proto::VoterId {
+    proto::VoterId { node: id.broker().0, directory: id.directory().0.as_bytes().to_vec() }
+}
+
+fn voter_from_proto(id: Option<proto::VoterId>) -> Result<VoterId> {
+    let id = id.ok_or(DecodeError::Impossible("voter"))?;
+    let directory = Uuid::from_slice(&id.directory).map_err(|_| DecodeError::Impossible("directory id"))?;
+    Ok(VoterId::new(BrokerId(id.node), DirectoryId(directory)))
+}
+
+fn leader_to_proto(id: &LeaderId<VoterId>) -> proto::LeaderId {
+    proto::LeaderId { term: id.term, voter: Some(voter_to_proto(&id.node_id)) }
+}
+
+fn leader_from_proto(id: Option<proto::LeaderId>) -> Result<LeaderId<VoterId>> {
+    let id = id.ok_or(DecodeError::Impossible("leader"))?;
+    Ok(LeaderId::new(id.term, voter_from_proto(id.voter)?))
+}
+
+fn log_id_to_proto(id: &LogId) -> proto::LogId {
+    proto::LogId { leader: Some(leader_to_proto(&id.leader_id)), index: id.index }
+}
+
+fn log_id_from_proto(id: Option<proto::LogId>) -> Result<LogId> {
+    let id = id.ok_or(DecodeError::Impossible("log id"))?;
+    Ok(LogId::new(leader_from_proto(id.leader)?, id.index))
+}
+
+fn membership_to_proto(membership: &Membership) -> proto::Membership {
+    let set = |set: &BTreeSet<VoterId>| proto::VoterSet { voters: set.iter().map(voter_to_proto).collect() };
+    let node =
+        |(id, node): (&VoterId, &BasicNode)| proto::Node { id: Some(voter_to_proto(id)), address: node.addr.clone() };
+    proto::Membership {
+        sets: membership.get_joint_config().iter().map(set).collect(),
+        nodes: membership.nodes().map(node).collect(),
+    }
+}
+
+fn membership_from_proto(membership: proto::Membership) -> Result<Membership> {
+    let set = |set: proto::VoterSet| set.voters.into_iter().map(|id| voter_from_proto(Some(id))).collect();
+    let sets = membership.sets.into_iter().map(set).collect::<Result<Vec<BTreeSet<VoterId>>>>()?;
+    let nodes = membership.nodes.into_iter().map(|node| Ok((voter_from_proto(node.id)?, BasicNode::new(node.address))));
+    let nodes = nodes.collect::<Result<BTreeMap<VoterId, BasicNode>>>()?;
+    Ok(Membership::new(sets, nodes))
+}
