@@ -182,6 +182,10 @@ impl Worker {
 
     /// Whether the status was taken, or need not be.
     async fn write_status(&self, address: Ipv4Addr, views: &[View]) -> bool {
+        // Containers that end with the kubelet are not over: the pod stays as it was, to be run again.
+        if self.shutdown.is_cancelled() && self.wish() == Wish::Run {
+            return true;
+        }
         let Some(pod) = self.latest.borrow().clone() else { return true };
         let status = status::of_pod(&pod, Some(address), views, Timestamp::now());
         if pod.status.as_ref() == Some(&status) {
