@@ -16,7 +16,7 @@ fn node(value: &Value, schema: &Schema, path: &Path, causes: &mut Vec<Cause>) {
     if value.is_null() && schema.nullable {
         return;
     }
-    if let Some(complaint) = wrong_type(value, schema) {
+    if let Some(complaint) = wrong_type(value, schema, path) {
         causes.push(Cause::new("FieldValueTypeInvalid", path.as_str(), complaint));
         return;
     }
@@ -48,7 +48,7 @@ fn node(value: &Value, schema: &Schema, path: &Path, causes: &mut Vec<Cause>) {
     junctors(value, schema, path, causes);
 }
 
-fn wrong_type(value: &Value, schema: &Schema) -> Option<String> {
+fn wrong_type(value: &Value, schema: &Schema, path: &Path) -> Option<String> {
     if schema.int_or_string {
         let fits = value.is_string() || value.is_i64() || value.is_u64();
         return (!fits).then(|| format!("Invalid value: {}: must be an integer or a string", shown(value)));
@@ -70,14 +70,15 @@ fn wrong_type(value: &Value, schema: &Schema) -> Option<String> {
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     };
-    (!fits).then(|| format!("Invalid value: \"{given}\": must be of type {wanted}: \"{given}\""))
+    (!fits)
+        .then(|| format!("Invalid value: \"{given}\": {} in body must be of type {wanted}: \"{given}\"", path.as_str()))
 }
 
 fn duplicates(items: &[Value], list_type: &ListType, path: &Path, causes: &mut Vec<Cause>) {
     let identity = |item: &Value| match list_type {
         ListType::Atomic => None,
         ListType::Set => Some(item.clone()),
-        ListType::Map(keys) => Some(keys.iter().map(|key| item[key].clone()).collect()),
+        ListType::Map(keys) => Some(Value::Object(keys.iter().map(|key| (key.clone(), item[key].clone())).collect())),
     };
     let mut seen = std::collections::HashSet::new();
     for (i, item) in items.iter().enumerate() {

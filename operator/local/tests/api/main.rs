@@ -1,5 +1,11 @@
 //! The API as its clients see it: requests against the router, and kube-rs on top.
 
+#![recursion_limit = "512"]
+
 mod crud;
+mod custom;
 mod deletion;
+mod finding;
+mod kube_rs;
 mod support;
+mod watching;
