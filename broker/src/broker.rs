@@ -1,11 +1,15 @@
 //! The composition root: what a running broker consists of, and the order in which it starts and stops.
 
+mod running;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use ottla_core::config::Layers;
 use ottla_core::metadata::{Image, Resource};
 use ottla_core::{BrokerEpoch, BrokerId};
+
+pub use running::{Running, StartError};
 
 use crate::api::{FetchSessions, ProducerIds, Table};
 use crate::config::Config;

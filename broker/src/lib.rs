@@ -11,3 +11,8 @@ pub mod group;
 pub mod net;
 pub mod replica;
 pub mod telemetry;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

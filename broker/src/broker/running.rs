@@ -1,0 +1,152 @@
+//! A broker at work: its listeners, its uptime, its background tasks, and the order in which they stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ottla_core::controller::PreviousStop;
+use ottla_core::metadata::{self, SecurityProtocol};
+use ottla_core::BrokerEpoch;
+use tokio::net::lookup_host;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::info;
+use uuid::Uuid;
+
+use super::Broker;
+use crate::api::Dispatcher;
+use crate::controller::{SubmitError, Uptime, register};
+use crate::net::{Listener, Shared};
+use crate::replica::Directory;
+
+/// Why a broker does not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener's address cannot be bound.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The listener as configured.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The controller does not take the broker in.
+    #[error("cannot register: {0}")]
+    Register(#[from] SubmitError),
+}
+
+/// A broker that serves.
+pub struct Running {
+    /// The broker.
+    pub broker: Arc<Broker>,
+    /// Where it listens: the name of each listener and the address it got.
+    pub addresses: Vec<(String, SocketAddr)>,
+    shared: Arc<Shared<Dispatcher>>,
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Running {
+    /// Binds the listeners, begins this uptime under `incarnation`, and serves. The metadata must be running, with the
+    /// broker's replicas given to its publisher.
+    pub async fn start(broker: Arc<Broker>, incarnation: Uuid) -> Result<Self, StartError> {
+        let shutdown = CancellationToken::new();
+        let mut listeners = Vec::new();
+        let mut addresses = Vec::new();
+        for endpoint in &broker.config.listeners.kafka {
+            let listen = |source| StartError::Listen { address: endpoint.to_string(), source };
+            let listener = bind(endpoint).await.map_err(listen)?;
+            addresses.push((endpoint.name.clone(), listener.local_addr().map_err(listen)?));
+            listeners.push(listener);
+        }
+        let epoch = register(&broker.controller, uptime(&broker, incarnation, &addresses)).await?;
+        // It is set here alone, once.
+        let _ = broker.epoch.set(epoch);
+        let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&broker)));
+        let shared = Shared::new(dispatcher, (&broker.config.net).into(), shutdown.clone());
+        let tasks = TaskTracker::new();
+        for listener in listeners {
+            tasks.spawn(listener.run(Arc::clone(&shared)));
+        }
+        tasks.spawn(Arc::clone(&broker.replicas).maintain(shutdown.clone()));
+        for (name, address) in &addresses {
+            info!(listener = %name, %address, "listening");
+        }
+        Ok(Self { broker, addresses, shared, shutdown, tasks })
+    }
+
+    /// Client connections open at this moment.
+    pub fn open_connections(&self) -> usize {
+        self.shared.open_connections()
+    }
+
+    /// Stops: no new connections or requests, then the replicas flushed and the clean-stop markers written. The metadata
+    /// goes on; the caller stops it afterwards.
+    pub async fn stop(self) -> Result<(), ottla_storage::Error> {
+        self.shutdown.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.shared.drained().await;
+        let epoch = self.broker.epoch.get().copied().unwrap_or(BrokerEpoch(-1));
+        let replicas = Arc::clone(&self.broker.replicas);
+        let closed = tokio::task::spawn_blocking(move || replicas.close(epoch)).await;
+        closed.unwrap_or_else(|error| {
+            let source = io::Error::other(error);
+            Err(ottla_storage::Error::Io { operation: "close", path: "log directories".into(), source })
+        })
+    }
+}
+
+async fn bind(endpoint: &crate::config::Endpoint) -> io::Result<Listener> {
+    let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host has no address");
+    for address in lookup_host(endpoint.bind_address()).await? {
+        match Listener::bind(&endpoint.name, address).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn uptime(broker: &Broker, incarnation: Uuid, addresses: &[(String, SocketAddr)]) -> Uptime {
+    let directories = broker.replicas.directories();
+    let bound = |name: &str| addresses.iter().find(|(bound, _)| bound == name).map_or(0, |(_, at)| at.port());
+    let endpoints = broker.config.listeners.advertised.iter().map(|endpoint| metadata::Endpoint {
+        listener: endpoint.name.clone(),
+        host: endpoint.host.clone(),
+        port: if endpoint.port == 0 { bound(&endpoint.name) } else { endpoint.port },
+        security_protocol: SecurityProtocol::Plaintext,
+    });
+    Uptime {
+        broker: broker.id(),
+        incarnation,
+        cluster_id: broker.image().cluster_id().to_owned(),
+        endpoints: endpoints.collect(),
+        rack: broker.config.rack.clone(),
+        previous: previous_stop(&directories),
+        directories: directories.iter().map(|dir| dir.id).collect(),
+    }
+}
+
+/// The stop before this start: clean if it was in every directory.
+fn previous_stop(directories: &[Directory]) -> PreviousStop {
+    use ottla_storage::PreviousStop as Stop;
+    let mut clean = None;
+    let mut page_cache_kept = true;
+    for directory in directories {
+        match directory.previous_stop {
+            // A new directory says nothing.
+            Stop::None => {}
+            Stop::Clean(epoch) => {
+                clean.get_or_insert(epoch);
+            }
+            Stop::ProcessCrash => clean = Some(BrokerEpoch(-1)),
+            Stop::PowerLoss => (clean, page_cache_kept) = (Some(BrokerEpoch(-1)), false),
+        }
+    }
+    match clean {
+        Some(epoch) if epoch != BrokerEpoch(-1) => PreviousStop::Clean(epoch),
+        _ => PreviousStop::Unclean { page_cache_kept, damaged: Vec::new() },
+    }
+}
+
