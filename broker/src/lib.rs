@@ -2,6 +2,7 @@
 //!
 //! Must hold no rules of its own.
 
+mod allocator;
 pub mod api;
 pub mod broker;
 pub mod clock;

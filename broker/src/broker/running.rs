@@ -4,9 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ottla_core::BrokerEpoch;
 use ottla_core::controller::PreviousStop;
 use ottla_core::metadata::{self, SecurityProtocol};
-use ottla_core::BrokerEpoch;
 use tokio::net::lookup_host;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -50,6 +50,7 @@ impl Running {
     /// Binds the listeners, begins this uptime under `incarnation`, and serves. The metadata must be running, with the
     /// broker's replicas given to its publisher.
     pub async fn start(broker: Arc<Broker>, incarnation: Uuid) -> Result<Self, StartError> {
+        crate::allocator::give_large_pieces_back();
         let shutdown = CancellationToken::new();
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
@@ -149,4 +150,3 @@ fn previous_stop(directories: &[Directory]) -> PreviousStop {
         _ => PreviousStop::Unclean { page_cache_kept, damaged: Vec::new() },
     }
 }
-

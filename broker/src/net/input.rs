@@ -17,6 +17,10 @@ const INITIAL: usize = 16 << 10;
 const OWN: usize = 128 << 10;
 /// Least and largest step of growing beyond [`OWN`].
 const STEP: (usize, usize) = (64 << 10, 1 << 20);
+/// By how much a buffer larger than [`OWN`] grows.
+const STRIDE: usize = 4;
+/// What a connection keeps for its next large frame until it is quiet or memory gets scarce.
+const KEPT: usize = 2 << 20;
 
 /// Bytes received and not yet handled.
 #[derive(Debug)]
@@ -56,8 +60,8 @@ impl Input {
             return Ok(None);
         }
         let frame = self.buffer.split_to(PREFIX + len).freeze().slice(PREFIX..);
-        if self.claimed > 0 {
-            // The next frames are small again: do not keep this one's buffer for them.
+        if self.claimed > 0 && (self.claimed > KEPT || self.claim.is_scarce()) {
+            // Others may need what this frame took, and the next one need not be as large.
             self.buffer = BytesMut::from(&self.buffer[..]);
             self.release();
         }
@@ -81,22 +85,31 @@ impl Input {
     /// Makes room to receive into. Waits for memory when the frame is larger than what a connection may hold of its
     /// own; cancelling it loses nothing.
     pub(super) async fn make_room(&mut self) -> Result<(), Evicted> {
-        let wanted = self.wanted();
-        let len = self.buffer.len();
-        if self.buffer.capacity() - len >= wanted.min(INITIAL / 2) {
+        let (wanted, len) = (self.wanted(), self.buffer.len());
+        if self.room() >= wanted.min(INITIAL / 2) {
             return Ok(());
         }
-        if len + wanted <= OWN {
-            self.buffer.reserve(self.level.max(len + wanted) - len);
-        } else if len < OWN {
-            self.buffer.reserve(OWN - len);
-        } else {
-            let step = wanted.clamp(STEP.0, STEP.1.min(len));
-            self.claim.grow(step).await?;
-            self.claimed += step;
-            self.buffer.reserve(step);
+        if len + wanted > OWN + self.claimed {
+            let missing = len + wanted - (OWN + self.claimed);
+            if len + INITIAL / 2 > OWN + self.claimed {
+                let step = missing.clamp(STEP.0, STEP.1.min(len));
+                self.claim.grow(step).await?;
+                self.claimed += step;
+            }
         }
+        // A large buffer grows in few and large strides, so that little is copied and left behind; what lies beyond the
+        // claim is not received into, and so takes no memory yet.
+        let within = if self.claimed > 0 { STRIDE * len } else { OWN };
+        let target = self.level.max(len + wanted).min(within);
+        self.buffer.reserve(target.saturating_sub(len));
         Ok(())
+    }
+
+    /// Bytes that may be received: within the buffer, and within what is claimed, which may be less since a buffer that
+    /// grows takes more than it is asked for. What is not received into takes no memory.
+    fn room(&self) -> usize {
+        let len = self.buffer.len();
+        (self.buffer.capacity() - len).min((OWN + self.claimed).saturating_sub(len))
     }
 
     /// How many more bytes are worth receiving now: the rest of the frame, or a buffer of small ones.
@@ -115,14 +128,13 @@ impl Input {
 
     /// Where to receive into. At a large frame not far beyond its end, so that little has to be moved.
     pub(super) fn receive_into(&mut self) -> impl BufMut + '_ {
-        let room = self.buffer.capacity() - self.buffer.len();
-        let wanted = self.wanted();
+        let (room, wanted) = (self.room(), self.wanted());
         (&mut self.buffer).limit(if wanted > INITIAL { (wanted + PREFIX).min(room) } else { room })
     }
 
     /// Takes note of a receive: one that filled the buffer asks for a larger one next time.
     pub(super) fn received(&mut self) {
-        if self.buffer.len() == self.buffer.capacity() {
+        if self.room() == 0 {
             self.level = (self.level * 2).min(OWN);
         }
     }

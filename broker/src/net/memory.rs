@@ -151,6 +151,11 @@ impl Claim {
         holder
     }
 
+    /// Whether so much is claimed in all that nobody should keep what it does not need at this moment.
+    pub fn is_scarce(&self) -> bool {
+        self.memory.used() > self.memory.limit / 2
+    }
+
     /// Gives everything back.
     pub fn release(&mut self) {
         let Some(holder) = self.holder.take() else { return };
