@@ -18,6 +18,7 @@ mod identifier;
 pub mod kafka;
 mod metrics;
 mod names;
+pub mod process;
 mod quantity;
 mod run;
 mod settings;

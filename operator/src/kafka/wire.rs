@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    path::PathBuf,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -9,7 +10,7 @@ use std::{
 use futures::FutureExt;
 use ottla_protocol::{
     ErrorCode,
-    client::{self, Client, ClientConfig},
+    client::{self, Client, ClientConfig, HostsFileThenDns},
     codec::{Request, Str},
     messages::{
         create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic},
@@ -42,6 +43,28 @@ const DELETE: i8 = 1;
 #[derive(Default)]
 pub struct WireConnector {
     clients: Mutex<HashMap<Vec<String>, Shared>>,
+    hosts_file: Option<PathBuf>,
+}
+
+impl WireConnector {
+    /// Looks host names up in `file`, of the format of `/etc/hosts`, before DNS. Without it, in the file that the
+    /// environment names to [`HostsFileThenDns`].
+    pub fn with_hosts_file(file: impl Into<PathBuf>) -> Self {
+        Self { hosts_file: Some(file.into()), ..Self::default() }
+    }
+
+    fn config(&self) -> ClientConfig {
+        let mut config = ClientConfig {
+            connect_timeout: Duration::from_secs(3),
+            request_timeout: Duration::from_secs(9),
+            deadline: DEADLINE,
+            ..ClientConfig::new("ottla-operator")
+        };
+        if let Some(file) = &self.hosts_file {
+            config.resolver = Arc::new(HostsFileThenDns::with_file(file));
+        }
+        config
+    }
 }
 
 struct Shared {
@@ -54,7 +77,7 @@ impl Connector for WireConnector {
         let now = Instant::now();
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         clients.retain(|_, shared| now.duration_since(shared.last_used) < IDLE);
-        let make = || Shared { wire: Arc::new(Wire::new(addresses)), last_used: now };
+        let make = || Shared { wire: Arc::new(Wire::new(addresses, self.config())), last_used: now };
         let shared = clients.entry(addresses.to_vec()).or_insert_with(make);
         shared.last_used = now;
         shared.wire.clone()
@@ -64,16 +87,17 @@ impl Connector for WireConnector {
 /// A client that connects when it is first asked.
 struct Wire {
     addresses: Vec<String>,
+    config: ClientConfig,
     client: OnceCell<Client>,
 }
 
 impl Wire {
-    fn new(addresses: &[String]) -> Self {
-        Self { addresses: addresses.to_vec(), client: OnceCell::new() }
+    fn new(addresses: &[String], config: ClientConfig) -> Self {
+        Self { addresses: addresses.to_vec(), config, client: OnceCell::new() }
     }
 
     async fn ask<R: Request>(&self, request: &R) -> Result<R::Response> {
-        let connect = || Client::connect(self.addresses.clone(), config());
+        let connect = || Client::connect(self.addresses.clone(), self.config.clone());
         let client = self.client.get_or_try_init(connect).await.map_err(unreachable)?;
         client.send_any(request).await.map_err(unreachable)
     }
@@ -89,15 +113,6 @@ impl Wire {
         let response = self.ask(&request).await?;
         check(response.error_code, None)?;
         Ok(response)
-    }
-}
-
-fn config() -> ClientConfig {
-    ClientConfig {
-        connect_timeout: Duration::from_secs(3),
-        request_timeout: Duration::from_secs(9),
-        deadline: DEADLINE,
-        ..ClientConfig::new("ottla-operator")
     }
 }
 
