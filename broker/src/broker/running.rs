@@ -70,6 +70,13 @@ impl Running {
             tasks.spawn(listener.run(Arc::clone(&shared)));
         }
         tasks.spawn(Arc::clone(&broker.replicas).maintain(shutdown.clone()));
+        let follow = Arc::clone(&broker.groups).follow(
+            broker.controller.watch(),
+            Arc::clone(&broker.replicas),
+            broker.id(),
+            shutdown.clone(),
+        );
+        tasks.spawn(follow);
         for (name, address) in &addresses {
             info!(listener = %name, %address, "listening");
         }
@@ -87,6 +94,8 @@ impl Running {
         self.shutdown.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        // Answers the requests that are parked with the coordinators; connections end when theirs are answered.
+        self.broker.groups.stop().await;
         self.shared.drained().await;
         let epoch = self.broker.epoch.get().copied().unwrap_or(BrokerEpoch(-1));
         let replicas = Arc::clone(&self.broker.replicas);

@@ -12,6 +12,7 @@ use ottla_core::{BrokerId, LeaderEpoch, LogIndex, TopicName};
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::ReplicaLog;
 use super::driver::{Command, Driver};
@@ -56,11 +57,17 @@ impl Coordinators {
         Self { config, clock, running: RwLock::default(), followed: watch::Sender::default() }
     }
 
-    /// Coordinates what the images say broker `me` leads, until there are no more images.
-    pub async fn follow(&self, mut images: watch::Receiver<Arc<Image>>, replicas: Arc<Manager>, me: BrokerId) {
+    /// Coordinates what the images say broker `me` leads, until there are no more images or the broker stops.
+    pub async fn follow(
+        self: Arc<Self>,
+        mut images: watch::Receiver<Arc<Image>>,
+        replicas: Arc<Manager>,
+        me: BrokerId,
+        shutdown: CancellationToken,
+    ) {
         let mut before = Image::default();
         images.mark_changed();
-        while images.changed().await.is_ok() {
+        while let Some(Ok(())) = shutdown.run_until_cancelled(images.changed()).await {
             let image = Arc::clone(&images.borrow_and_update());
             self.follow_one(&before, &image, &replicas, me);
             self.followed.send_replace(image.index());

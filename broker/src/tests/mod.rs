@@ -1,5 +1,6 @@
 //! An in-process broker over TCP: with the protocol client, and with raw frames where the client is too well-behaved.
 
+mod groups;
 mod hostile;
 mod produce_fetch;
 mod raw;
