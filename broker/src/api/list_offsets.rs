@@ -60,19 +60,20 @@ fn answer(context: &Context, request: ListOffsetsRequest) -> ListOffsetsResponse
             if twice.contains(&index) {
                 // One answer for all its mentions, as Kafka gives it.
                 if !partitions.iter().any(|p| p.partition_index == index) {
-                    partitions.push(response(index, Err(ErrorCode::INVALID_REQUEST)));
+                    partitions.push(response(context, index, Err(ErrorCode::INVALID_REQUEST)));
                 }
                 continue;
             }
             let found = find(context, &topic.name, wanted);
-            partitions.push(response(index, found));
+            partitions.push(response(context, index, found));
         }
         topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
     }
     ListOffsetsResponse { topics, ..ListOffsetsResponse::default() }
 }
 
-fn response(partition_index: i32, found: Result<Found, ErrorCode>) -> ListOffsetsPartitionResponse {
+/// Versions before 4 have no field for the epoch, and an encoder that will not lose one silently.
+fn response(context: &Context, partition_index: i32, found: Result<Found, ErrorCode>) -> ListOffsetsPartitionResponse {
     let (found, error_code) = match found {
         Ok(found) => (found, ErrorCode::NONE),
         Err(code) => (NOTHING, code),
@@ -82,7 +83,7 @@ fn response(partition_index: i32, found: Result<Found, ErrorCode>) -> ListOffset
         error_code,
         timestamp: found.timestamp,
         offset: found.offset,
-        leader_epoch: found.epoch,
+        leader_epoch: if context.version < 4 { -1 } else { found.epoch },
     }
 }
 

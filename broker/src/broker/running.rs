@@ -88,6 +88,12 @@ impl Running {
         self.shared.open_connections()
     }
 
+    /// Counts the open client connections, for as long as anybody asks.
+    pub fn connection_count(&self) -> impl Fn() -> usize + Send + Sync + use<> {
+        let shared = Arc::clone(&self.shared);
+        move || shared.open_connections()
+    }
+
     /// Stops: no new connections or requests, then the replicas flushed and the clean-stop markers written. The metadata
     /// goes on; the caller stops it afterwards.
     pub async fn stop(self) -> Result<(), ottla_storage::Error> {

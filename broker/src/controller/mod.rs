@@ -24,4 +24,4 @@ pub use handle::{ControllerHandle, SubmitError};
 pub use log::{MetadataLog, Outcome, ProposeError, Role};
 pub use publisher::{Publisher, Replicas};
 pub use registration::{Uptime, register};
-pub use service::{Options, Service, StartError};
+pub use service::{Options, Service, StartError, new_cluster_id};

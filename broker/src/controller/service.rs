@@ -46,6 +46,17 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// Whether the disk is not this broker's, or was written by a newer Ottla, and must not be touched (exit code 3).
+    pub fn is_identity(&self) -> bool {
+        match self {
+            Self::OtherCluster { .. } | Self::Log(quorum::StartError::OtherVoter { .. }) => true,
+            Self::Log(error) => error.is_from_a_newer_version(),
+            Self::Found(_) => false,
+        }
+    }
+}
+
 /// The running metadata of a broker.
 pub struct Service {
     log: Arc<RaftLog>,
@@ -105,7 +116,7 @@ impl Service {
 }
 
 /// A new cluster id: 128 random bits in 22 characters of URL-safe base64, as Kafka writes them.
-fn new_cluster_id() -> String {
+pub fn new_cluster_id() -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let bits = Uuid::new_v4().as_u128();
     let sextet = |place: u32| match 122_u32.checked_sub(6 * place) {
