@@ -2,6 +2,8 @@
 //!
 //! Everything that can go wrong in a request becomes an [`ApiError`]; only this module knows its JSON.
 
+use std::collections::BTreeMap;
+
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde_json::{Value, json};
@@ -54,7 +56,8 @@ pub(crate) struct ApiError {
     pub code: u16,
     pub reason: &'static str,
     pub message: String,
-    pub subject: Option<Subject>,
+    /// Boxed to keep the error, which every handler returns, small.
+    pub subject: Option<Box<Subject>>,
     pub causes: Vec<Cause>,
 }
 
@@ -64,7 +67,7 @@ impl ApiError {
     }
 
     fn about(mut self, subject: Subject) -> Self {
-        self.subject = Some(subject);
+        self.subject = Some(Box::new(subject));
         self
     }
 
@@ -99,7 +102,14 @@ impl ApiError {
         let message = match causes.as_slice() {
             [one] => format!("Apply failed with 1 conflict: {}: {}", one.message, one.field),
             many => {
-                let lines: Vec<_> = many.iter().map(|c| format!("{}:\n- {}", c.message, c.field)).collect();
+                let mut by_owner: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+                for cause in many {
+                    by_owner.entry(&cause.message).or_default().push(format!("- {}", cause.field));
+                }
+                let one = |(owner, fields): (&str, Vec<String>)| {
+                    format!("{}:\n{}", owner.replacen("conflict", "conflicts", 1), fields.join("\n"))
+                };
+                let lines: Vec<_> = by_owner.into_iter().map(one).collect();
                 format!("Apply failed with {} conflicts: {}", many.len(), lines.join("\n"))
             }
         };

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::compare::compare;
-use super::managers::{Managers, owned_part};
+use super::managers::{Entry, Managers, owned_part};
 use super::{FieldSet, Operation, Shape, Writer};
 use crate::errors::{ApiError, Cause};
 use crate::object;
@@ -38,7 +38,7 @@ pub(crate) fn apply(
         if force {
             entry.fields.subtract(&contested);
         } else {
-            causes.extend(contested.paths().into_iter().map(|path| conflict(&entry.writer, path)));
+            causes.extend(contested.paths().into_iter().map(|path| conflict(entry, path)));
         }
     }
     if !causes.is_empty() {
@@ -53,13 +53,19 @@ pub(crate) fn apply(
     Ok((merged, managers))
 }
 
-fn conflict(owner: &Writer, path: String) -> Cause {
-    let via = match (owner.operation, owner.subresource.as_str()) {
-        (Operation::Apply, "") => String::new(),
-        (_, "") => format!(" using {}", owner.api_version),
-        (_, subresource) => format!(" with subresource \"{subresource}\" using {}", owner.api_version),
-    };
-    Cause::new("FieldManagerConflict", path, format!("conflict with \"{}\"{via}", owner.manager))
+fn conflict(owner: &Entry, path: String) -> Cause {
+    let writer = &owner.writer;
+    let mut who = format!("\"{}\"", writer.manager);
+    if writer.operation == Operation::Update {
+        if !writer.subresource.is_empty() {
+            who.push_str(&format!(" with subresource \"{}\"", writer.subresource));
+        }
+        who.push_str(&format!(" using {}", writer.api_version));
+        if !owner.time.is_empty() {
+            who.push_str(&format!(" at {}", owner.time));
+        }
+    }
+    Cause::new("FieldManagerConflict", path, format!("conflict with {who}"))
 }
 
 /// A null in an applied configuration is an opinion nobody can merge: as good as unsaid.

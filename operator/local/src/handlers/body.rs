@@ -5,11 +5,13 @@ use http::header;
 use http::request::Parts;
 use serde_json::Value;
 
+use super::protobuf;
 use crate::errors::ApiError;
 
 /// The largest body read, the limit a real API server has.
 pub(super) const LARGEST: usize = 3 * 1024 * 1024;
 
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const OBJECT_TYPES: &str = "application/json, application/yaml";
 
 /// The media type without its parameters; empty if there is none.
@@ -29,12 +31,14 @@ pub(super) async fn read(body: Body) -> Result<Vec<u8>, ApiError> {
 
 /// An object in JSON or YAML.
 pub(super) async fn object(parts: &Parts, body: Body) -> Result<Value, ApiError> {
-    let decode = match media_type(parts) {
-        "" | "application/json" => from_json,
-        "application/yaml" | "text/yaml" => from_yaml,
+    let media_type = media_type(parts);
+    let value = match media_type {
+        "" | "application/json" => from_json(&read(body).await?)?,
+        "application/yaml" | "text/yaml" => from_yaml(&read(body).await?)?,
+        PROTOBUF => protobuf::decode(&read(body).await?)
+            .ok_or_else(|| ApiError::unsupported_media_type(media_type, OBJECT_TYPES))?,
         other => return Err(ApiError::unsupported_media_type(other, OBJECT_TYPES)),
     };
-    let value = decode(&read(body).await?)?;
     if value.is_object() { Ok(value) } else { Err(ApiError::bad_request("the body is not an object")) }
 }
 

@@ -13,6 +13,7 @@ mod log;
 mod metadata;
 pub(crate) mod params;
 mod patch;
+mod protobuf;
 mod render;
 mod scale;
 mod strict;

@@ -9,9 +9,8 @@ use k8s_openapi::api::{
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions;
 use k8s_openapi::schemars::{Schema, SchemaGenerator};
 use serde::Deserialize;
-use serde_json::Value;
 
-use super::{Resource, ScalePaths};
+use super::{Decode, Resource, ScalePaths};
 
 pub(crate) const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
 
@@ -24,7 +23,7 @@ struct Row {
     namespaced: bool,
     status: bool,
     schema: fn(&mut SchemaGenerator) -> Schema,
-    decode: fn(&Value) -> Result<(), String>,
+    decode: Decode,
 }
 
 macro_rules! row {

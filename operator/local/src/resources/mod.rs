@@ -38,10 +38,13 @@ pub(crate) struct Resource {
     /// The collection it is kept in.
     pub storage: Storage,
     /// Does an object of a built-in kind have the types that every typed client expects?
-    pub decode: Option<fn(&Value) -> Result<(), String>>,
+    pub decode: Option<Decode>,
     /// Schema, columns and the like of a custom kind; `None` for a built-in.
     pub custom: Option<Arc<CustomVersion>>,
 }
+
+/// Reads an object as its Rust type, and says what does not fit.
+pub(crate) type Decode = fn(&Value) -> Result<(), String>;
 
 /// Paths of field names from the object's root.
 #[derive(Clone, Debug, PartialEq, Eq)]
