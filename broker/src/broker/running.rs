@@ -100,7 +100,7 @@ impl Running {
         self.shutdown.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        // Answers the requests that are parked with the coordinators; connections end when theirs are answered.
+        // After this nothing more is appended for groups.
         self.broker.groups.stop().await;
         self.shared.drained().await;
         let epoch = self.broker.epoch.get().copied().unwrap_or(BrokerEpoch(-1));

@@ -171,6 +171,8 @@ impl Config {
 fn alone() -> BTreeMap<String, String> {
     [
         ("offsets.topic.replication.factor", "1"),
+        // As in the properties that Kafka ships: a first consumer waits for no others.
+        ("group.initial.rebalance.delay.ms", "0"),
         ("transaction.state.log.replication.factor", "1"),
         ("transaction.state.log.min.isr", "1"),
     ]

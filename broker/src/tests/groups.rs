@@ -255,3 +255,18 @@ async fn requests_of_groups_nobody_coordinates_are_refused_before_there_is_an_of
     let refused = &raw.call(&transaction, 6).await.coordinators[0];
     assert!(!refused.error_code.is_retriable(), "{:?}", refused.error_code);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_stops_without_waiting_for_the_joins_that_are_parked() {
+    let properties = [("group.initial.rebalance.delay.ms", "3600000"), ("offsets.topic.replication.factor", "1")];
+    let broker = TestBroker::start_with(&properties).await;
+    let mut raw = Raw::connect(broker.address()).await;
+    find(&mut raw, "g").await;
+    raw.send(&join("g", &Str::default()), 3).await;
+    let mut other = Raw::connect(broker.address()).await;
+    let describe = DescribeGroupsRequest { groups: vec!["g".into()], ..DescribeGroupsRequest::default() };
+    while other.call(&describe, 5).await.groups[0].group_state.as_str() != "PreparingRebalance" {}
+    drop(other);
+    tokio::time::timeout(Duration::from_secs(10), broker.running.stop()).await.expect("it stops").unwrap();
+    assert_eq!(raw.frame().await, None, "the connection is closed");
+}

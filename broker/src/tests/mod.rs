@@ -1,6 +1,7 @@
 //! An in-process broker over TCP: with the protocol client, and with raw frames where the client is too well-behaved.
 
 mod groups;
+mod groups_oracle;
 mod hostile;
 mod produce_fetch;
 mod raw;
