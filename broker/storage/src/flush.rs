@@ -81,10 +81,11 @@ impl FlushQueue {
         let mut work = self.work.lock();
         loop {
             // Paused and stopped: what is queued is given up, as by a crash.
-            if work.stop && (work.paused || (work.dirty.is_empty() && work.trash.is_empty())) {
+            let idle = work.paused || (work.dirty.is_empty() && work.trash.is_empty());
+            if idle && work.stop {
                 return None;
             }
-            if !work.paused && !(work.dirty.is_empty() && work.trash.is_empty()) {
+            if !idle {
                 return Some((std::mem::take(&mut work.dirty), std::mem::take(&mut work.trash)));
             }
             self.wake.wait(&mut work);

@@ -2,6 +2,8 @@
 //!
 //! How many bytes of the file are published is not known here: every call is given the size it may look at.
 
+mod state;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,18 +12,14 @@ use ottla_records::BatchHeader;
 use parking_lot::Mutex;
 
 use crate::error::io_error;
+pub(crate) use state::Newest;
+use state::State;
+
 use crate::file::{CachedFile, FileCache};
 use crate::index::{Index, OffsetEntry, TimeEntry};
 use crate::names::Kind;
 use crate::scan::{Found, Walk, WalkError};
 use crate::{Error, LogConfig, Result};
-
-/// The largest timestamp of a segment, and the last offset of the first batch that has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Newest {
-    pub(crate) timestamp: i64,
-    pub(crate) offset: i64,
-}
 
 /// A segment.
 #[derive(Debug)]
@@ -31,18 +29,6 @@ pub(crate) struct Segment {
     offset_index: Arc<CachedFile>,
     time_index: Arc<CachedFile>,
     state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    /// Whether the rest is known; a segment found on disk is looked into only when it is used.
-    loaded: bool,
-    offsets: Index<OffsetEntry>,
-    times: Index<TimeEntry>,
-    newest: Newest,
-    /// Timestamp of the first batch, from which `segment.ms` counts.
-    first_timestamp: Option<i64>,
-    bytes_since_entry: u32,
 }
 
 impl Segment {
@@ -366,44 +352,5 @@ impl Segment {
             state.newest = known;
         }
         Ok(())
-    }
-}
-
-impl State {
-    fn clear(&mut self, base: i64) -> std::io::Result<()> {
-        self.offsets.clear()?;
-        self.times.clear()?;
-        self.newest = Newest { timestamp: -1, offset: base };
-        self.first_timestamp = None;
-        self.bytes_since_entry = 0;
-        self.loaded = true;
-        Ok(())
-    }
-
-    fn note(&mut self, base: i64, header: &BatchHeader, position: u64, index_interval: u32) {
-        if position == 0 {
-            self.first_timestamp = Some(header.max_timestamp);
-        }
-        if header.max_timestamp > self.newest.timestamp {
-            self.newest = Newest { timestamp: header.max_timestamp, offset: header.last_offset() };
-        }
-        if self.bytes_since_entry > index_interval {
-            if let (Ok(offset), Ok(position)) = (u32::try_from(header.last_offset() - base), u32::try_from(position)) {
-                self.offsets.push(OffsetEntry { offset, position });
-            }
-            self.note_newest(base);
-            self.bytes_since_entry = 0;
-        }
-        self.bytes_since_entry = self.bytes_since_entry.saturating_add(header.total_len() as u32);
-    }
-
-    /// Adds a time entry if the largest timestamp has grown since the last one.
-    fn note_newest(&mut self, base: i64) {
-        let last = self.times.last().ok().flatten().map_or(-1, |e| e.timestamp);
-        if self.newest.timestamp > last
-            && let Ok(offset) = u32::try_from(self.newest.offset - base)
-        {
-            self.times.push(TimeEntry { timestamp: self.newest.timestamp, offset });
-        }
     }
 }

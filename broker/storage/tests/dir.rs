@@ -1,4 +1,5 @@
 //! Log directories: identity, locking, clean and unclean stops, deletion, full and failing disks.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Appending to a log and reading it back.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests")]
 
 mod common;
 

@@ -2,6 +2,7 @@
 //! unless it was broken on purpose, and then it is reported; no corrupt record is ever served.
 //!
 //! `OTTLA_SEED=<n> cargo test -p ottla-storage --test recovery` replays one seed.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests")]
 
 mod common;
 

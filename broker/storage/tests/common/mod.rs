@@ -1,4 +1,5 @@
 //! What the tests of the log share: batches, a directory with a listener, reading a log back.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests")]
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::HashMap;

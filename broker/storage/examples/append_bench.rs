@@ -1,0 +1,186 @@
+//! What the log costs: append throughput and CPU per GB for 64 KiB and 1 MiB batches (whole and streamed), reads, and
+//! the latency of a flush for one and for many dirty files.
+//!
+//! `cargo run --profile local -p ottla-storage --example append_bench -- [folder] [GiB per cell]`
+#![allow(clippy::print_stdout, reason = "the figures are its output")]
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use ottla_core::{BrokerId, DirectoryId, LeaderEpoch, Now, Offset, Timestamp, TopicId, TopicName, TopicPartition};
+use ottla_records::{BatchBuilder, Compression, HEADER_LEN, verify_crc};
+use ottla_storage::{
+    FileCache, FlushListener, Flushed, Identity, Log, LogConfig, LogDir, LogDirOptions, Result, StreamOrigin,
+    StreamStart,
+};
+use uuid::Uuid;
+
+struct Listener(Mutex<Sender<usize>>);
+
+impl FlushListener for Listener {
+    fn on_flushed(&self, pass: &[Flushed]) {
+        if let Ok(sender) = self.0.lock() {
+            let _ = sender.send(pass.len());
+        }
+    }
+
+    fn on_directory_failed(&self, _: &Path, reason: &str) {
+        println!("failed: {reason}");
+    }
+}
+
+const NOW: Now = Now { monotonic: Duration::ZERO, wall: Timestamp(1_700_000_000_000) };
+
+fn batch(bytes: usize) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(Compression::None);
+    let value: Vec<u8> = (0..1000u32).map(|i| (i * 31) as u8).collect();
+    for n in 0..bytes / 1024 {
+        builder.append(1_700_000_000_000 + n as i64, None, Some(&value), &[]);
+    }
+    builder.build(0).to_vec()
+}
+
+/// User and system time of this process.
+fn cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let ticks = |n: usize| fields.get(n).and_then(|t| t.parse::<f64>().ok()).unwrap_or(0.0);
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+fn measure(name: &str, total: usize, mut work: impl FnMut() -> Result<usize>) -> Result<()> {
+    let (start, before) = (Instant::now(), cpu());
+    let mut done = 0;
+    while done < total {
+        done += work()?;
+    }
+    let (seconds, gigabytes) = (start.elapsed().as_secs_f64(), done as f64 / 1e9);
+    println!("{name:<34} {:>7.0} MB/s {:>6.3} CPU-s/GB", done as f64 / 1e6 / seconds, (cpu() - before) / gigabytes);
+    Ok(())
+}
+
+fn stream(log: &mut Log, batch: &[u8], piece: usize) -> Result<()> {
+    let mut head = [0; HEADER_LEN];
+    head.copy_from_slice(&batch[..HEADER_LEN]);
+    if let StreamStart::Ready(mut stream) = log.begin_stream(&head, StreamOrigin::Leader(LeaderEpoch(0)), NOW)? {
+        for piece in batch[HEADER_LEN..].chunks(piece) {
+            log.write_stream(&mut stream, piece)?;
+        }
+        log.finish_stream(stream)?;
+    }
+    Ok(())
+}
+
+fn appends(dir: &LogDir, total: usize) -> Result<()> {
+    let config = Arc::new(LogConfig::default());
+    let mut n = 0;
+    let mut fresh = || {
+        n += 1;
+        dir.create(partition("bench", n), TopicId(Uuid::from_u128(1)), Arc::clone(&config), 0, NOW)
+    };
+    for size in [4 << 10, 64 << 10, 1 << 20] {
+        let batch = batch(size);
+        let mut log = fresh()?;
+        measure(&format!("append {} KiB, crc checked", size >> 10), total, || {
+            verify_crc(&batch)?;
+            log.append_as_leader(&batch, LeaderEpoch(0), NOW)?;
+            Ok(batch.len())
+        })?;
+        read(&log, total)?;
+        dir.delete(log)?;
+    }
+    for piece in [128 << 10, 256 << 10] {
+        let batch = batch(1 << 20);
+        let mut log = fresh()?;
+        measure(&format!("stream 1 MiB in {} KiB pieces", piece >> 10), total, || {
+            stream(&mut log, &batch, piece)?;
+            Ok(batch.len())
+        })?;
+        dir.delete(log)?;
+    }
+    Ok(())
+}
+
+/// The look-ups of fetches of 256 KiB, without moving the bytes.
+fn read(log: &Log, total: usize) -> Result<()> {
+    let (reader, end) = (log.reader(), log.log_end());
+    let mut offset = Offset(0);
+    let (start, mut reads) = (Instant::now(), 0u32);
+    let mut bytes = 0;
+    while bytes < total && offset < end {
+        let Some(slice) = reader.read(offset, 256 << 10, end, true)? else { break };
+        bytes += slice.len;
+        reads += 1;
+        // A record takes some 1.02 KiB.
+        offset = offset.plus((slice.len / 1024) as i64);
+    }
+    println!(
+        "  locating a 256 KiB fetch in it   {:>7.2} µs",
+        start.elapsed().as_secs_f64() * 1e6 / f64::from(reads.max(1))
+    );
+    Ok(())
+}
+
+fn partition(topic: &str, n: i32) -> TopicPartition {
+    match TopicName::new(topic) {
+        Ok(topic) => TopicPartition::new(topic, n),
+        Err(_) => unreachable!("the name is valid"),
+    }
+}
+
+fn flushes(dir: &LogDir, passes: &Receiver<usize>) -> Result<()> {
+    let config = Arc::new(LogConfig::default());
+    for (files, size, rounds) in [
+        (1, 4 << 10, 300),
+        (1, 1 << 20, 100),
+        (8, 4 << 10, 50),
+        (31, 4 << 10, 30),
+        (100, 4 << 10, 20),
+        (1000, 4 << 10, 5),
+    ] {
+        let batch = batch(size);
+        let topic = format!("flush-{files}-{size}");
+        let create = |n| dir.create(partition(&topic, n), TopicId(Uuid::from_u128(1)), Arc::clone(&config), 0, NOW);
+        let mut logs = (0..files).map(create).collect::<Result<Vec<_>>>()?;
+        let mut times = Vec::new();
+        for _ in 0..=rounds {
+            dir.pause_flusher(true);
+            for log in &mut logs {
+                log.append_as_leader(&batch, LeaderEpoch(0), NOW)?;
+                log.request_flush();
+            }
+            let start = Instant::now();
+            dir.pause_flusher(false);
+            let mut flushed = 0;
+            while flushed < files as usize {
+                flushed += passes.recv_timeout(Duration::from_secs(60)).unwrap_or(files as usize);
+            }
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        // The first one also makes the files.
+        times.remove(0);
+        times.sort_by(f64::total_cmp);
+        let at = |q: f64| times[((times.len() - 1) as f64 * q) as usize];
+        println!("flush {files:>4} × {:>4} KiB   p50 {:>7.2} ms  p99 {:>7.2} ms", size >> 10, at(0.5), at(0.99));
+    }
+    Ok(())
+}
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().unwrap_or_else(|| "./append-bench".to_owned());
+    let gigabytes: f64 = arguments.next().and_then(|a| a.parse().ok()).unwrap_or(1.0);
+    let (sender, passes) = channel();
+    let options = LogDirOptions {
+        path: folder.into(),
+        free_space_reserve: 1 << 30,
+        cache: FileCache::new(2000),
+        listener: Arc::new(Listener(Mutex::new(sender))),
+    };
+    let identity = Identity { cluster_id: "bench".to_owned(), node_id: BrokerId(0) };
+    let dir = LogDir::open(options, &identity, DirectoryId(Uuid::from_u128(1)))?;
+    flushes(&dir, &passes)?;
+    appends(&dir, (gigabytes * (1u64 << 30) as f64) as usize)
+}
