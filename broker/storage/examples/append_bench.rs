@@ -9,11 +9,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ottla_core::{BrokerId, DirectoryId, LeaderEpoch, Now, Offset, Timestamp, TopicId, TopicName, TopicPartition};
+use ottla_core::{
+    BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Now, Offset, Timestamp, TopicId, TopicName, TopicPartition,
+};
 use ottla_records::{BatchBuilder, Compression, HEADER_LEN, verify_crc};
 use ottla_storage::{
-    FileCache, FlushListener, Flushed, Identity, Log, LogConfig, LogDir, LogDirOptions, Result, StreamOrigin,
-    StreamStart,
+    FileCache, FlushListener, Flushed, Identity, LoadOptions, Log, LogConfig, LogDir, LogDirOptions, Result,
+    StreamOrigin, StreamStart,
 };
 use uuid::Uuid;
 
@@ -82,6 +84,10 @@ fn appends(dir: &LogDir, total: usize) -> Result<()> {
     };
     for size in [4 << 10, 64 << 10, 1 << 20] {
         let batch = batch(size);
+        measure(&format!("crc alone {} KiB", size >> 10), total, || {
+            verify_crc(std::hint::black_box(&batch))?;
+            Ok(batch.len())
+        })?;
         let mut log = fresh()?;
         measure(&format!("append {} KiB, crc checked", size >> 10), total, || {
             verify_crc(&batch)?;
@@ -107,7 +113,7 @@ fn appends(dir: &LogDir, total: usize) -> Result<()> {
 fn read(log: &Log, total: usize) -> Result<()> {
     let (reader, end) = (log.reader(), log.log_end());
     let mut offset = Offset(0);
-    let (start, mut reads) = (Instant::now(), 0u32);
+    let (before, mut reads) = (cpu(), 0u32);
     let mut bytes = 0;
     while bytes < total && offset < end {
         let Some(slice) = reader.read(offset, 256 << 10, end, true)? else { break };
@@ -116,10 +122,8 @@ fn read(log: &Log, total: usize) -> Result<()> {
         // A record takes some 1.02 KiB.
         offset = offset.plus((slice.len / 1024) as i64);
     }
-    println!(
-        "  locating a 256 KiB fetch in it   {:>7.2} µs",
-        start.elapsed().as_secs_f64() * 1e6 / f64::from(reads.max(1))
-    );
+    let each = (cpu() - before) * 1e6 / f64::from(reads.max(1));
+    println!("  locating a 256 KiB fetch in it   {each:>7.2} µs of CPU");
     Ok(())
 }
 
@@ -168,10 +172,43 @@ fn flushes(dir: &LogDir, passes: &Receiver<usize>) -> Result<()> {
     Ok(())
 }
 
-fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let folder = arguments.next().unwrap_or_else(|| "./append-bench".to_owned());
-    let gigabytes: f64 = arguments.next().and_then(|a| a.parse().ok()).unwrap_or(1.0);
+/// Resident memory of this process in KiB.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse().unwrap_or(0.0)
+}
+
+/// Creates many partitions with a little data, stops cleanly and not, and starts again.
+fn many(folder: &str, count: i32) -> Result<()> {
+    let config = Arc::new(LogConfig::default());
+    let give = |_: &TopicName| Arc::clone(&config);
+    let batch = batch(4 << 10);
+    let (dir, _passes) = open(&format!("{folder}/many"))?;
+    let start = Instant::now();
+    let create = |n| dir.create(partition("many", n), TopicId(Uuid::from_u128(1)), Arc::clone(&config), 0, NOW);
+    let mut logs = (0..count).map(create).collect::<Result<Vec<_>>>()?;
+    println!("create {count} partitions             {:>7.3} s", start.elapsed().as_secs_f64());
+    for log in &mut logs {
+        log.append_as_leader(&batch, LeaderEpoch(0), NOW)?;
+    }
+    dir.close(logs, std::iter::empty(), BrokerEpoch(1), NOW)?;
+    for stop in ["a clean stop", "a kill"] {
+        let before = resident();
+        let (dir, _passes) = open(&format!("{folder}/many"))?;
+        let (start, cpu_before) = (Instant::now(), cpu());
+        let loaded = dir.load(&LoadOptions { threads: 2, config: &give, verify_all: false, now: NOW })?;
+        let (seconds, each) = (start.elapsed().as_secs_f64(), (resident() - before) / f64::from(count));
+        println!(
+            "start {} after {stop:<13}      {seconds:>7.3} s  {:.2} CPU-s  {each:.2} KiB each",
+            loaded.len(),
+            cpu() - cpu_before
+        );
+    }
+    Ok(())
+}
+
+fn open(folder: &str) -> Result<(LogDir, Receiver<usize>)> {
     let (sender, passes) = channel();
     let options = LogDirOptions {
         path: folder.into(),
@@ -180,7 +217,15 @@ fn main() -> Result<()> {
         listener: Arc::new(Listener(Mutex::new(sender))),
     };
     let identity = Identity { cluster_id: "bench".to_owned(), node_id: BrokerId(0) };
-    let dir = LogDir::open(options, &identity, DirectoryId(Uuid::from_u128(1)))?;
+    Ok((LogDir::open(options, &identity, DirectoryId(Uuid::from_u128(1)))?, passes))
+}
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().unwrap_or_else(|| "./append-bench".to_owned());
+    let gigabytes: f64 = arguments.next().and_then(|a| a.parse().ok()).unwrap_or(1.0);
+    many(&folder, 10_000)?;
+    let (dir, passes) = open(&folder)?;
     flushes(&dir, &passes)?;
     appends(&dir, (gigabytes * (1u64 << 30) as f64) as usize)
 }

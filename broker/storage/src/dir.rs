@@ -74,7 +74,7 @@ impl LogDir {
         let id = identify(&path, identity, new_id)?;
         let previous_stop = stop::begin(&path)?;
         let (marks, marks_found) = FlushMarks::open(&path)?;
-        let shared = DirShared::new(path, options.cache, options.free_space_reserve, marks, options.listener);
+        let shared = DirShared::new(path, options.cache, options.free_space_reserve, marks, options.listener)?;
         let shared = Arc::new(shared);
         let flusher = Flusher::start(Arc::clone(&shared)).map_err(io_error("start the flusher of", &shared.path))?;
         let (logs, deleted, damaged) = (Mutex::default(), Mutex::default(), Mutex::default());

@@ -112,6 +112,15 @@ pub enum Error {
     Identity(#[from] crate::IdentityError),
 }
 
+impl Error {
+    /// The process or the system has no file descriptor left: it passes, and says nothing of the disk.
+    pub(crate) fn is_out_of_files(&self) -> bool {
+        use rustix::io::Errno;
+        let errno = |e: &io::Error| e.raw_os_error().map(Errno::from_raw_os_error);
+        matches!(self, Self::Io { source, .. } if matches!(errno(source), Some(Errno::MFILE | Errno::NFILE)))
+    }
+}
+
 /// Wraps an I/O error with what was tried.
 pub(crate) fn io_error<E: Into<io::Error>>(operation: &'static str, path: &Path) -> impl FnOnce(E) -> Error {
     move |source| Error::Io { operation, path: path.to_owned(), source: source.into() }

@@ -61,35 +61,42 @@ impl Entry for TimeEntry {
     }
 }
 
-/// Entries that wait in memory before they are written together.
+/// Entries that wait in memory before they are written together; as many again stay after that, because most reads
+/// are near the end of a log.
 const BATCH: usize = 256;
+/// Bytes of the file that a look-up reads at once.
+const BLOCK: usize = 4096;
 
-/// An index file with its unwritten end.
+/// An index file with its end in memory.
 #[derive(Debug)]
 pub(crate) struct Index<E> {
     file: Arc<CachedFile>,
+    /// Number of entries in the file.
     on_disk: usize,
-    pending: Vec<E>,
+    /// Number of the first entry of `tail`.
+    tail_start: usize,
+    /// The last entries, written or not; without gap behind `tail_start`.
+    tail: Vec<E>,
 }
 
 impl<E: Entry> Index<E> {
     /// An index without entries; what the file holds is overwritten by and by.
     pub(crate) fn empty(file: Arc<CachedFile>) -> Self {
-        Self { file, on_disk: 0, pending: Vec::new() }
+        Self { file, on_disk: 0, tail_start: 0, tail: Vec::new() }
     }
 
     /// Looks at the file's length. An error if it is missing; false if it cannot be an index.
     pub(crate) fn load(&mut self) -> io::Result<bool> {
         let len = self.file.open(false)?.metadata()?.len() as usize;
         self.on_disk = len / E::SIZE;
-        self.pending.clear();
+        self.tail_start = self.on_disk;
+        self.tail = Vec::new();
         Ok(len.is_multiple_of(E::SIZE))
     }
 
     /// Forgets all entries, on disk too.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
-        self.on_disk = 0;
-        self.pending = Vec::new();
+        (self.on_disk, self.tail_start, self.tail) = (0, 0, Vec::new());
         match self.file.open(false) {
             Ok(file) => file.set_len(0),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -98,41 +105,49 @@ impl<E: Entry> Index<E> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.on_disk + self.pending.len()
+        self.tail_start + self.tail.len()
     }
 
     pub(crate) fn push(&mut self, entry: E) {
-        self.pending.push(entry);
-        if self.pending.len() >= BATCH
-            && let Err(error) = self.write_out()
-        {
+        self.tail.push(entry);
+        if self.len() - self.on_disk < BATCH {
+            return;
+        }
+        match self.write_out() {
+            Ok(()) => {
+                let kept = self.tail.len().min(BATCH);
+                self.tail_start += self.tail.len() - kept;
+                self.tail.drain(..self.tail.len() - kept);
+            }
             // The entries stay in memory; sealing the segment tries again, and the log is what counts.
-            tracing::warn!(path = %self.file.path().display(), %error, "index entries not written yet");
+            Err(error) => {
+                tracing::warn!(path = %self.file.path().display(), %error, "index entries not written yet");
+            }
         }
     }
 
-    /// Writes what waits in memory; makes the file if there is none.
-    pub(crate) fn write_out(&mut self) -> io::Result<()> {
+    /// Writes what is only in memory; makes the file if there is none.
+    fn write_out(&mut self) -> io::Result<()> {
         let file = self.file.open(true)?;
-        let mut bytes = Vec::with_capacity(self.pending.len() * E::SIZE);
-        for entry in &self.pending {
+        let new = &self.tail[self.on_disk - self.tail_start..];
+        let mut bytes = Vec::with_capacity(new.len() * E::SIZE);
+        for entry in new {
             entry.encode(&mut bytes);
         }
-        let at = self.on_disk * E::SIZE;
-        write_at(&file, &[], &bytes, at as u64)?;
-        self.on_disk += self.pending.len();
-        self.pending = Vec::new();
+        write_at(&file, &[], &bytes, (self.on_disk * E::SIZE) as u64)?;
+        self.on_disk = self.len();
         Ok(())
     }
 
     /// Writes everything and cuts the file to its entries: the segment will get no more.
     pub(crate) fn seal(&mut self) -> io::Result<()> {
         self.write_out()?;
+        (self.tail_start, self.tail) = (self.on_disk, Vec::new());
         self.file.open(true)?.set_len((self.on_disk * E::SIZE) as u64)
     }
 
     pub(crate) fn get(&self, n: usize) -> io::Result<E> {
-        if let Some(entry) = n.checked_sub(self.on_disk).and_then(|n| self.pending.get(n)) {
+        if let Some(entry) = n.checked_sub(self.tail_start).and_then(|n| self.tail.get(n)) {
             return Ok(*entry);
         }
         let mut bytes = [0; 16];
@@ -145,37 +160,66 @@ impl<E: Entry> Index<E> {
         self.len().checked_sub(1).map(|n| self.get(n)).transpose()
     }
 
-    /// Number of leading entries for which `before` holds; it must hold for a prefix.
-    pub(crate) fn partition_point(&self, before: impl Fn(&E) -> bool) -> io::Result<usize> {
-        if let Some(first) = self.pending.first()
-            && before(first)
+    /// The last entry whose `key` is at most `target`; keys ascend.
+    pub(crate) fn floor(&self, target: i64, key: impl Fn(&E) -> i64) -> io::Result<Option<E>> {
+        if let Some(first) = self.tail.first()
+            && key(first) <= target
         {
-            return Ok(self.on_disk + self.pending.partition_point(before));
+            let n = self.tail.partition_point(|e| key(e) <= target);
+            return Ok(Some(self.tail[n - 1]));
         }
-        let (mut low, mut high) = (0, self.on_disk);
+        self.search(target, &key).map(|(_, entry)| entry)
+    }
+
+    /// Searches the part of the file before the tail: the number of entries at or below `target`, and the last of them.
+    fn search(&self, target: i64, key: &impl Fn(&E) -> i64) -> io::Result<(usize, Option<E>)> {
+        let (mut low, mut high, mut floor) = (0, self.tail_start, None);
+        let (mut low_key, mut high_key) = (0, self.tail.first().map_or(0, key));
+        let mut buffer = [0; BLOCK];
+        let mut step = 0;
         while low < high {
-            let middle = low.midpoint(high);
-            if before(&self.get(middle)?) {
-                low = middle + 1;
-            } else {
-                high = middle;
+            // Entries are about evenly spread, so the first guess is mostly right; halving bounds the rest.
+            let span = i128::from(high_key) - i128::from(low_key);
+            let offset = (i128::from(target) - i128::from(low_key)).max(0) * (high - low) as i128;
+            let guess = if step < 3 && span > 0 { low + (offset / span) as usize } else { low.midpoint(high) };
+            let per_block = BLOCK / E::SIZE;
+            let start = guess.saturating_sub(per_block / 2).clamp(low, (high - 1).max(low));
+            let end = (start + per_block).min(high);
+            let bytes = &mut buffer[..(end - start) * E::SIZE];
+            if read_at(&*self.file.open(false)?, bytes, (start * E::SIZE) as u64)? < bytes.len() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
+            let entry = |n: usize| E::decode(&bytes[n * E::SIZE..]);
+            let (mut first, mut last) = (0, end - start);
+            while first < last {
+                let middle = first.midpoint(last);
+                if key(&entry(middle)) <= target { first = middle + 1 } else { last = middle }
+            }
+            if first == 0 {
+                (high, high_key) = (start, key(&entry(0)));
+            } else {
+                floor = Some(entry(first - 1));
+                if first < end - start {
+                    return Ok((start + first, floor));
+                }
+                (low, low_key) = (end, key(&entry(first - 1)));
+            }
+            step += 1;
         }
-        Ok(low)
+        Ok((low, floor))
     }
 
-    /// The last entry of the prefix for which `before` holds.
-    pub(crate) fn floor(&self, before: impl Fn(&E) -> bool) -> io::Result<Option<E>> {
-        self.partition_point(before)?.checked_sub(1).map(|n| self.get(n)).transpose()
-    }
-
-    /// Forgets the entries for which `keep` does not hold; it must hold for a prefix.
-    pub(crate) fn truncate(&mut self, keep: impl Fn(&E) -> bool) -> io::Result<()> {
-        let len = self.partition_point(keep)?;
-        self.pending.truncate(len.saturating_sub(self.on_disk));
-        if len < self.on_disk {
-            self.on_disk = len;
-            self.file.open(true)?.set_len((len * E::SIZE) as u64)?;
+    /// Forgets the entries whose `key` is above `target`; keys ascend.
+    pub(crate) fn truncate(&mut self, target: i64, key: impl Fn(&E) -> i64) -> io::Result<()> {
+        let in_tail = self.tail.partition_point(|e| key(e) <= target);
+        self.tail.truncate(in_tail);
+        if in_tail == 0 {
+            let (len, _) = self.search(target, &key)?;
+            (self.tail_start, self.tail) = (len, Vec::new());
+        }
+        if self.len() < self.on_disk {
+            self.on_disk = self.len();
+            self.file.open(true)?.set_len((self.on_disk * E::SIZE) as u64)?;
         }
         Ok(())
     }
@@ -199,14 +243,13 @@ mod tests {
             index.push(OffsetEntry { offset: 10 * n + 9, position: 100 * n });
         }
         assert_eq!(index.on_disk, 768);
-        for offset in [0, 8, 9, 10, 5000, 7679, 7680, 9998, 9999, 20_000] {
-            let found = index.floor(|e| e.offset <= offset).unwrap();
-            assert_eq!(
-                found.map(|e| e.offset),
-                (offset + 1).checked_div(10).and_then(|n| (n.min(1000) * 10).checked_sub(1))
-            );
+        let key = |e: &OffsetEntry| i64::from(e.offset);
+        for target in (0..10_100).chain([20_000]) {
+            let found = index.floor(target, key).unwrap().map(|e| i64::from(e.offset));
+            let expected = ((target + 1) / 10).min(1000) * 10 - 1;
+            assert_eq!(found, (expected >= 0).then_some(expected), "target {target}");
         }
-        index.truncate(|e| e.offset < 5000).unwrap();
+        index.truncate(4999, key).unwrap();
         assert_eq!((index.len(), index.last().unwrap().unwrap().offset), (500, 4999));
         index.push(OffsetEntry { offset: 6000, position: 1 });
         index.seal().unwrap();
@@ -214,6 +257,25 @@ mod tests {
         let mut again = index_in(folder.path());
         assert!(again.load().unwrap());
         assert_eq!(again.last().unwrap(), Some(OffsetEntry { offset: 6000, position: 1 }));
+    }
+
+    #[test]
+    fn unevenly_spread_entries_are_found_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut index = index_in(folder.path());
+        let offsets: Vec<u32> = (0..5000u32).map(|n| n + if n % 1000 > 500 { n * 1000 } else { n / 10 }).collect();
+        let mut sorted = offsets.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        for offset in &sorted {
+            index.push(OffsetEntry { offset: *offset, position: 0 });
+        }
+        index.seal().unwrap();
+        for target in sorted.iter().flat_map(|o| [i64::from(*o) - 1, i64::from(*o), i64::from(*o) + 1]) {
+            let expected = sorted.partition_point(|o| i64::from(*o) <= target).checked_sub(1).map(|n| sorted[n]);
+            let found = index.floor(target, |e| i64::from(e.offset)).unwrap();
+            assert_eq!(found.map(|e| e.offset), expected, "target {target}");
+        }
     }
 
     #[test]

@@ -68,6 +68,7 @@ pub(crate) fn open(dir: &Arc<DirShared>, partition: TopicPartition, config: Arc<
     let folder: Arc<Path> = dir.path.join(partition.to_string()).into();
     let files = list(dir, &folder)?;
     let epochs = LeaderEpochs::load(&folder)?;
+    let stored_epochs = epochs.clone().unwrap_or_default();
     let mut scan = Scan {
         partition: &partition,
         config: &config,
@@ -100,7 +101,9 @@ pub(crate) fn open(dir: &Arc<DirShared>, partition: TopicPartition, config: Arc<
     }
     let snapshots: Vec<i64> = files.snapshots.into_iter().filter(|o| *o <= end).collect();
     let empty = snapshots.is_empty() && slots.iter().all(|s| s.size == 0);
-    if epochs.truncate_end(Offset(end.max(start))) | epochs.truncate_start(Offset(start)) | recovered.scanned {
+    epochs.truncate_end(Offset(end.max(start)));
+    epochs.truncate_start(Offset(start));
+    if epochs != stored_epochs {
         epochs.store(&folder, crate::checkpoint::Sync::Later)?;
     }
     let flushed = if recovered.scanned { hints.recovery_point.unwrap_or(0).clamp(start, end) } else { end };

@@ -132,30 +132,34 @@ impl Segment {
 
     /// The batch that holds `target`, or else the first one after it, within the first `size` bytes.
     pub(crate) fn locate(&self, target: i64, size: u64, interval: u32) -> Result<Option<Found>> {
-        let relative = u32::try_from(target.saturating_sub(self.base).max(0)).unwrap_or(u32::MAX);
+        let relative = target.saturating_sub(self.base);
         let file = self.file()?;
-        let entry = self.checked_entry(&file, size, interval, |e| e.offset <= relative)?;
-        let mut walk = Walk::new(&file, entry.map_or(0, |e| u64::from(e.position)), size);
-        while let Some(found) = walk.next().map_err(|e| self.damaged(e))? {
+        let (mut walk, mut next) = self.walk_from(&file, size, interval, relative, |e| i64::from(e.offset))?;
+        while let Some(found) = next {
             if found.header.last_offset() >= target {
                 return Ok(Some(found));
             }
+            next = walk.next().map_err(|e| self.damaged(e))?;
         }
         Ok(None)
     }
 
-    /// The end of the last whole batch that ends at or before `limit`, from the batch boundary `from` on.
+    /// The end of the last whole batch that ends at or before `limit`; `from` is a batch boundary before it.
     pub(crate) fn boundary(&self, from: u64, limit: u64, size: u64, interval: u32) -> Result<u64> {
         let file = self.file()?;
-        let entry = self.checked_entry(&file, size, interval, |e| u64::from(e.position) <= limit)?;
-        let start = entry.map_or(from, |e| u64::from(e.position).max(from));
-        let mut boundary = start;
-        let mut walk = Walk::new(&file, start, size);
-        while let Some(found) = walk.next().map_err(|e| self.damaged(e))? {
+        let target = i64::try_from(limit).unwrap_or(i64::MAX);
+        let (mut walk, mut next) = self.walk_from(&file, size, interval, target, |e| i64::from(e.position))?;
+        if next.is_none_or(|f| f.position < from) {
+            walk = Walk::new(&file, from, size);
+            next = walk.next().map_err(|e| self.damaged(e))?;
+        }
+        let mut boundary = next.map_or(from, |f| f.position);
+        while let Some(found) = next {
             if found.end() > limit {
                 break;
             }
             boundary = found.end();
+            next = walk.next().map_err(|e| self.damaged(e))?;
         }
         Ok(boundary)
     }
@@ -167,7 +171,7 @@ impl Segment {
             if state.newest.timestamp < timestamp {
                 return Ok(None);
             }
-            let floor = state.times.floor(|e| e.timestamp <= timestamp);
+            let floor = state.times.floor(timestamp, |e| e.timestamp);
             floor.map_err(|e| io_error("read", &self.time_index.path())(e))?
         };
         let mut start = self.locate(entry.map_or(self.base, |e| self.base + i64::from(e.offset)), size, interval)?;
@@ -206,9 +210,15 @@ impl Segment {
         if !state.loaded {
             return self.load(&mut state, size, interval);
         }
-        let keep = u32::try_from(end - self.base).unwrap_or(0);
-        state.offsets.truncate(|e| e.offset < keep).map_err(|e| io_error("truncate", &self.offset_index.path())(e))?;
-        state.times.truncate(|e| e.offset < keep).map_err(|e| io_error("truncate", &self.time_index.path())(e))?;
+        let last_kept = end - self.base - 1;
+        state
+            .offsets
+            .truncate(last_kept, |e| i64::from(e.offset))
+            .map_err(|e| io_error("truncate", &self.offset_index.path())(e))?;
+        state
+            .times
+            .truncate(last_kept, |e| i64::from(e.offset))
+            .map_err(|e| io_error("truncate", &self.time_index.path())(e))?;
         // The newest timestamp may have been cut off: what is left behind the last time entry is read again.
         let last = state.times.last().map_err(|e| io_error("read", &self.time_index.path())(e))?;
         if self.refresh_newest(&mut state, last, size)? {
@@ -240,34 +250,43 @@ impl Segment {
         }
     }
 
-    /// The index entry at the end of the prefix for which `before` holds, after comparing it with the batch it names.
-    fn checked_entry(
+    /// A walk that begins with the batch of the last index entry whose `key` is at most `target`, and that batch. The
+    /// entry has been compared with the batch.
+    fn walk_from<'f>(
         &self,
-        file: &File,
+        file: &'f File,
         size: u64,
         interval: u32,
-        before: impl Fn(&OffsetEntry) -> bool,
-    ) -> Result<Option<OffsetEntry>> {
-        let floor =
-            |state: &State| state.offsets.floor(&before).map_err(|e| io_error("read", &self.offset_index.path())(e));
-        let entry = {
-            let state = self.loaded(size, interval)?;
-            floor(&state)?
+        target: i64,
+        key: impl Fn(&OffsetEntry) -> i64,
+    ) -> Result<(Walk<'f>, Option<Found>)> {
+        let floor = |target| {
+            let floor = self.loaded(size, interval)?.offsets.floor(target, &key);
+            floor.map_err(|e| io_error("read", &self.offset_index.path())(e))
         };
-        let Some(entry) = entry else { return Ok(None) };
-        if self.entry_holds(file, entry, size) {
-            return Ok(Some(entry));
+        let mut entry = floor(target)?;
+        if entry.is_some_and(|e| u64::from(e.position) >= size) {
+            // The writer is ahead of the size that this reader knows: an older entry has to do.
+            let state = self.loaded(size, interval)?;
+            let last = i64::try_from(size).unwrap_or(i64::MAX) - 1;
+            let older = state.offsets.floor(last, |e| i64::from(e.position));
+            entry = older.map_err(|e| io_error("read", &self.offset_index.path())(e))?;
         }
-        // Another reader may be ahead of the size this one knows: entries above it are no lie.
-        let position = u64::from(entry.position);
-        if position >= size {
-            let entry = self.loaded(size, interval)?.offsets.floor(|e| before(e) && u64::from(e.position) < size);
-            let entry = entry.map_err(|e| io_error("read", &self.offset_index.path())(e))?;
-            return Ok(entry.filter(|e| self.entry_holds(file, *e, size)));
+        if let Some(entry) = entry {
+            let position = u64::from(entry.position);
+            let mut walk = Walk::new(file, position, size);
+            if let Ok(Some(found)) = walk.next()
+                && found.header.last_offset() == self.base + i64::from(entry.offset)
+            {
+                return Ok((walk, Some(found)));
+            }
+            let path = self.offset_index.path();
+            tracing::warn!(path = %path.display(), position, "offset index does not match its log, rebuilding it");
+            self.rebuild(size, interval)?;
         }
-        tracing::warn!(path = %self.offset_index.path().display(), position, "offset index does not match its log, rebuilding it");
-        self.rebuild(size, interval)?;
-        floor(&self.state.lock())
+        let mut walk = Walk::new(file, 0, size);
+        let first = walk.next().map_err(|e| self.damaged(e))?;
+        Ok((walk, first))
     }
 
     fn entry_holds(&self, file: &File, entry: OffsetEntry, size: u64) -> bool {
@@ -313,7 +332,7 @@ impl Segment {
         let file = self.file()?;
         let mut start = 0;
         if let Some(entry) = last {
-            let floor = state.offsets.floor(|e| e.offset <= entry.offset);
+            let floor = state.offsets.floor(i64::from(entry.offset), |e| i64::from(e.offset));
             if let Some(floor) = floor.map_err(|e| io_error("read", &self.offset_index.path())(e))? {
                 if !self.entry_holds(&file, floor, size) {
                     return Ok(false);

@@ -1,5 +1,6 @@
 //! What the writer of a log, its readers and the flusher share, and what all logs of a directory share.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -7,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use ottla_core::TopicPartition;
 use parking_lot::RwLock;
 
+use crate::error::io_error;
 use crate::file::FileCache;
 use crate::flush::{FlushListener, FlushMarks, FlushQueue};
 use crate::segment::Segment;
@@ -16,6 +18,8 @@ use crate::{Error, Result};
 /// What the logs of one directory share.
 pub(crate) struct DirShared {
     pub(crate) path: PathBuf,
+    /// The folder itself, held open so that a failed write-back is reported to `syncfs`.
+    pub(crate) root: File,
     pub(crate) cache: Arc<FileCache>,
     pub(crate) space: DiskSpace,
     pub(crate) queue: FlushQueue,
@@ -33,10 +37,11 @@ impl DirShared {
         reserve: u64,
         marks: FlushMarks,
         listener: Arc<dyn FlushListener>,
-    ) -> Self {
+    ) -> Result<Self> {
+        let root = File::open(&path).map_err(io_error("open", &path))?;
         let space = DiskSpace::new(&path, reserve);
         let (queue, entries_dirty, failure) = (FlushQueue::default(), AtomicBool::new(false), OnceLock::new());
-        Self { path, cache, space, queue, marks, listener, entries_dirty, failure }
+        Ok(Self { path, root, cache, space, queue, marks, listener, entries_dirty, failure })
     }
 
     /// An error if the directory is offline.
@@ -62,6 +67,9 @@ impl DirShared {
     /// Decides what a failed write means: a full disk passes, anything else takes the directory offline.
     pub(crate) fn write_failed(&self, error: Error) -> Error {
         let Error::Io { source, .. } = &error else { return error };
+        if error.is_out_of_files() {
+            return error;
+        }
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
         if matches!(source.kind(), StorageFull | QuotaExceeded) {
             self.space.look();

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::Flushed;
 use crate::error::io_error;
 use crate::names::LEADER_EPOCHS;
-use crate::shared::{DirShared, LogShared};
+use crate::shared::{DirShared, LogShared, Slot};
 use crate::{Error, Result};
 
 /// From this many dirty files on, one `syncfs` is cheaper than a `fdatasync` for each (see `examples/append_bench.rs`).
@@ -23,7 +23,9 @@ struct Part {
     log: Arc<LogShared>,
     end: i64,
     generation: u32,
-    files: Vec<Arc<File>>,
+    segments: Vec<Slot>,
+    /// Files were made or replaced in its folder.
+    entries: bool,
 }
 
 /// Flushes `logs`; on failure the directory is offline and nothing is published.
@@ -36,8 +38,8 @@ pub(super) fn run(dir: &DirShared, logs: Vec<Arc<LogShared>>) {
 
 /// Flushes `logs` on the caller's thread. A failure takes the directory offline.
 pub(crate) fn flush_now(dir: &DirShared, logs: Vec<Arc<LogShared>>) -> Result<Vec<Flushed>> {
-    let parts: Result<Vec<Part>> = logs.into_iter().filter_map(|log| collect(log).transpose()).collect();
-    let parts = parts.and_then(|parts| flush(dir, &parts).map(|()| parts)).inspect_err(|e| dir.fail(&e.to_string()))?;
+    let parts: Vec<Part> = logs.into_iter().map(collect).collect();
+    flush(dir, &parts).inspect_err(|e| dir.fail(&e.to_string()))?;
     let mut flushed = Vec::with_capacity(parts.len());
     for part in &parts {
         flushed.extend(publish(part));
@@ -46,49 +48,59 @@ pub(crate) fn flush_now(dir: &DirShared, logs: Vec<Arc<LogShared>>) -> Result<Ve
     Ok(flushed)
 }
 
-/// What has to be flushed of `log`; none if it is gone.
-fn collect(log: Arc<LogShared>) -> Result<Option<Part>> {
+/// What has to be flushed of `log`.
+fn collect(log: Arc<LogShared>) -> Part {
     // From here on an append asks for the next pass.
     log.queued.store(false, Ordering::Release);
+    let entries = log.entries_dirty.swap(false, Ordering::AcqRel);
     let (end, generation, segments) = {
         let view = log.view.read();
         let first = view.segment_of(log.flushed.load(Ordering::Acquire));
         (view.end, view.generation, view.segments[first..].to_vec())
     };
-    let mut files = Vec::with_capacity(segments.len() + 1);
-    let open = || -> Result<()> {
-        for slot in &segments {
-            files.push(slot.segment.file()?);
-        }
-        if log.entries_dirty.swap(false, Ordering::AcqRel) {
-            files.extend(File::open(log.folder.join(LEADER_EPOCHS)).ok().map(Arc::new));
-            files.push(Arc::new(File::open(&log.folder).map_err(io_error("open", &log.folder))?));
-        }
-        Ok(())
-    };
-    match { open }() {
-        Ok(()) => Ok(Some(Part { log, end, generation, files })),
-        // Deleted or cut since it was queued.
-        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    Part { log, end, generation, segments, entries }
 }
 
 fn flush(dir: &DirShared, parts: &[Part]) -> Result<()> {
     let error = |source: std::io::Error| Error::Io { operation: "flush", path: dir.path.clone(), source };
     let entries = dir.entries_dirty.swap(false, Ordering::AcqRel);
-    let root = File::open(&dir.path).map_err(error)?;
-    let files: Vec<&File> = parts.iter().flat_map(|p| p.files.iter().map(|f| &**f)).collect();
-    if files.len() >= SYNCFS_FROM {
-        return rustix::fs::syncfs(&root).map_err(|e| error(e.into()));
-    }
+    let few = if parts.len() < SYNCFS_FROM { open_files(parts)? } else { None };
+    let Some(files) = few.filter(|files| files.len() < SYNCFS_FROM) else {
+        return rustix::fs::syncfs(&dir.root).map_err(|e| error(e.into()));
+    };
     if entries {
-        root.sync_all().map_err(error)?;
+        dir.root.sync_all().map_err(error)?;
     }
     sync_all(&files).map_err(error)
 }
 
-fn sync_all(files: &[&File]) -> std::io::Result<()> {
+/// The files to flush; none if there are too many to have them open.
+fn open_files(parts: &[Part]) -> Result<Option<Vec<Arc<File>>>> {
+    let mut files = Vec::with_capacity(parts.len());
+    for part in parts {
+        match open_part(part, &mut files) {
+            Ok(()) => {}
+            // Deleted or cut since it was queued: there is nothing left to flush.
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if error.is_out_of_files() => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Some(files))
+}
+
+fn open_part(part: &Part, files: &mut Vec<Arc<File>>) -> Result<()> {
+    for slot in &part.segments {
+        files.push(slot.segment.file()?);
+    }
+    if part.entries {
+        files.extend(File::open(part.log.folder.join(LEADER_EPOCHS)).ok().map(Arc::new));
+        files.push(Arc::new(File::open(&part.log.folder).map_err(io_error("open", &part.log.folder))?));
+    }
+    Ok(())
+}
+
+fn sync_all(files: &[Arc<File>]) -> std::io::Result<()> {
     if let [file] = files {
         return file.sync_data();
     }
