@@ -24,5 +24,8 @@ mod run;
 mod settings;
 mod topic;
 
+#[cfg(test)]
+mod tests;
+
 pub use config::{OperatorConfig, VERSION};
 pub use run::{Error, run, run_with};

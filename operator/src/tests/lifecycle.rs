@@ -1,0 +1,137 @@
+//! A cluster from its first object to its last.
+
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{ConfigMap, Pod, Secret, Service},
+};
+use kube::{ResourceExt, api::DeleteParams};
+use ottla_crds::KafkaCluster;
+use serde_json::json;
+
+use super::support::{Bench, eventually, is_ready, is_topic_ready, stalled};
+use crate::{
+    kafka::{ConfigChange, ConfigOf, fake::Call},
+    names::{CLUSTER_ID, TEMPLATE},
+};
+
+const QUICKSTART: &str = include_str!("../../../manifests/quickstart.yaml");
+const SMALL: &str = "apiVersion: ottla.io/v1alpha1\nkind: KafkaCluster\nmetadata: {name: demo}\nspec: {brokers: 1, \
+                     storage: {volumes: [{name: data, size: 1Gi}]}}";
+
+#[tokio::test]
+async fn the_quick_start_becomes_ready() {
+    let bench = Bench::new().await;
+    bench.start_operator();
+    bench.create(QUICKSTART).await;
+    let cluster = bench.cluster("demo", is_ready).await;
+    for topic in ["orders", "flights", "logs"] {
+        bench.topic(topic, is_topic_ready).await;
+    }
+    let status = cluster.status.unwrap();
+    assert_eq!(status.listeners[0].bootstrap_servers, "10.0.0.1:9092");
+    assert_eq!(status.cluster_id.as_ref(), cluster.metadata.annotations.unwrap().get(CLUSTER_ID));
+    let state = bench.kafka.state();
+    assert_eq!(state.topics.keys().collect::<Vec<_>>(), ["flights", "logs", "orders"]);
+    assert_eq!(state.topics["flights"].0.partitions.len(), 6);
+    assert_eq!(state.topics["flights"].1["retention.ms"], "604800000");
+}
+
+#[tokio::test]
+async fn a_spec_that_is_not_served_stalls_and_leaves_what_runs_alone() {
+    let bench = Bench::new().await;
+    bench.start_operator();
+    bench.create(SMALL).await;
+    bench.cluster("demo", is_ready).await;
+    let before = bench.api::<StatefulSet>().get("demo-broker").await.unwrap();
+
+    bench.edit::<KafkaCluster>("demo", json!({"brokers": 3})).await.unwrap();
+    let is_stalled =
+        |cluster: &KafkaCluster| cluster.status.as_ref().is_some_and(|status| stalled(&status.conditions).is_some());
+    let cluster = bench.cluster("demo", is_stalled).await;
+    let (reason, message) = stalled(&cluster.status.unwrap().conditions).unwrap();
+    assert_eq!(reason, "NotServedYet");
+    assert!(message.contains("set spec.brokers to 1"), "{message}");
+    let after = bench.api::<StatefulSet>().get("demo-broker").await.unwrap();
+    assert_eq!(after.metadata.generation, before.metadata.generation);
+
+    bench.edit::<KafkaCluster>("demo", json!({"brokers": 1})).await.unwrap();
+    let cluster = bench.cluster("demo", is_ready).await;
+    assert_eq!(stalled(&cluster.status.unwrap().conditions), None);
+}
+
+#[tokio::test]
+async fn a_setting_read_at_start_restarts_the_broker_and_a_running_one_does_not() {
+    let bench = Bench::new().await;
+    bench.start_operator();
+    bench.create(SMALL).await;
+    bench.cluster("demo", is_ready).await;
+    let before: Pod = bench.api::<Pod>().get("demo-broker-0").await.unwrap();
+
+    bench.edit::<KafkaCluster>("demo", json!({"config": {"log.cleaner.threads": 2}})).await.unwrap();
+    bench.cluster("demo", is_ready).await;
+    let change = ConfigChange::Set("log.cleaner.threads".to_owned(), "2".to_owned());
+    assert_eq!(bench.kafka.take_calls(), vec![Call::Config(ConfigOf::Cluster, vec![change])]);
+    assert_eq!(bench.api::<Pod>().get("demo-broker-0").await.unwrap().uid(), before.uid());
+
+    bench.edit::<KafkaCluster>("demo", json!({"config": {"log.retention.hours": 2}})).await.unwrap();
+    let is_new = |pod: &Pod| pod.uid() != before.uid() && pod.annotations().contains_key(TEMPLATE);
+    bench.until::<Pod>("demo-broker-0", is_new).await;
+    bench.cluster("demo", is_ready).await;
+    let config: ConfigMap = bench.api::<ConfigMap>().get("demo-config").await.unwrap();
+    assert!(config.data.unwrap()["demo-broker-0.properties"].contains("log.retention.hours=2\n"));
+}
+
+#[tokio::test]
+async fn what_somebody_changes_or_deletes_comes_back() {
+    let bench = Bench::new().await;
+    bench.start_operator();
+    bench.create(SMALL).await;
+    bench.cluster("demo", is_ready).await;
+    let token = bench.api::<Secret>().get("demo-controller-token").await.unwrap().data;
+    bench.api::<Service>().delete("demo-bootstrap", &DeleteParams::default()).await.unwrap();
+    bench.until::<Service>("demo-bootstrap", |_| true).await;
+    let patch = json!({"spec": {"publishNotReadyAddresses": false}});
+    let params = kube::api::PatchParams::default();
+    bench.api::<Service>().patch("demo-brokers", &params, &kube::api::Patch::Merge(patch)).await.unwrap();
+    let is_mended =
+        |service: &Service| service.spec.as_ref().is_some_and(|spec| spec.publish_not_ready_addresses == Some(true));
+    bench.until::<Service>("demo-brokers", is_mended).await;
+    assert_eq!(bench.api::<Secret>().get("demo-controller-token").await.unwrap().data, token);
+}
+
+#[tokio::test]
+async fn a_deleted_cluster_leaves_its_claims_and_one_of_its_name_takes_its_identity() {
+    let bench = Bench::new().await;
+    bench.start_operator();
+    bench.create(SMALL).await;
+    let first = bench.cluster("demo", is_ready).await;
+    bench.api::<KafkaCluster>().delete("demo", &DeleteParams::background()).await.unwrap();
+    bench.gone::<KafkaCluster>("demo").await;
+    bench.create(SMALL).await;
+    let second = bench.cluster("demo", is_ready).await;
+    assert_ne!(first.uid(), second.uid());
+    assert_eq!(first.annotations()[CLUSTER_ID], second.annotations()[CLUSTER_ID]);
+
+    bench.api::<KafkaCluster>().delete("demo", &DeleteParams::background()).await.unwrap();
+    bench.gone::<StatefulSet>("demo-broker").await;
+    bench.gone::<ConfigMap>("demo-config").await;
+    bench.gone::<Secret>("demo-controller-token").await;
+    bench.gone::<Service>("demo-brokers").await;
+}
+
+#[tokio::test]
+async fn a_paused_cluster_is_left_alone() {
+    let bench = Bench::new().await;
+    bench.start_operator();
+    bench.create(&SMALL.replace("brokers: 1", "brokers: 1, paused: true")).await;
+    eventually("the condition Ready of a paused cluster", async || {
+        let cluster = bench.api::<KafkaCluster>().get("demo").await.unwrap();
+        let conditions = cluster.status.map(|status| status.conditions).unwrap_or_default();
+        let ready = conditions.iter().find(|entry| entry.type_ == "Ready").map(|entry| entry.reason.clone());
+        if ready.as_deref() == Some("Paused") { Ok(()) } else { Err(format!("{conditions:?}")) }
+    })
+    .await;
+    assert!(bench.api::<StatefulSet>().get_opt("demo-broker").await.unwrap().is_none());
+    bench.edit::<KafkaCluster>("demo", json!({"paused": false})).await.unwrap();
+    bench.cluster("demo", is_ready).await;
+}
