@@ -149,11 +149,21 @@ fn cluster_of(pod: &Pod) -> Option<ObjectRef<KafkaCluster>> {
 
 fn topic_controller(context: &Arc<Context>) -> Controller<KafkaTopic> {
     let controller = Controller::new(scope::<KafkaTopic>(context), watcher::Config::default());
-    let topics = controller.store();
+    let (topics, rivals) = (controller.store(), controller.store());
     let seen = ClusterStates::default();
-    controller.watches(scope::<KafkaCluster>(context), watcher::Config::default(), move |cluster: KafkaCluster| {
-        if seen.is_old_news(&cluster) { Vec::new() } else { topics_of(&topics, &cluster) }
-    })
+    controller
+        .watches(scope::<KafkaCluster>(context), watcher::Config::default(), move |cluster: KafkaCluster| {
+            if seen.is_old_news(&cluster) { Vec::new() } else { topics_of(&topics, &cluster) }
+        })
+        // One that waits for another to let go of their topic hears of it at once.
+        .watches(scope::<KafkaTopic>(context), watcher::Config::default(), move |topic: KafkaTopic| {
+            rivals_of(&rivals, &topic)
+        })
+}
+
+fn rivals_of(topics: &Store<KafkaTopic>, topic: &KafkaTopic) -> Vec<ObjectRef<KafkaTopic>> {
+    let is_rival = |other: &KafkaTopic| topic::are_rivals(topic, other);
+    topics.state().iter().filter(|other| is_rival(other)).map(|other| ObjectRef::from_obj(&**other)).collect()
 }
 
 fn topics_of(topics: &Store<KafkaTopic>, cluster: &KafkaCluster) -> Vec<ObjectRef<KafkaTopic>> {

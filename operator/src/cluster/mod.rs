@@ -88,9 +88,9 @@ fn was_refused(observed: &Observed) -> bool {
 /// Writes and reports what this pass found, if that differs from what is written.
 async fn note(observed: &mut Observed, outcome: &Outcome, context: &Context) -> Result<()> {
     let status = status::assess(observed, outcome, Timestamp::now());
+    let old = observed.cluster.status.clone().unwrap_or_default();
     if status::write(observed, &status, context).await? {
-        report::report(observed, &status, context).await;
-        observed.cluster.status = Some(status);
+        report::report(observed, &old, &status, context).await;
     }
     Ok(())
 }

@@ -10,10 +10,9 @@ use ottla_crds::{
 use super::observe::Observed;
 use crate::{context::Context, events::Note};
 
-/// Publishes what is new in `status` against the stored one.
-pub async fn report(observed: &Observed, status: &KafkaClusterStatus, context: &Context) {
-    let old = observed.cluster.status.clone().unwrap_or_default();
-    for note in notes(&old, status) {
+/// Publishes what is new in `status` against the `old` one.
+pub async fn report(observed: &Observed, old: &KafkaClusterStatus, status: &KafkaClusterStatus, context: &Context) {
+    for note in notes(old, status) {
         context.events.publish(&observed.cluster, note).await;
     }
 }

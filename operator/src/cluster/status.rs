@@ -81,8 +81,8 @@ pub fn assess(observed: &Observed, outcome: &Outcome, now: Timestamp) -> KafkaCl
     status
 }
 
-/// Writes the status if it differs from the stored one; says whether it did.
-pub async fn write(observed: &Observed, status: &KafkaClusterStatus, context: &Context) -> Result<bool> {
+/// Writes the status if it differs from the stored one, and takes over what is stored now; says whether it did.
+pub async fn write(observed: &mut Observed, status: &KafkaClusterStatus, context: &Context) -> Result<bool> {
     if observed.cluster.status.as_ref() == Some(status) {
         return Ok(false);
     }
@@ -94,8 +94,13 @@ pub async fn write(observed: &Observed, status: &KafkaClusterStatus, context: &C
         "status": status,
     });
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    let written = api.patch_status(&observed.names.cluster, &params, &Patch::Apply(&patch)).await;
-    written.map(|_| true).map_err(Error::kubernetes("write the status of the KafkaCluster"))
+    let doing = "write the status of the KafkaCluster";
+    let name = &observed.names.cluster;
+    let stored = api.patch_status(name, &params, &Patch::Apply(&patch)).await.map_err(Error::kubernetes(doing))?;
+    // The steps that follow have to name this version, not the one before.
+    observed.cluster.metadata.resource_version = stored.metadata.resource_version;
+    observed.cluster.status = Some(status.clone());
+    Ok(true)
 }
 
 /// While changes are under way, keys of the old and of the new spec are both the operator's to reset.

@@ -87,6 +87,8 @@ pub struct Bench {
     pub wiretap: Arc<Wiretap>,
     operator_client: Client,
     shutdown: CancellationToken,
+    // Its background work, such as the collection of what has no owner, ends with it.
+    _server: ApiServer,
     _guard: DropGuard,
 }
 
@@ -114,6 +116,7 @@ impl Bench {
         Self {
             operator_client: Client::new(router, NAMESPACE),
             client,
+            _server: server,
             kafka: FakeCluster::default(),
             wiretap,
             _guard: shutdown.clone().drop_guard(),

@@ -20,6 +20,7 @@ use ottla_crds::{
 
 use crate::{backoff::spread, context::Context, error::Result};
 use observe::Observed;
+pub use observe::are_rivals;
 use plan::Plan;
 use status::Outcome;
 
@@ -96,9 +97,9 @@ fn was_refused(observed: &Observed) -> bool {
 /// Writes and reports what this pass found, if that differs from what is written.
 async fn note(observed: &mut Observed, outcome: &Outcome, context: &Context) -> Result<()> {
     let status = status::assess(observed, outcome, Timestamp::now());
+    let old = observed.topic.status.clone().unwrap_or_default();
     if status::write(observed, &status, context).await? {
-        status::report(observed, &status, context).await;
-        observed.topic.status = Some(status);
+        status::report(observed, &old, &status, context).await;
     }
     Ok(())
 }

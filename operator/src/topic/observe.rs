@@ -79,6 +79,14 @@ pub fn topic_name(topic: &KafkaTopic) -> String {
     topic.spec.topic_name.clone().unwrap_or_else(|| topic.name_any())
 }
 
+/// Whether two objects stand for one topic of one cluster.
+pub fn are_rivals(one: &KafkaTopic, other: &KafkaTopic) -> bool {
+    one.uid() != other.uid()
+        && one.namespace() == other.namespace()
+        && one.spec.cluster_ref == other.spec.cluster_ref
+        && topic_name(one) == topic_name(other)
+}
+
 /// Reads everything about `topic`; `None` if it is gone by now.
 pub async fn observe(topic: &KafkaTopic, context: &Context) -> Result<Option<Observed>> {
     let namespace = topic.namespace().ok_or(Error::Incomplete { kind: "KafkaTopic", field: "a namespace" })?;
@@ -89,13 +97,7 @@ pub async fn observe(topic: &KafkaTopic, context: &Context) -> Result<Option<Obs
     };
     let uid = topic.uid().ok_or(Error::Incomplete { kind: "KafkaTopic", field: "a uid" })?;
     let all = all_topics(&api, &topic, context).await?;
-    let is_rival = |other: &KafkaTopic| {
-        other.namespace().as_ref() == Some(&namespace)
-            && other.uid().as_deref() != Some(uid.as_str())
-            && other.spec.cluster_ref == topic.spec.cluster_ref
-            && topic_name(other) == topic_name(&topic)
-    };
-    let rivals = all.iter().filter(|other| is_rival(other)).map(|other| KafkaTopic::clone(other)).collect();
+    let rivals = all.iter().filter(|other| are_rivals(&topic, other)).map(|other| KafkaTopic::clone(other)).collect();
     let cluster = observe_cluster(&topic, &namespace, context).await?;
     Ok(Some(Observed { topic, namespace, uid, rivals, cluster }))
 }

@@ -168,8 +168,8 @@ fn lack(observed: &Observed, outcome: &Outcome) -> Option<(&'static str, String)
     }
 }
 
-/// Writes the status if it differs from the stored one; says whether it did.
-pub async fn write(observed: &Observed, status: &KafkaTopicStatus, context: &Context) -> Result<bool> {
+/// Writes the status if it differs from the stored one, and takes over what is stored now; says whether it did.
+pub async fn write(observed: &mut Observed, status: &KafkaTopicStatus, context: &Context) -> Result<bool> {
     if observed.topic.status.as_ref() == Some(status) {
         return Ok(false);
     }
@@ -182,13 +182,16 @@ pub async fn write(observed: &Observed, status: &KafkaTopicStatus, context: &Con
         "status": status,
     });
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    let written = api.patch_status(&name, &params, &Patch::Apply(&patch)).await;
-    written.map(|_| true).map_err(Error::kubernetes("write the status of the KafkaTopic"))
+    let doing = "write the status of the KafkaTopic";
+    let stored = api.patch_status(&name, &params, &Patch::Apply(&patch)).await.map_err(Error::kubernetes(doing))?;
+    // The steps that follow have to name this version, not the one before.
+    observed.topic.metadata.resource_version = stored.metadata.resource_version;
+    observed.topic.status = Some(status.clone());
+    Ok(true)
 }
 
-/// Publishes what is new in `status` against the stored one.
-pub async fn report(observed: &Observed, status: &KafkaTopicStatus, context: &Context) {
-    let old = observed.topic.status.clone().unwrap_or_default();
+/// Publishes what is new in `status` against the `old` one.
+pub async fn report(observed: &Observed, old: &KafkaTopicStatus, status: &KafkaTopicStatus, context: &Context) {
     let stalled = conditions::find(&status.conditions, ConditionType::Stalled).filter(|now| now.status == "True");
     let before = conditions::find(&old.conditions, ConditionType::Stalled).filter(|before| before.status == "True");
     if let Some(now) = stalled.filter(|now| before.is_none_or(|before| before.message != now.message)) {

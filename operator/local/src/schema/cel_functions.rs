@@ -6,6 +6,8 @@ use cel::extractors::This;
 use cel::{Context, ExecutionError, Value};
 use regex::Regex;
 
+use super::cel_quantity;
+
 type Text = Arc<String>;
 type List = Arc<Vec<Value>>;
 
@@ -24,7 +26,7 @@ pub(super) fn add_functions(context: &mut Context<'_>) {
     context.add_function("charAt", char_at);
     context.add_function("isSorted", is_sorted);
     context.add_function("sum", sum);
-    context.add_function("isQuantity", |s: Text| is_quantity(&s));
+    cel_quantity::add_functions(context);
 }
 
 fn text(value: &str) -> Value {
@@ -106,14 +108,4 @@ fn sum(This(list): This<List>) -> Result<Value, ExecutionError> {
         (Value::Float(a), Value::Float(b)) => Ok(Value::Float(a + b)),
         _ => Err(ExecutionError::function_error("sum", "not a list of numbers")),
     })
-}
-
-/// A Kubernetes quantity: a decimal number with an SI, binary or exponent suffix.
-fn is_quantity(s: &str) -> bool {
-    let digits = s.trim_start_matches(['+', '-']);
-    let end = digits.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(digits.len());
-    let (number, suffix) = digits.split_at(end);
-    let exponent = |s: &str| s.strip_prefix(['e', 'E']).is_some_and(|e| e.parse::<i32>().is_ok());
-    let known = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
-    number.parse::<f64>().is_ok() && (known.contains(&suffix) || exponent(suffix))
 }

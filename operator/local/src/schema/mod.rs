@@ -5,6 +5,7 @@
 
 pub(crate) mod cel;
 mod cel_functions;
+mod cel_quantity;
 mod cel_values;
 pub(crate) mod default;
 mod parse;
