@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ottla_core::controller::{
     ConfigChange, ConfigOp, CreateTopics, CreatedTopic, Error, IncrementalAlterConfigs, NewTopic, PreviousStop,
@@ -134,12 +134,8 @@ async fn snapshots_and_compaction_lose_nothing() {
     let resources = vec![ResourceChanges { resource: Resource::topic("topic.7"), changes: vec![change] }];
     running.service.handle().submit(IncrementalAlterConfigs { resources, validate_only: false }).await.unwrap();
     let before = running.service.handle().image();
-    let snapshot = folder.path().join("metadata/snapshot");
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !snapshot.exists() {
-        assert!(Instant::now() < deadline, "no snapshot was taken");
-        tokio::task::yield_now().await;
-    }
+    running.service.log().snapshot().await.unwrap();
+    assert!(folder.path().join("metadata/snapshot").exists());
     running.service.shutdown().await;
 
     let again = start_with(options(), previous()).await;

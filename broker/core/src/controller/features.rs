@@ -32,12 +32,11 @@ pub struct UpdateFeatures {
     pub validate_only: bool,
 }
 
+type Results = Vec<(String, Result<(), Error>)>;
+
 operation!(UpdateFeatures => Vec<(String, Result<(), Error>)>, update_features);
 
-fn update_features(
-    operation: UpdateFeatures,
-    context: &Context<'_>,
-) -> Result<Decision<Vec<(String, Result<(), Error>)>>, Error> {
+fn update_features(operation: UpdateFeatures, context: &Context<'_>) -> Result<Decision<Results>, Error> {
     let check = |update: &FeatureUpdate| check(update, context.image);
     let response: Vec<_> = operation.updates.iter().map(|update| (update.name.clone(), check(update))).collect();
     if operation.validate_only || response.iter().any(|(_, result)| result.is_err()) {

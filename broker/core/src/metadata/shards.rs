@@ -83,9 +83,7 @@ impl<K: ShardKey + Clone, V: Clone> Shards<K, V> {
     where
         K: Borrow<Q>,
     {
-        if self.get(key).is_none() {
-            return None; // so that a miss copies nothing
-        }
+        self.get(key)?; // so that a miss copies nothing
         self.shard_mut(key.spread()).get_mut(key)
     }
 

@@ -38,7 +38,7 @@ impl Index {
     }
 
     /// Index that the first slot has, or would have.
-    fn first(&self) -> u64 {
+    pub(super) fn first(&self) -> u64 {
         self.slots.front().map_or_else(|| self.purged.map_or(0, |id| id.index + 1), |slot| slot.id.index)
     }
 

@@ -43,6 +43,8 @@ use super::log::{MetadataLog, Outcome, ProposeError, Role};
 
 /// A snapshot is taken each time this many entries have been applied since the last.
 const ENTRIES_PER_SNAPSHOT: u64 = 2000;
+/// One is also taken once so many bytes of entries were written since: a start has to read them all.
+const BYTES_PER_SNAPSHOT: u64 = 16 << 20;
 /// So many entries before the snapshot stay, for followers that are a little behind.
 const ENTRIES_KEPT: u64 = 500;
 
@@ -107,7 +109,7 @@ pub struct RaftLog {
     raft: Raft<Quorum>,
     committed: watch::Receiver<Arc<Image>>,
     role: watch::Receiver<Role>,
-    role_task: JoinHandle<()>,
+    tasks: [JoinHandle<()>; 2],
 }
 
 impl RaftLog {
@@ -118,6 +120,7 @@ impl RaftLog {
         let (sender, committed) = watch::channel(Arc::new(Image::default()));
         let machine = StateMachine::load(Snapshots::new(&options.folder), sender)?;
         let config = Arc::new(config(&options).validate().map_err(|error| StartError::Raft(error.to_string()))?);
+        let log_size = store.clone();
         let raft = Raft::new(options.me, config, NoPeers, store, machine).await;
         let raft = raft.map_err(|error| StartError::Raft(error.to_string()))?;
         let failed = |error: &dyn std::error::Error| StartError::Raft(error.to_string());
@@ -133,15 +136,23 @@ impl RaftLog {
             raft.trigger().elect().await.map_err(|error| failed(&error))?;
         }
         let (sender, role) = watch::channel(Role::Follower { leader: None });
-        let role_task = tokio::spawn(watch_role(metrics, sender));
-        let mut log = Self { raft, committed, role, role_task };
+        let tasks = [tokio::spawn(watch_role(metrics, sender)), tokio::spawn(watch_size(raft.clone(), log_size))];
+        let mut log = Self { raft, committed, role, tasks };
         log.role.wait_for(|role| *role == Role::Leader).await.map_err(|error| failed(&error))?;
         Ok(log)
     }
 
-    /// Takes a snapshot now, and lets go of the entries it makes needless.
+    /// Takes a snapshot of at least what is applied now, and returns once it is on disk.
     pub async fn snapshot(&self) -> Result<(), ProposeError> {
-        self.raft.trigger().snapshot().await.map_err(|error| ProposeError::Stopped(error.to_string()))
+        let stopped = |error: &dyn std::error::Error| ProposeError::Stopped(error.to_string());
+        let mut metrics = self.raft.metrics();
+        let wanted = metrics.borrow().last_applied;
+        while metrics.borrow_and_update().snapshot < wanted {
+            // Asking again while one is being taken does nothing.
+            self.raft.trigger().snapshot().await.map_err(|error| stopped(&error))?;
+            metrics.changed().await.map_err(|error| stopped(&error))?;
+        }
+        Ok(())
     }
 
     /// Resolves when the log has stopped, with the reason if it was not told to: the broker must then go down.
@@ -156,7 +167,7 @@ impl RaftLog {
     pub async fn shutdown(&self) {
         // An error means that it has stopped already.
         drop(self.raft.shutdown().await);
-        self.role_task.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -214,6 +225,22 @@ async fn watch_role(mut metrics: watch::Receiver<Metrics>, role: watch::Sender<R
         role.send_if_modified(|role| std::mem::replace(role, now) != now);
         if metrics.changed().await.is_err() {
             return;
+        }
+    }
+}
+
+/// Has a snapshot taken when the entries since the last are many bytes, however few they are.
+async fn watch_size(raft: Raft<Quorum>, log: Store) {
+    let mut metrics = raft.metrics();
+    let mut at_last_snapshot = 0;
+    while metrics.changed().await.is_ok() {
+        metrics.mark_unchanged();
+        let written = log.written_bytes();
+        if written - at_last_snapshot > BYTES_PER_SNAPSHOT {
+            at_last_snapshot = written;
+            if raft.trigger().snapshot().await.is_err() {
+                return;
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{LogState, OptionalSend, RaftLogReader, StorageIOError};
@@ -38,6 +39,7 @@ pub enum OpenError {
 #[derive(Clone)]
 pub(super) struct Store {
     index: Arc<Mutex<Index>>,
+    written: Arc<AtomicU64>,
     writer: Writer,
 }
 
@@ -45,25 +47,37 @@ impl Store {
     /// Opens the log in `folder`.
     pub(super) fn open(folder: &Path) -> Result<Self, OpenError> {
         let (segments, found) = Segments::open(folder)?;
-        let mut index = Index::default();
+        let (mut index, mut bytes) = (Index::default(), 0);
+        // The segments of what was purged last may be gone, and those of what was purged before still be there.
+        let purge = found.iter().rfind(|frame| frame.kind == Kind::Purge);
+        index.purged = purge.map(|frame| wire::decode_log_id(&frame.payload)).transpose()?;
         for frame in found {
             match frame.kind {
                 Kind::Vote => index.vote = Some(wire::decode_vote(&frame.payload)?),
                 Kind::Truncate => index.truncate(wire::decode_log_id(&frame.payload)?.index),
-                Kind::Purge => index.purge(wire::decode_log_id(&frame.payload)?),
+                Kind::Purge => {}
                 Kind::Entry => {
                     let entry = wire::decode_entry(&frame.payload)?;
                     let id = entry.log_id;
-                    // Entries purged since lie in the same segments as those that are needed.
                     if index.purged.is_none_or(|purged| id.index > purged.index) {
                         index.push(entry).then_some(()).ok_or(OpenError::Gap(id.index))?;
+                        bytes += frame.at.len() as u64;
                         index.written(id, frame.at);
                     }
                 }
             }
         }
+        if index.purged.is_none() && index.first() > 0 {
+            return Err(OpenError::Gap(index.first()));
+        }
         let index = Arc::new(Mutex::new(index));
-        Ok(Self { writer: Writer::start(segments, Arc::clone(&index)), index })
+        let written = Arc::new(AtomicU64::new(bytes));
+        Ok(Self { writer: Writer::start(segments, Arc::clone(&index), Arc::clone(&written)), written, index })
+    }
+
+    /// How many bytes of entries have been written, those found at the start included; only ever grows.
+    pub(super) fn written_bytes(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     async fn written(&self, job: impl FnOnce(Done) -> Job) -> Result<(), StorageError> {

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use parking_lot::Mutex;
@@ -40,9 +41,9 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(segments: Segments, index: Arc<Mutex<Index>>) -> Self {
+    pub(super) fn start(segments: Segments, index: Arc<Mutex<Index>>, written: Arc<AtomicU64>) -> Self {
         let (jobs, waiting) = mpsc::channel();
-        let thread = Thread { segments, index, failed: None };
+        let thread = Thread { segments, index, written, failed: None };
         // A thread that cannot be started drops the receiver: every job is then answered with an error.
         if let Err(error) = std::thread::Builder::new().name("metadata-log".into()).spawn(|| thread.run(waiting)) {
             error!(%error, "cannot start the thread of the metadata log");
@@ -74,6 +75,8 @@ fn gone() -> io::Error {
 struct Thread {
     segments: Segments,
     index: Arc<Mutex<Index>>,
+    /// Bytes of entries ever written, to tell when a snapshot is due.
+    written: Arc<AtomicU64>,
     failed: Option<String>,
 }
 
@@ -131,6 +134,7 @@ impl Thread {
         let positions: Vec<Position> = self.segments.append(frames)?;
         let mut index = self.index.lock();
         for (frame, id) in entries {
+            self.written.fetch_add(positions[*frame].len() as u64, Ordering::Relaxed);
             index.written(*id, positions[*frame].clone());
         }
         Ok(())

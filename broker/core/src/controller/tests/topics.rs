@@ -108,6 +108,7 @@ fn a_topic_grows_with_as_many_copies_as_it_has() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "what is measured is the time it takes")]
 fn ten_thousand_partitions_are_decided_applied_and_delivered_fast() {
     let mut cluster = Cluster::with_brokers(3);
     let id = cluster.next_topic_id();
