@@ -107,41 +107,49 @@ impl Reader {
     }
 
     /// INT8.
+    #[inline]
     pub fn i8(&mut self) -> Result<i8, DecodeError> {
         Ok(i8::from_be_bytes(self.array()?))
     }
 
     /// INT16.
+    #[inline]
     pub fn i16(&mut self) -> Result<i16, DecodeError> {
         Ok(i16::from_be_bytes(self.array()?))
     }
 
     /// UINT16.
+    #[inline]
     pub fn u16(&mut self) -> Result<u16, DecodeError> {
         Ok(u16::from_be_bytes(self.array()?))
     }
 
     /// INT32.
+    #[inline]
     pub fn i32(&mut self) -> Result<i32, DecodeError> {
         Ok(i32::from_be_bytes(self.array()?))
     }
 
     /// UINT32.
+    #[inline]
     pub fn u32(&mut self) -> Result<u32, DecodeError> {
         Ok(u32::from_be_bytes(self.array()?))
     }
 
     /// INT64.
+    #[inline]
     pub fn i64(&mut self) -> Result<i64, DecodeError> {
         Ok(i64::from_be_bytes(self.array()?))
     }
 
     /// FLOAT64.
+    #[inline]
     pub fn f64(&mut self) -> Result<f64, DecodeError> {
         Ok(f64::from_be_bytes(self.array()?))
     }
 
     /// The 16 bytes of a UUID.
+    #[inline]
     pub fn uuid(&mut self) -> Result<uuid::Uuid, DecodeError> {
         Ok(uuid::Uuid::from_bytes(self.array()?))
     }
@@ -174,6 +182,7 @@ impl Reader {
     }
 
     /// Passes over `length` bytes.
+    #[inline]
     pub fn skip(&mut self, length: usize) -> Result<(), DecodeError> {
         self.require(length)?;
         self.position += length;
@@ -203,7 +212,14 @@ impl Reader {
         match length {
             None => Ok(None),
             Some(length) if length > i16::MAX as usize => Err(DecodeError::LengthTooLarge(length as u64)),
-            Some(length) => Ok(Some(Str::from_utf8_lossy(self.bytes(length)?))),
+            Some(length) => {
+                let text = Str::from_utf8_lossy(self.bytes(length)?);
+                // Repairs lengthen it; what could not be written back is not taken either.
+                if text.as_bytes().len() > i16::MAX as usize {
+                    return Err(DecodeError::LengthTooLarge(text.as_bytes().len() as u64));
+                }
+                Ok(Some(text))
+            }
         }
     }
 
@@ -221,6 +237,7 @@ impl Reader {
 
     /// Reads a tagged-field section. `known` reads the field of the tag it is given and says whether it knew it; the
     /// fields it does not know are skipped. It cannot read beyond the field.
+    #[inline]
     pub fn tagged_fields(
         &mut self,
         mut known: impl FnMut(&mut Self, u32) -> Result<bool, DecodeError>,

@@ -70,46 +70,55 @@ impl Writer {
     }
 
     /// INT8.
+    #[inline]
     pub fn i8(&mut self, value: i8) {
         self.buffer.put_i8(value);
     }
 
     /// INT16.
+    #[inline]
     pub fn i16(&mut self, value: i16) {
         self.buffer.put_i16(value);
     }
 
     /// UINT16.
+    #[inline]
     pub fn u16(&mut self, value: u16) {
         self.buffer.put_u16(value);
     }
 
     /// INT32.
+    #[inline]
     pub fn i32(&mut self, value: i32) {
         self.buffer.put_i32(value);
     }
 
     /// UINT32.
+    #[inline]
     pub fn u32(&mut self, value: u32) {
         self.buffer.put_u32(value);
     }
 
     /// INT64.
+    #[inline]
     pub fn i64(&mut self, value: i64) {
         self.buffer.put_i64(value);
     }
 
     /// FLOAT64.
+    #[inline]
     pub fn f64(&mut self, value: f64) {
         self.buffer.put_f64(value);
     }
 
     /// Bytes as they are.
+    #[inline]
     pub fn raw(&mut self, bytes: &[u8]) {
         self.buffer.put_slice(bytes);
     }
 
     /// UNSIGNED_VARINT.
+    #[inline]
     pub fn unsigned_varint(&mut self, mut value: u32) {
         while value >= 0x80 {
             self.buffer.put_u8(value as u8 | 0x80);
@@ -119,6 +128,7 @@ impl Writer {
     }
 
     /// COMPACT length: one more than the length, 0 for null.
+    #[inline]
     pub fn compact_length(&mut self, length: Option<usize>) -> Result<(), EncodeError> {
         match length {
             None => self.unsigned_varint(0),
@@ -129,6 +139,7 @@ impl Writer {
     }
 
     /// The length before bytes, records or an array.
+    #[inline]
     pub fn length(&mut self, length: Option<usize>, flexible: bool) -> Result<(), EncodeError> {
         if flexible {
             return self.compact_length(length);
@@ -141,6 +152,7 @@ impl Writer {
     }
 
     /// STRING, NULLABLE_STRING or their COMPACT forms.
+    #[inline]
     pub fn string(&mut self, text: Option<&[u8]>, flexible: bool) -> Result<(), EncodeError> {
         let length = text.map(<[u8]>::len);
         if let Some(length) = length.filter(|length| *length > i16::MAX as usize) {

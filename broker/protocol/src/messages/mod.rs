@@ -45,7 +45,7 @@ pub mod unregister_broker;
 use std::ops::RangeInclusive;
 
 use crate::ApiKey;
-use crate::codec::{DecodeError, Message as _, Reader};
+use crate::codec::{DecodeError, Message, Reader, Request, Writer};
 
 pub use alter_configs::{AlterConfigsRequest, AlterConfigsResponse};
 pub use alter_partition_reassignments::{AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse};
@@ -86,6 +86,16 @@ pub use sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
 pub use sync_group::{SyncGroupRequest, SyncGroupResponse};
 pub use unregister_broker::{UnregisterBrokerRequest, UnregisterBrokerResponse};
 
+fn check<M: Message>(version: i16, reader: &mut Reader) -> Result<Option<String>, DecodeError> {
+    let message = M::decode(reader, version)?;
+    let mut writer = Writer::new();
+    if let Err(error) = message.encode(&mut writer, version) {
+        return Ok(Some(format!("{message:?} cannot be written: {error}")));
+    }
+    let again = M::decode(&mut Reader::new(writer.finish().bytes), version);
+    Ok((again.as_ref() != Ok(&message)).then(|| format!("{message:?} became {again:?}")))
+}
+
 macro_rules! known_apis {
     ($($name:ident: $request:ident,)+) => {
         /// Whether `key` at `version` has compact lengths and tagged fields; false for an API that has no messages here.
@@ -104,10 +114,18 @@ macro_rules! known_apis {
             }
         }
 
-        /// Decodes any request and drops it: for checks of the decoders alone.
-        pub fn check_request(key: ApiKey, version: i16, reader: &mut Reader) -> Result<(), DecodeError> {
+        /// Decodes any request, then says what is wrong with writing it and reading it back; for tests of the codec.
+        pub fn check_request(key: ApiKey, version: i16, reader: &mut Reader) -> Result<Option<String>, DecodeError> {
             match key {
-                $(ApiKey::$name => $request::decode(reader, version).map(drop),)+
+                $(ApiKey::$name => check::<$request>(version, reader),)+
+                _ => Err(DecodeError::UnsupportedVersion { message: key.name(), version }),
+            }
+        }
+
+        /// The same for any response.
+        pub fn check_response(key: ApiKey, version: i16, reader: &mut Reader) -> Result<Option<String>, DecodeError> {
+            match key {
+                $(ApiKey::$name => check::<<$request as Request>::Response>(version, reader),)+
                 _ => Err(DecodeError::UnsupportedVersion { message: key.name(), version }),
             }
         }

@@ -51,7 +51,7 @@ macro_rules! round_trip_all {
 for_each_api!(round_trip_all);
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(10))]
 
     #[test]
     fn every_message_survives_the_wire(random in prop::collection::vec(any::<u8>(), 0..1500)) {
