@@ -2,6 +2,8 @@
 //!
 //! The containers are this test binary itself (see [`serve_when_started_as_a_pod`]) and small shell scripts.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
 mod bench;
 
 use std::io::{Read as _, Write as _};

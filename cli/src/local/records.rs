@@ -1,0 +1,72 @@
+//! The proof that the cluster works: a few records produced with acks=all and consumed again.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail, ensure};
+use ottla_protocol::client::{Client, ClientConfig, FetchLimits, HostsFileThenDns};
+use ottla_protocol::codec::Records;
+use ottla_records::{BatchBuilder, Compression, Limits, RecordReader, batches};
+
+/// How many records make the proof.
+const COUNT: usize = 3;
+/// For each request, retries included.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A client of the cluster at `bootstrap` (`host:port`, several with commas) that knows the pods' names.
+pub async fn connect(bootstrap: &str, hosts: &Path) -> anyhow::Result<Client> {
+    let config = ClientConfig {
+        deadline: PATIENCE,
+        resolver: Arc::new(HostsFileThenDns::with_file(hosts)),
+        ..ClientConfig::new("ottla-local")
+    };
+    let servers = bootstrap.split(',').map(str::to_owned);
+    Client::connect(servers, config).await.with_context(|| format!("no broker answers at {bootstrap}"))
+}
+
+/// Produces records to partition 0 of `topic` and consumes them again; how many there were.
+pub async fn there_and_back(client: &Client, topic: &str) -> anyhow::Result<usize> {
+    let sent: Vec<String> = (1..=COUNT).map(|number| format!("hello {number} from ottla local")).collect();
+    let mut batch = BatchBuilder::new(Compression::None);
+    let now =
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(0));
+    for text in &sent {
+        batch.append(now, Some(b"ottla-local"), Some(text.as_bytes()), &[]);
+    }
+    let produced =
+        client.produce(topic, 0, batch.build(0), -1, PATIENCE).await.with_context(|| format!("produce to {topic}"))?;
+    if produced.error_code.is_error() {
+        bail!("produce to {topic} was refused: {}", produced.error_code);
+    }
+    let received = consume(client, topic, produced.base_offset).await?;
+    ensure!(received == sent, "what was consumed from {topic} is not what was produced: {received:?}");
+    Ok(received.len())
+}
+
+async fn consume(client: &Client, topic: &str, base_offset: i64) -> anyhow::Result<Vec<String>> {
+    let end = base_offset + i64::try_from(COUNT)?;
+    let (mut offset, mut received) = (base_offset, Vec::new());
+    while offset < end {
+        let fetched = client
+            .fetch(topic, 0, offset, FetchLimits::default())
+            .await
+            .with_context(|| format!("fetch from {topic}"))?;
+        if fetched.error_code.is_error() {
+            bail!("fetch from {topic} at offset {offset} was refused: {}", fetched.error_code);
+        }
+        let Some(Records::Bytes(bytes)) = fetched.records else { continue };
+        for batch in batches(&bytes) {
+            // A range that ends within a batch is no error.
+            let Ok(batch) = batch else { break };
+            let mut records = RecordReader::new(batch.bytes, Limits::default())?;
+            while let Some(record) = records.next_record()? {
+                if (offset..end).contains(&record.offset) {
+                    received.push(String::from_utf8_lossy(&record.value.unwrap_or_default()).into_owned());
+                    offset = record.offset + 1;
+                }
+            }
+        }
+    }
+    Ok(received)
+}
