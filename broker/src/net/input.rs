@@ -99,7 +99,7 @@ impl Input {
         }
         // A large buffer grows in few and large strides, so that little is copied and left behind; what lies beyond the
         // claim is not received into, and so takes no memory yet.
-        let within = if self.claimed > 0 { STRIDE * len } else { OWN };
+        let within = if self.claimed > 0 { OWN.max(STRIDE * len) } else { OWN };
         let target = self.level.max(len + wanted).min(within);
         self.buffer.reserve(target.saturating_sub(len));
         Ok(())
@@ -142,5 +142,35 @@ impl Input {
     /// Resolves when this connection has to give way because memory is short.
     pub(super) fn evicted(&self) -> impl Future<Output = ()> + Send + use<> {
         self.claim.evicted()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_keeps_memory_of_a_large_frame_still_has_room_for_the_next() {
+        let memory = RequestMemory::new(64 << 20, Duration::from_secs(1));
+        let mut input = Input::new(&memory, 100 << 20);
+        let frame_len = 1_000_000_usize;
+        let mut frame = (frame_len as u32).to_be_bytes().to_vec();
+        frame.resize(4 + frame_len, 7);
+        for _ in 0..3 {
+            let mut rest = &frame[..];
+            while !rest.is_empty() {
+                input.make_room().await.unwrap();
+                let mut space = input.receive_into();
+                let count = rest.len().min(space.remaining_mut()).min(100_000);
+                assert!(count > 0, "no room to receive into looks like the end of the stream");
+                space.put_slice(&rest[..count]);
+                drop(space);
+                rest = &rest[count..];
+                input.received();
+            }
+            assert_eq!(input.take_frame().unwrap().unwrap().len(), frame_len);
+        }
     }
 }
