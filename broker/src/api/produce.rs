@@ -5,6 +5,7 @@
 
 mod answer;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ impl Produce {
             let TopicProduceData { name, topic_id, partition_data, .. } = topic;
             let target = self.topic(&name, topic_id);
             let mut partitions = Vec::with_capacity(partition_data.len());
-            for data in partition_data {
+            for data in last_of_each(partition_data) {
                 partitions.push(self.partition(&target, &name, data, place));
                 place += 1;
             }
@@ -140,6 +141,18 @@ impl Produce {
             None => Step::NoAnswer,
         }
     }
+}
+
+/// Of several data for one partition the last counts, and is answered for, alone, as in Kafka.
+fn last_of_each(mut data: Vec<PartitionProduceData>) -> Vec<PartitionProduceData> {
+    if data.len() > 1 {
+        let last: HashMap<i32, usize> = data.iter().enumerate().map(|(place, data)| (data.index, place)).collect();
+        if last.len() < data.len() {
+            let mut place = 0..;
+            data.retain(|data| place.next() == last.get(&data.index).copied());
+        }
+    }
+    data
 }
 
 fn refuse_all(request: &ProduceRequest, code: ErrorCode) -> ProduceResponse {

@@ -3,5 +3,6 @@
 mod groups;
 mod groups_oracle;
 mod hostile;
+mod oracle;
 mod produce_fetch;
 mod raw;
