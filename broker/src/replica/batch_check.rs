@@ -8,6 +8,7 @@ use ottla_records::{
 };
 
 use super::TopicSettings;
+use super::recompress::recompressed;
 
 /// Why a batch is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -104,7 +105,17 @@ pub fn check_batch(
     } else if codec == Compression::None {
         check_chain(&batch[HEADER_LEN..], header.record_count)?;
     }
-    Ok(normalised(batch, header, settings))
+    let checked = normalised(batch, header, settings);
+    match settings.compression {
+        Some(codec) => recompressed(checked, codec, expansion_limit(settings)),
+        None => Ok(checked),
+    }
+}
+
+/// How far a batch may expand where its records have to be read.
+fn expansion_limit(settings: &TopicSettings) -> u64 {
+    let (factor, least) = EXPANSION;
+    settings.max_message_bytes.saturating_mul(factor).max(least) as u64
 }
 
 /// The header of the one batch in `records`. Bytes behind it that cannot be a batch are ignored, as Kafka does.
@@ -207,9 +218,7 @@ fn check_chain(mut records: &[u8], count: i32) -> Result<(), Invalid> {
 /// Reads all records, within bounds, and refuses those without a key.
 fn check_keys(batch: &[u8], settings: &TopicSettings) -> Result<(), Invalid> {
     const MESSAGE: &str = "Compacted topic cannot accept message without key";
-    let (factor, least) = EXPANSION;
-    let decompressed = settings.max_message_bytes.saturating_mul(factor).max(least) as u64;
-    let limits = Limits { decompressed, ..Limits::default() };
+    let limits = Limits { decompressed: expansion_limit(settings), ..Limits::default() };
     let broken = |error: BatchError| Invalid::Records(error.to_string());
     let mut keyless = Vec::new();
     let mut index = 0;

@@ -7,6 +7,7 @@ mod batch_check;
 mod error;
 mod manager;
 mod partition;
+mod recompress;
 mod settings;
 mod topics;
 mod wait;

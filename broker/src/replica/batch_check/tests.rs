@@ -138,6 +138,28 @@ fn a_compacted_topic_wants_keys_and_reads_no_bomb() {
 }
 
 #[test]
+fn a_topic_with_a_codec_of_its_own_stores_every_batch_in_it() {
+    let zstd = settings(&[("compression.type", "zstd")]);
+    let records = |bytes: &[u8]| {
+        let mut reader = RecordReader::new(bytes, Limits::default()).unwrap();
+        std::iter::from_fn(|| reader.next_record().unwrap()).collect::<Vec<_>>()
+    };
+    for codec in Compression::ALL {
+        let stamp = ProducerStamp { id: 7, epoch: 1, base_sequence: 30 };
+        let sent = builder(codec).with_producer(stamp).build(0);
+        let checked = check_batch(sent.clone(), &zstd, true, NOW).unwrap();
+        let header = checked.header;
+        assert_eq!(header.attributes.compression().unwrap(), Compression::Zstd);
+        assert_eq!((header.producer_id, header.producer_epoch, header.base_sequence), (7, 1, 30));
+        verify_crc(&checked.batch).unwrap();
+        assert_eq!(records(&checked.batch), records(&sent), "{codec:?}");
+    }
+    let mut bomb = BatchBuilder::new(Compression::Gzip);
+    bomb.append(NOW.0, Some(b"k"), Some(&vec![0; 80 << 20]), &[]);
+    assert!(matches!(check_batch(bomb.build(0), &zstd, true, NOW), Err(Invalid::Records(_))));
+}
+
+#[test]
 fn large_batches_and_codecs_out_of_place_are_refused() {
     let small = settings(&[("max.message.bytes", "300")]);
     let size = batch().len();
