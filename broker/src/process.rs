@@ -101,7 +101,9 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
     let cluster_id = known_cluster_id(&config)?.unwrap_or_else(controller::new_cluster_id);
     let identity = Identity { cluster_id: cluster_id.clone(), node_id: config.node_id };
     let opening = Arc::clone(&config);
-    let replicas = tokio::task::spawn_blocking(move || Manager::open(opening, &identity)).await;
+    let metrics = Metrics::new();
+    let counting = metrics.clone();
+    let replicas = tokio::task::spawn_blocking(move || Manager::open(opening, &identity, counting)).await;
     let replicas = Arc::new(replicas.map_err(std::io::Error::other)??);
     let incarnation = Uuid::new_v4();
     let metadata = Service::start(
@@ -118,7 +120,7 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
     health.set(State::Ready);
     if let Some((listener, address)) = http {
         info!(%address, "serving metrics and probes");
-        let registry = Metrics::new().registry(gauges(&running));
+        let registry = metrics.registry(gauges(&running));
         tokio::spawn(telemetry::serve(listener, Arc::clone(&health), registry, http_shutdown.clone()));
     }
 

@@ -19,6 +19,7 @@ use crate::broker::{Broker, Running};
 use crate::config::Config;
 use crate::controller::{ControllerHandle, Driver, MetadataLog, Outcome, ProposeError, Publisher, Replicas, Role};
 use crate::replica::Manager;
+use crate::telemetry::Metrics;
 
 /// A log of one voter that commits at once and forgets at the end.
 struct MemoryLog {
@@ -78,7 +79,7 @@ impl TestBroker {
         values.extend(properties.iter().map(|(key, value)| (key.to_string(), value.to_string())));
         let config = Arc::new(Config::from_values(values).unwrap());
         let identity = Identity { cluster_id: "test".to_owned(), node_id: config.node_id };
-        let replicas = Arc::new(Manager::open(Arc::clone(&config), &identity).unwrap());
+        let replicas = Arc::new(Manager::open(Arc::clone(&config), &identity, Metrics::new()).unwrap());
         let log = Arc::new(MemoryLog::new());
         let incarnation = Uuid::new_v4();
         let given = Arc::clone(&replicas) as Arc<dyn Replicas>;

@@ -21,6 +21,7 @@ use super::{Error, LocalTopic, Partition, TopicSettings, Topics};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::controller::Replicas;
+use crate::telemetry::Metrics;
 
 pub use directories::Directory;
 
@@ -28,6 +29,7 @@ pub use directories::Directory;
 pub struct Manager {
     me: BrokerId,
     config: Arc<Config>,
+    metrics: Metrics,
     clock: Clock,
     topics: Topics,
     router: Arc<FlushRouter>,
@@ -139,7 +141,13 @@ impl Manager {
             None => (self.create_log(local, &settings)?, ottla_core::Offset::ZERO),
         };
         log.set_config(Arc::clone(&settings.log));
-        Ok(self.router.adopt(local.topic_id, log, settings, high_watermark))
+        Ok(self.router.adopt(
+            local.topic_id,
+            log,
+            settings,
+            high_watermark,
+            self.metrics.topic(local.partition.topic.as_str()),
+        ))
     }
 
     /// The log found at start, if it is the one of this topic; one of an earlier topic of that name goes.

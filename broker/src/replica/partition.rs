@@ -13,6 +13,7 @@ use ottla_storage::{AppendInfo, EpochEnd, FileSlice, Log, LogReader};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{Error, FetchWait, Outcome, ProduceWait, TopicSettings};
+use crate::telemetry::TopicCounters;
 
 /// Who this replica is at the moment.
 enum Role {
@@ -48,6 +49,7 @@ pub struct Partition {
     high_watermark: AtomicI64,
     inner: Mutex<Inner>,
     fetches: Mutex<Vec<(Arc<FetchWait>, usize)>>,
+    counters: TopicCounters,
 }
 
 /// What a read may return.
@@ -80,6 +82,7 @@ impl Partition {
         settings: Arc<TopicSettings>,
         high_watermark: Offset,
         handle: u64,
+        counters: TopicCounters,
     ) -> Self {
         let reader = log.reader();
         let high_watermark = high_watermark.min(reader.log_end()).max(reader.log_start());
@@ -98,6 +101,7 @@ impl Partition {
                 effects: Vec::new(),
             }),
             fetches: Mutex::default(),
+            counters,
         }
     }
 
@@ -114,6 +118,11 @@ impl Partition {
     /// Under which the flusher reports the log.
     pub(super) fn handle(&self) -> u64 {
         self.handle
+    }
+
+    /// What is counted of its topic.
+    pub fn counters(&self) -> &TopicCounters {
+        &self.counters
     }
 
     /// The log, for reading.
@@ -182,6 +191,8 @@ impl Partition {
         let info = log.append_as_leader(batch, leader.term().leader_epoch, now)?;
         if !info.duplicate {
             self.appended(&mut inner, info.log_end);
+            self.counters.messages_in.inc_by((info.last_offset.0 - info.base_offset.0 + 1).unsigned_abs());
+            self.counters.bytes_in.inc_by(batch.len() as u64);
         }
         if let Some((wait, place)) = wait {
             // A duplicate waits too: the first one's flush may still be under way.

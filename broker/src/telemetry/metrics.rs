@@ -43,6 +43,17 @@ pub struct Metrics {
     pub connections_refused: Counter,
 }
 
+/// The counters of one topic, looked up once per partition.
+#[derive(Clone, Debug, Default)]
+pub struct TopicCounters {
+    /// Records appended.
+    pub messages_in: Counter,
+    /// Bytes of batches appended.
+    pub bytes_in: Counter,
+    /// Bytes of batches fetched by clients.
+    pub bytes_out: Counter,
+}
+
 /// What is counted at the moment of a scrape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
@@ -88,6 +99,16 @@ impl Metrics {
             total_time_ms: Family::new_with_constructor(milliseconds),
             connections: Counter::default(),
             connections_refused: Counter::default(),
+        }
+    }
+
+    /// The counters of the topic called `topic`.
+    pub fn topic(&self, topic: &str) -> TopicCounters {
+        let labels = TopicLabels { topic: topic.to_owned() };
+        TopicCounters {
+            messages_in: self.messages_in.get_or_create(&labels).clone(),
+            bytes_in: self.bytes_in.get_or_create(&labels).clone(),
+            bytes_out: self.bytes_out.get_or_create(&labels).clone(),
         }
     }
 

@@ -12,7 +12,7 @@ use ottla_storage::FileSlice;
 use uuid::Uuid;
 
 use super::cold;
-use super::plan::{Item, Plan, ReadResult};
+use super::plan::{Item, Plan, ReadResult, bytes_of};
 use super::session::Told;
 use crate::api::error;
 use crate::api::table::encode;
@@ -76,6 +76,9 @@ impl Exchange {
 
     fn partition(self, item: &Item, result: ReadResult, files: &mut Vec<FileSlice>) -> std::io::Result<PartitionData> {
         let index = item.wanted.partition;
+        if let (Some(partition), bytes @ 1..) = (&item.partition, bytes_of(&result)) {
+            partition.counters().bytes_out.inc_by(bytes as u64);
+        }
         match result {
             Ok(read) => self.found(index, read, files),
             Err(error) => {

@@ -17,6 +17,7 @@ use super::Manager;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::replica::{Partition, TopicSettings, Topics};
+use crate::telemetry::{Metrics, TopicCounters};
 
 /// A log directory as others see it.
 #[derive(Clone, Debug)]
@@ -50,10 +51,11 @@ impl FlushRouter {
         mut log: Log,
         settings: Arc<TopicSettings>,
         high_watermark: Offset,
+        counters: TopicCounters,
     ) -> Arc<Partition> {
         let handle = self.next_handle();
         log.set_handle(handle);
-        let partition = Arc::new(Partition::new(topic_id, log, settings, high_watermark, handle));
+        let partition = Arc::new(Partition::new(topic_id, log, settings, high_watermark, handle, counters));
         self.partitions.write().insert(handle, Arc::clone(&partition));
         partition
     }
@@ -108,7 +110,7 @@ impl FlushListener for FlushRouter {
 
 impl Manager {
     /// Opens and locks every log directory, formats empty ones, and recovers the logs in them.
-    pub fn open(config: Arc<Config>, identity: &Identity) -> Result<Self, ottla_storage::Error> {
+    pub fn open(config: Arc<Config>, identity: &Identity, metrics: Metrics) -> Result<Self, ottla_storage::Error> {
         let clock = Clock::new();
         let router = Arc::new(FlushRouter::default());
         let cache = FileCache::new(open_files());
@@ -140,6 +142,7 @@ impl Manager {
         Ok(Self {
             me: config.node_id,
             config,
+            metrics,
             clock,
             topics: Topics::default(),
             router,
