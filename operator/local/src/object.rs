@@ -5,6 +5,15 @@
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
+/// Is there nothing nested below `levels` levels?
+pub(crate) fn is_at_most_deep(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Object(fields) => levels > 0 && fields.values().all(|child| is_at_most_deep(child, levels - 1)),
+        Value::Array(items) => levels > 0 && items.iter().all(|child| is_at_most_deep(child, levels - 1)),
+        _ => true,
+    }
+}
+
 /// The current time as Kubernetes writes it: RFC 3339 in UTC, whole seconds.
 pub(crate) fn now_seconds() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()

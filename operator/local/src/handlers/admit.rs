@@ -11,6 +11,9 @@ use crate::object;
 use crate::resources::{builtin, crd, defaults};
 use crate::schema::{cel, default, prune, validate};
 
+/// Patches can nest deeper than parsers, among them the journal's, will read again.
+const DEEPEST: usize = 100;
+
 /// Makes `object` what creating it stores.
 pub(super) fn create(call: &Call, object: &mut Value) -> Result<(), ApiError> {
     identify(call, object)?;
@@ -76,6 +79,9 @@ pub(super) fn record_owners(call: &Call, old: &Value, object: &mut Value, subres
 
 /// Checks `apiVersion` and `kind` against the path.
 fn identify(call: &Call, object: &mut Value) -> Result<(), ApiError> {
+    if !object::is_at_most_deep(object, DEEPEST) {
+        return Err(ApiError::bad_request(format!("the object is nested deeper than {DEEPEST} levels")));
+    }
     let wanted = [("apiVersion", call.resource.group_version()), ("kind", call.resource.kind.clone())];
     for (field, wanted) in wanted {
         let given = object.get(field).and_then(Value::as_str).unwrap_or("");

@@ -36,14 +36,16 @@ pub(super) fn collect(core: &Core) {
 
 fn observe(core: &Core) -> World {
     let mut world = World { objects: Vec::new(), dependents: HashMap::new(), alive: HashSet::new() };
-    for storage in core.store.storages() {
-        let Some(resource) = core.registry.by_storage(&storage) else { continue };
-        for object in core.store.list(&storage, None).0 {
+    // One moment for all kinds: an owner made between two looks would seem to be missing.
+    for (storage, objects) in core.store.snapshot() {
+        let resource = core.registry.by_storage(&storage);
+        for object in objects {
+            world.alive.insert(object::uid(&object).to_owned());
+            let Some(resource) = &resource else { continue };
             for owner in object::owners(&object) {
                 let uid = owner["uid"].as_str().unwrap_or("").to_owned();
                 world.dependents.entry(uid).or_default().push(world.objects.len());
             }
-            world.alive.insert(object::uid(&object).to_owned());
             world.objects.push((resource.clone(), object));
         }
     }

@@ -142,9 +142,8 @@ fn namespace(object: &mut Value) {
     let name = object::name(object).to_owned();
     let labels = object::meta_mut(object).entry("labels").or_insert_with(|| Value::Object(Map::new()));
     object::as_map(labels).insert("kubernetes.io/metadata.name".to_owned(), name.into());
-    if object.get("spec").is_none() {
-        object["spec"] = json!({"finalizers": ["kubernetes"]});
-    }
+    let spec = object::as_map(object).entry("spec").or_insert_with(|| json!({}));
+    set(Some(spec), &[("finalizers", json!(["kubernetes"]))]);
 }
 
 fn network_policy(object: &mut Value) {

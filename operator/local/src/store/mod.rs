@@ -97,6 +97,12 @@ impl Store {
         state.collections.iter().filter(|(_, c)| !c.is_empty()).map(|(s, _)| s.clone()).collect()
     }
 
+    /// All objects at one moment.
+    pub fn snapshot(&self) -> Vec<(Storage, Vec<Arc<Value>>)> {
+        let state = self.state.read();
+        state.collections.iter().map(|(storage, c)| (storage.clone(), c.list(None))).collect()
+    }
+
     /// Adds an object that does not exist yet.
     pub fn create(&self, key: &Key, value: Value) -> Result<Arc<Value>, Error> {
         self.write(key, |current| if current.is_some() { Err(Error::Exists) } else { Ok(()) }, Some(value))

@@ -102,6 +102,18 @@ async fn shapeless_objects_of_every_kind_are_no_crash() {
 }
 
 #[tokio::test]
+async fn objects_cannot_nest_without_end() {
+    let api = Api::new();
+    let (_, created) = api.post(CONFIG_MAPS, &config_map("a")).await;
+    let deeper = json!({"op": "copy", "from": "/metadata", "path": "/metadata/annotations"});
+    let patch: Vec<_> = std::iter::repeat_n(deeper, 105).collect();
+    let path = format!("{CONFIG_MAPS}/a");
+    let (status, error) = api.send(http::Method::PATCH, &path, "application/json-patch+json", &patch.into()).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{error}");
+    assert_eq!(api.get(&path).await.1, created);
+}
+
+#[tokio::test]
 async fn generated_names_are_made_and_dry_runs_change_nothing() {
     let api = Api::new();
     let object = json!({"metadata": {"generateName": "job-"}});

@@ -112,7 +112,7 @@ async fn a_pod_on_a_node_is_left_to_its_kubelet() {
 #[tokio::test]
 async fn a_deleted_namespace_takes_its_objects_along() {
     let api = Api::new();
-    api.post("/api/v1/namespaces", &json!({"metadata": {"name": "n"}})).await;
+    api.post("/api/v1/namespaces", &json!({"metadata": {"name": "n"}, "spec": {}})).await;
     let maps = "/api/v1/namespaces/n/configmaps";
     let mut held = config_map("held");
     held["metadata"]["finalizers"] = json!(["x.io/hold"]);
