@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::broker::{Broker, Running};
 use crate::config::{self, Config};
-use crate::controller::{self, Service, quorum};
+use crate::controller::{self, Service, SubmitError, quorum};
 use crate::replica::Manager;
 use crate::telemetry::{self, Gauges, Health, Metrics, Snapshot, State};
 
@@ -43,6 +43,8 @@ enum Failure {
     Start(#[from] crate::broker::StartError),
     #[error("cannot listen on {address} (ottla.http.listener): {source}")]
     Http { address: String, source: std::io::Error },
+    #[error("the metadata log has stopped: {0}")]
+    MetadataStopped(String),
     #[error("cannot set up the process: {0}")]
     Process(#[from] std::io::Error),
 }
@@ -55,7 +57,8 @@ impl Failure {
             Self::Start(crate::broker::StartError::Listen { .. }) => 2,
             Self::Storage(ottla_storage::Error::Identity(_)) => 3,
             Self::Metadata(error) if error.is_identity() => 3,
-            Self::Storage(_) | Self::Metadata(_) => 4,
+            Self::Storage(_) | Self::Metadata(_) | Self::MetadataStopped(_) => 4,
+            Self::Start(crate::broker::StartError::Register(SubmitError::Stopped)) => 4,
             Self::Start(_) | Self::Process(_) => 70,
         }
     }
@@ -124,9 +127,12 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
         tokio::spawn(telemetry::serve(listener, Arc::clone(&health), registry, http_shutdown.clone()));
     }
 
+    let mut metadata_failure = None;
     tokio::select! {
         _ = stop.recv() => info!("SIGTERM: stopping"),
         _ = interrupt.recv() => info!("SIGINT: stopping"),
+        // Without metadata the broker would go on with what it knew for ever.
+        reason = metadata.log().stopped() => metadata_failure = Some(reason.unwrap_or_default()),
     }
     health.set(State::Stopping);
     tokio::spawn(async move {
@@ -138,6 +144,9 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
     metadata.shutdown().await;
     http_shutdown.cancel();
     stopped?;
+    if let Some(reason) = metadata_failure {
+        return Err(Failure::MetadataStopped(reason));
+    }
     info!("stopped");
     Ok(())
 }

@@ -2,6 +2,9 @@
 //!
 //! Nothing outside this folder knows of openraft; the broker sees [`MetadataLog`]. Here is no rule of the controller.
 
+// openraft's StorageError is large, and what its traits return.
+#![allow(clippy::result_large_err)]
+
 mod frame;
 mod index;
 mod network;
