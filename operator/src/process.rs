@@ -36,7 +36,11 @@ pub struct Arguments {
 /// Sends log lines to standard error; `RUST_LOG` says which.
 pub fn log_to_stderr() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
 }
 
 /// Runs the operator against the cluster that the environment or the kubeconfig names, until SIGTERM or Ctrl-C.

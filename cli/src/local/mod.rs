@@ -22,11 +22,16 @@ use ottla_crds::{KafkaCluster, KafkaTopic};
 use tempfile::TempDir;
 use tracing_subscriber::EnvFilter;
 
+use records::COUNT;
 use stack::Stack;
 use terminal::Terminal;
 
 /// How long `--check` waits for everything to be Ready.
 const CHECK_LIMIT: Duration = Duration::from_secs(60);
+/// How long records may fail to go through although everything says that it is Ready.
+const PROOF_LIMIT: Duration = Duration::from_secs(30);
+/// The pause before looking again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How much of a broker's log is shown when something went wrong.
 const LAST_LINES: i64 = 15;
 
@@ -155,15 +160,38 @@ async fn bring_up(
     manifests::apply_definitions(&stack.client).await?;
     stack.start_operator();
     manifests::apply(&stack.client, objects).await?;
-    let limit = options.check.then_some(CHECK_LIMIT);
-    readiness::wait(&stack.client, objects, limit, terminal).await?;
-    let bootstrap = bootstrap_servers(&stack.client).await?;
-    let topic = first_topic(&stack.client).await?;
-    let kafka = records::connect(&bootstrap, stack.hosts.path()).await?;
-    let count = records::there_and_back(&kafka, &topic).await?;
+    readiness::announce(objects, terminal);
+    let proof = prove(objects, stack, options.check.then_some(CHECK_LIMIT), terminal).await?;
     let seconds = terminal.elapsed().as_secs_f32();
-    terminal.done("records", format_args!("{count} produced to {topic} and consumed again"));
-    Ok(summary(&bootstrap, &topic, &stack.kubeconfig, options, seconds))
+    terminal.done("records", format_args!("{COUNT} produced to {} and consumed again", proof.topic));
+    Ok(summary(&proof, &stack.kubeconfig, options, seconds))
+}
+
+/// What was found to work.
+struct Proof {
+    bootstrap: String,
+    topic: String,
+}
+
+/// Waits until all is Ready and records go through. A status may be of a run before this one, with the addresses of brokers
+/// that are gone, until the operator has looked: so a failure to connect is no answer, only a reason to look again.
+async fn prove(
+    objects: &[DynamicObject],
+    stack: &Stack,
+    limit: Option<Duration>,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Proof> {
+    loop {
+        readiness::wait(&stack.client, objects, limit, terminal).await?;
+        let proof =
+            Proof { bootstrap: bootstrap_servers(&stack.client).await?, topic: first_topic(&stack.client).await? };
+        match records::there_and_back(&proof.bootstrap, stack.hosts.path(), &proof.topic).await {
+            Ok(()) => return Ok(proof),
+            Err(error) if terminal.elapsed() < PROOF_LIMIT => terminal.waiting("records", format_args!("{error:#}")),
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 async fn bootstrap_servers(client: &Client) -> anyhow::Result<String> {
@@ -187,7 +215,8 @@ fn kafka_name(topic: &KafkaTopic) -> String {
     topic.spec.topic_name.clone().unwrap_or_else(|| topic.name_any())
 }
 
-fn summary(bootstrap: &str, topic: &str, kubeconfig: &Path, options: &Options, seconds: f32) -> String {
+fn summary(proof: &Proof, kubeconfig: &Path, options: &Options, seconds: f32) -> String {
+    let Proof { bootstrap, topic } = proof;
     let first = format!("\nKafka is ready after {seconds:.2} s.\n\n  bootstrap servers   {bootstrap}\n");
     if options.check {
         return first;

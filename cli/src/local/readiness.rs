@@ -34,6 +34,13 @@ enum Standing {
     Stalled(String),
 }
 
+/// Shows that `applied` is being waited for.
+pub fn announce(applied: &[DynamicObject], terminal: &mut Terminal) {
+    for what in applied.iter().filter_map(name_of) {
+        terminal.waiting(&what, "applied");
+    }
+}
+
 /// Returns when every KafkaCluster and KafkaTopic among `applied` is Ready.
 ///
 /// # Errors
@@ -47,9 +54,6 @@ pub async fn wait(
     let mut missing: BTreeSet<String> = applied.iter().filter_map(name_of).collect();
     let mut said: BTreeMap<String, String> =
         missing.iter().map(|what| (what.clone(), "not seen yet".to_owned())).collect();
-    for what in &missing {
-        terminal.waiting(what, "applied");
-    }
     let mut news = all_news(client);
     let deadline = async {
         match limit {

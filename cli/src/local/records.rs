@@ -10,23 +10,23 @@ use ottla_protocol::codec::Records;
 use ottla_records::{BatchBuilder, Compression, Limits, RecordReader, batches};
 
 /// How many records make the proof.
-const COUNT: usize = 3;
+pub const COUNT: usize = 3;
+/// For the first connection.
+const CONNECT: Duration = Duration::from_secs(2);
 /// For each request, retries included.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A client of the cluster at `bootstrap` (`host:port`, several with commas) that knows the pods' names.
-pub async fn connect(bootstrap: &str, hosts: &Path) -> anyhow::Result<Client> {
+/// Produces records to partition 0 of `topic`, in the cluster at `bootstrap` (`host:port`, several with commas), and consumes
+/// them again; `hosts` knows the names of the pods.
+pub async fn there_and_back(bootstrap: &str, hosts: &Path, topic: &str) -> anyhow::Result<()> {
     let config = ClientConfig {
-        deadline: PATIENCE,
+        deadline: CONNECT,
         resolver: Arc::new(HostsFileThenDns::with_file(hosts)),
         ..ClientConfig::new("ottla-local")
     };
     let servers = bootstrap.split(',').map(str::to_owned);
-    Client::connect(servers, config).await.with_context(|| format!("no broker answers at {bootstrap}"))
-}
-
-/// Produces records to partition 0 of `topic` and consumes them again; how many there were.
-pub async fn there_and_back(client: &Client, topic: &str) -> anyhow::Result<usize> {
+    let client = Client::connect(servers, config).await.with_context(|| format!("no broker answers at {bootstrap}"))?;
+    let client = client.with_deadline(PATIENCE);
     let sent: Vec<String> = (1..=COUNT).map(|number| format!("hello {number} from ottla local")).collect();
     let mut batch = BatchBuilder::new(Compression::None);
     let now =
@@ -39,9 +39,9 @@ pub async fn there_and_back(client: &Client, topic: &str) -> anyhow::Result<usiz
     if produced.error_code.is_error() {
         bail!("produce to {topic} was refused: {}", produced.error_code);
     }
-    let received = consume(client, topic, produced.base_offset).await?;
+    let received = consume(&client, topic, produced.base_offset).await?;
     ensure!(received == sent, "what was consumed from {topic} is not what was produced: {received:?}");
-    Ok(received.len())
+    Ok(())
 }
 
 async fn consume(client: &Client, topic: &str, base_offset: i64) -> anyhow::Result<Vec<String>> {
