@@ -38,7 +38,7 @@ use crate::{OperatorConfig, context::Context, kafka::fake::FakeCluster, run_with
 
 /// The namespace of everything here.
 pub const NAMESPACE: &str = "default";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Sees every request of the operator.
 #[derive(Default)]
@@ -285,6 +285,6 @@ async fn make_pods_ready(client: Client, shutdown: CancellationToken) {
                 let _ = pods.patch_status(&name, &PatchParams::default(), &Patch::Merge(status)).await;
             }
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

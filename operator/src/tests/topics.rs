@@ -1,10 +1,11 @@
 //! Topics from their first object to their last.
 
+use k8s_openapi::jiff::Timestamp;
 use kube::{ResourceExt, api::DeleteParams};
 use ottla_crds::{KafkaCluster, KafkaTopic};
 use serde_json::json;
 
-use super::support::{Bench, is_ready, is_topic_ready, stalled};
+use super::support::{Bench, eventually, is_ready, is_topic_ready, stalled};
 use crate::names::TOPIC_FINALIZER;
 
 const CLUSTER: &str = "apiVersion: ottla.io/v1alpha1\nkind: KafkaCluster\nmetadata: {name: demo}\nspec: {brokers: 1, \
@@ -85,9 +86,14 @@ async fn what_the_broker_refuses_stalls_with_its_words_and_a_better_spec_recover
 async fn a_second_owner_stalls_and_takes_over_when_the_first_goes() {
     let bench = bench().await;
     bench.create(&topic("first", "topicName: shared")).await;
-    bench.topic("first", is_topic_ready).await;
-    // Creation times have seconds: the second one must be younger for sure.
-    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let first = bench.topic("first", is_topic_ready).await;
+    // Creation times have whole seconds: the second one must be younger for sure.
+    let born = first.creation_timestamp().unwrap().0;
+    eventually("the next second", async || {
+        let now = Timestamp::now();
+        if now.as_second() > born.as_second() { Ok(()) } else { Err(now.to_string()) }
+    })
+    .await;
     bench.create(&topic("second", "topicName: shared")).await;
     let second = bench.topic("second", |topic| refused(topic).is_some()).await;
     assert_eq!(refused(&second).unwrap().0, "TopicConflict");
