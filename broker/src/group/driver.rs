@@ -8,7 +8,7 @@ use std::time::Duration;
 use ottla_core::TopicName;
 use ottla_core::group::{AppendError, AppendId, Config, Coordinator, Effect, Event, Request, RequestId, Response};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::coordinators::Unavailable;
 use super::log::{Appended, OffsetsLog};
@@ -74,7 +74,10 @@ async fn load<L: OffsetsLog>(partition: i32, log: Arc<L>, config: Config, clock:
                     std::future::pending::<()>().await;
                 }
                 let took = clock.now().monotonic.saturating_sub(begin);
-                info!(partition, records, ?took, "group coordinator loaded");
+                match records {
+                    0 => debug!(partition, ?took, "group coordinator has nothing to load"),
+                    _ => info!(partition, records, ?took, "group coordinator loaded"),
+                }
                 return coordinator;
             }
             Ok(Err(error)) => error.to_string(),
