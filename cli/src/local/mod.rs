@@ -131,7 +131,7 @@ async fn run(
             show_last_words(&stack.client, terminal).await;
             code = ExitCode::FAILURE;
             if !options.check {
-                let look = "It stays up for you to look at and mend it";
+                let look = "It stays up, for you to look and to mend";
                 terminal.say(format_args!("{look}:\n{}\nCtrl-C ends it.", kubectl_lines(&stack.kubeconfig)));
             }
         }

@@ -55,13 +55,14 @@ impl Terminal {
         }
     }
 
-    /// Ends the live lines; what they said last stays.
+    /// Ends the live lines: what they said last stays, and everything after it is written below.
     pub fn settle(&mut self) {
         for line in std::mem::take(&mut self.lines).into_values() {
             if let Some(bar) = line.bar.filter(|bar| !bar.is_finished()) {
                 bar.abandon();
             }
         }
+        self.live = None;
     }
 
     fn show(&mut self, what: &str, text: String, done: bool) {

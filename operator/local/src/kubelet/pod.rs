@@ -193,7 +193,7 @@ impl Worker {
         }
         let pods: Api<Pod> = Api::namespaced(self.node.client.clone(), &pod.namespace().unwrap_or_default());
         let patch = Patch::Merge(json!({"metadata": {"uid": pod.uid()}, "status": whole(&status)}));
-        match pods.patch_status(&pod.name_any(), &PatchParams::default(), &patch).await {
+        match pods.patch_status(&pod.name_any(), &as_kubelet(), &patch).await {
             Ok(_) => true,
             Err(kube::Error::Api(refusal)) if matches!(refusal.code, 404 | 409) => true,
             Err(error) => {
@@ -245,6 +245,11 @@ impl Worker {
             warn!(pod = name, folder = %folder.display(), %error, "folder of a deleted pod not removed");
         }
     }
+}
+
+/// Writes carry the name that `kubectl get --show-managed-fields` shows for them.
+fn as_kubelet() -> PatchParams {
+    PatchParams { field_manager: Some("kubelet".to_owned()), ..PatchParams::default() }
 }
 
 fn is_over(pod: &Pod) -> bool {

@@ -49,6 +49,13 @@ pub enum Error {
     },
 }
 
+/// The controller's name in events and among the managers of fields.
+const NAME: &str = "statefulset-controller";
+
+fn manager() -> Option<String> {
+    Some(NAME.to_owned())
+}
+
 struct Context {
     client: Client,
     recorder: Recorder,
@@ -59,7 +66,7 @@ pub async fn run(client: Client, shutdown: CancellationToken) {
     let sets: Api<StatefulSet> = Api::all(client.clone());
     let pods: Api<Pod> = Api::all(client.clone());
     let claims: Api<PersistentVolumeClaim> = Api::all(client.clone());
-    let context = Arc::new(Context { recorder: Recorder::start(client.clone(), "statefulset-controller"), client });
+    let context = Arc::new(Context { recorder: Recorder::start(client.clone(), NAME), client });
     let controller = Controller::new(sets, watcher::Config::default());
     let all_sets = controller.store();
     controller
@@ -114,7 +121,7 @@ async fn act(
     others: &[Pod],
     recorder: &Recorder,
 ) -> Result<(), Error> {
-    let parameters = PostParams::default();
+    let parameters = PostParams { field_manager: manager(), ..PostParams::default() };
     let (verb, name, done) = match action {
         Action::CreateClaim(claim) => {
             ("create Claim", claim.name_any(), claims.create(&parameters, &claim).await.map(drop))
@@ -136,7 +143,10 @@ async fn act(
         }
         Action::OwnClaim { name, owners } => {
             let patch = Patch::Merge(json!({"metadata": {"ownerReferences": owners}}));
-            let done = claims.patch(&name, &PatchParams::default(), &patch).await.map(drop);
+            let done = claims
+                .patch(&name, &PatchParams { field_manager: manager(), ..PatchParams::default() }, &patch)
+                .await
+                .map(drop);
             return settled(done).map_err(|source| Error::Act { verb: "own Claim", name, source });
         }
     };
@@ -169,7 +179,10 @@ async fn write_status(set: &StatefulSet, plan: &plan::Plan, client: &Client) -> 
     }
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), &set.namespace().unwrap_or_default());
     let patch = Patch::Merge(json!({"status": plan.status}));
-    let done = sets.patch_status(&set.name_any(), &PatchParams::default(), &patch).await.map(drop);
+    let done = sets
+        .patch_status(&set.name_any(), &PatchParams { field_manager: manager(), ..PatchParams::default() }, &patch)
+        .await
+        .map(drop);
     settled(done).map_err(|source| Error::Act { verb: "write status of", name: set.name_any(), source })
 }
 
