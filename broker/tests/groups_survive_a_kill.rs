@@ -1,5 +1,5 @@
 //! A broker process that is killed with members at work: its groups and offsets are those of before.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
