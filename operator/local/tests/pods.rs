@@ -69,6 +69,7 @@ async fn a_stateful_set_of_two_becomes_ready_with_names_disks_endpoints_and_logs
         assert_eq!(claim.status.unwrap().phase.as_deref(), Some("Bound"));
         let volumes = kube::Api::<PersistentVolume>::all(bench.client.clone());
         let volume = volumes.get(&claim.spec.unwrap().volume_name.unwrap()).await.unwrap();
+        assert_eq!(volume.status.unwrap().phase.as_deref(), Some("Bound"));
         let folder = volume.spec.unwrap().host_path.unwrap().path;
         assert!(std::path::Path::new(&folder).is_dir());
         let address = pod.status.unwrap().pod_ip.unwrap();
@@ -320,7 +321,7 @@ async fn run_a_bench_when_told() {
 async fn events_tell_what_happened_to_a_pod() {
     let bench = Bench::start().await;
     bench.create(&shell_pod("eventful", "while :; do sleep 0.05; done")).await;
-    for reason in ["Scheduled", "Started"] {
+    for reason in ["Scheduled", "Pulled", "Started"] {
         bench.until_event("eventful", reason).await;
     }
     let events = bench.api::<Event>().list(&ListParams::default()).await.unwrap();

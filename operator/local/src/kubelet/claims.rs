@@ -102,12 +102,16 @@ async fn bind(claim: &PersistentVolumeClaim, context: &Context) -> Result<(), Er
     let path = folder(&context.root, claim);
     tokio::fs::create_dir_all(&path).await.map_err(|source| Error::Folder { path: path.clone(), source })?;
     let volume = volume_of(claim, &path);
-    match Api::all(context.client.clone()).create(&PostParams::default(), &volume).await {
+    let volumes: Api<PersistentVolume> = Api::all(context.client.clone());
+    match volumes.create(&PostParams::default(), &volume).await {
         Err(kube::Error::Api(status)) if status.code == 409 => {}
         other => {
             other?;
         }
     }
+    // A status is never taken over from a creation.
+    let bound = Patch::Merge(json!({"status": {"phase": "Bound"}}));
+    volumes.patch_status(&volume.name_any(), &PatchParams::default(), &bound).await?;
     let claims: Api<PersistentVolumeClaim> =
         Api::namespaced(context.client.clone(), &claim.namespace().unwrap_or_default());
     let mut finalizers = claim.finalizers().to_vec();
@@ -140,7 +144,6 @@ fn volume_of(claim: &PersistentVolumeClaim, path: &Path) -> PersistentVolume {
                 "namespace": claim.namespace(), "name": claim.name_any(),
             },
         },
-        "status": {"phase": "Bound"},
     });
     serde_json::from_value(volume).expect("the object above has the shape of a PersistentVolume")
 }

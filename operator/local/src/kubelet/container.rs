@@ -116,6 +116,8 @@ impl Runner {
     }
 
     async fn run_once(&mut self, prepared: Prepared) -> Run {
+        let (image, program) = (self.view.image.clone(), prepared.launch.words.first().cloned().unwrap_or_default());
+        self.event(Kind::Normal, "Pulled", format!("Container image {image:?} is already here as {program}"));
         let (began, clock) = (Timestamp::now(), Instant::now());
         let owner = self.owner();
         let started =
