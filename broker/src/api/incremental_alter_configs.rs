@@ -83,11 +83,11 @@ fn change(config: &AlterableConfig) -> Result<ConfigChange, Outcome> {
     Ok(ConfigChange { key: config.name.to_string(), op, value })
 }
 
+/// What the controller answers, resource by resource.
+type Decided = Result<Vec<(Resource, Result<(), Error>)>, SubmitError>;
+
 /// Code and message for each resource: what the controller decided takes the places that were left to it.
-pub(super) fn merge(
-    outcomes: Vec<Outcome>,
-    decided: Result<Vec<(Resource, Result<(), Error>)>, SubmitError>,
-) -> Vec<(ErrorCode, Option<Str>)> {
+pub(super) fn merge(outcomes: Vec<Outcome>, decided: Decided) -> Vec<(ErrorCode, Option<Str>)> {
     let decided: Vec<_> = match decided {
         Ok(results) => results
             .into_iter()
