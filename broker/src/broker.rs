@@ -15,7 +15,7 @@ use crate::api::{FetchSessions, ProducerIds, Table};
 use crate::config::Config;
 use crate::controller::ControllerHandle;
 use crate::group::{self, Coordinators};
-use crate::replica::{Error, LocalTopic, Manager, Partition};
+use crate::replica::{Error, LocalTopic, Manager, Partition, Unpacking};
 
 /// A running broker, as the API handlers see it.
 pub struct Broker {
@@ -33,6 +33,8 @@ pub struct Broker {
     pub fetch_sessions: FetchSessions,
     /// Producer ids that are still to be given out.
     pub producer_ids: ProducerIds,
+    /// Says when a batch may be unpacked.
+    pub unpacking: Unpacking,
     /// This uptime, once it is registered.
     pub epoch: OnceLock<BrokerEpoch>,
 }
@@ -49,6 +51,7 @@ impl Broker {
             replicas,
             fetch_sessions: FetchSessions::new(fetch_session_slots(&config)),
             producer_ids: ProducerIds::default(),
+            unpacking: Unpacking::default(),
             epoch: OnceLock::new(),
             config,
         }

@@ -11,11 +11,11 @@ use flate2::write::GzEncoder;
 /// 2 GiB of decoder memory.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// Magic of the framing that Java clients put around snappy blocks, with its version and compatible version.
-const XERIAL_HEADER: [u8; 16] = *b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
+pub(crate) const XERIAL_HEADER: [u8; 16] = *b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
 /// Largest snappy block taken, and how far one may expand: the format itself reaches less than 22 to 1.
 const SNAPPY_BLOCK_MAX: usize = 64 << 20;
 const SNAPPY_RATIO_MAX: usize = 24;
-const XERIAL_BLOCK: usize = 32 << 10;
+pub(crate) const XERIAL_BLOCK: usize = 32 << 10;
 
 /// A compression codec, by Kafka's ids.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -11,6 +11,7 @@ mod builder;
 mod compression;
 mod crc;
 mod header;
+mod packer;
 mod reader;
 mod varint;
 
@@ -22,6 +23,7 @@ pub use header::{
     Attributes, BATCH_OVERHEAD, BatchHeader, HEADER_LEN, TimestampType, crc_start, set_base_offset, set_leader_epoch,
     set_log_append_time, verify_crc,
 };
+pub use packer::Packer;
 pub use reader::{Limits, Record, RecordMeta, RecordReader};
 
 /// Why bytes are not a valid record batch.

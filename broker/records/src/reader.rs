@@ -1,6 +1,6 @@
 //! Reads the records of one batch as a stream, within limits, whatever the batch claims.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Write};
 
 use crate::{BatchHeader, Compression, Error, HEADER_LEN, TimestampType, varint};
 
@@ -75,6 +75,15 @@ impl<'a> RecordReader<'a> {
             left: header.record_count,
             end_of_record: 0,
         })
+    }
+
+    /// The same, which also writes all that it unpacks to `copy`.
+    pub fn copying(batch: &'a [u8], limits: Limits, copy: impl Write + 'a) -> Result<Self, Error> {
+        let mut reader = Self::new(batch, limits)?;
+        // Nothing has been read yet, so nothing that is buffered is lost.
+        let source = std::mem::replace(&mut reader.source, BufReader::new(Box::new(io::empty())));
+        reader.source = BufReader::new(Box::new(Copying { source: source.into_inner(), copy }));
+        Ok(reader)
     }
 
     /// The next record's place and sizes; its bytes are passed over. `None` after the last one.
@@ -215,5 +224,19 @@ impl<'a> RecordReader<'a> {
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(Error::Invalid("its records are cut short")),
             Err(source) => Err(Error::Decompress { codec: self.codec, source }),
         }
+    }
+}
+
+/// Writes what is read from `source` to `copy`.
+struct Copying<R, W> {
+    source: R,
+    copy: W,
+}
+
+impl<R: Read, W: Write> Read for Copying<R, W> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(out)?;
+        self.copy.write_all(&out[..count])?;
+        Ok(count)
     }
 }

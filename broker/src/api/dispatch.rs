@@ -61,6 +61,11 @@ impl Dispatcher {
 }
 
 impl Service for Dispatcher {
+    fn expects(&self, key: i16, version: i16) -> bool {
+        // An unknown version of ApiVersions is answered.
+        self.broker.apis.get(key).is_some_and(|api| api.key == ApiKey::ApiVersions || api.served.contains(&version))
+    }
+
     fn call(&self, peer: &Arc<Peer>, frame: Bytes) -> Step {
         self.dispatch(peer, frame).unwrap_or_else(Step::Close)
     }

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use ottla_core::{LeaderEpoch, Offset, Timestamp};
 use ottla_protocol::ErrorCode;
+use ottla_protocol::codec::Str;
 use ottla_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
     ListOffsetsTopicResponse,
@@ -27,7 +28,7 @@ const EARLIEST_LOCAL: i64 = -4;
 
 /// How far a batch is decompressed in search of a record. A batch that holds more gives its own first offset, from
 /// which a consumer finds the record all the same.
-const SEARCH: Limits = Limits { decompressed: 64 << 20, record: 1 << 20 };
+const SEARCH: Limits = Limits { decompressed: 16 << 20, record: 1 << 20 };
 
 /// What is found: offset, timestamp and leader epoch, −1 where there is none.
 #[derive(Clone, Copy)]
@@ -39,37 +40,41 @@ struct Found {
 
 const NOTHING: Found = Found { offset: -1, timestamp: -1, epoch: -1 };
 
-/// Answers for each partition. Searching reads files, so it is done off the async threads unless only ends are asked for.
+/// Answers for each partition. Searching reads files and unpacks batches, so it is done off the async threads, one
+/// partition at a time, so that a request for many does not hold up the others.
 pub(super) async fn handle(context: Context, request: ListOffsetsRequest) -> ListOffsetsResponse {
-    let searches = |p: &ListOffsetsPartition| p.timestamp >= 0 || p.timestamp == MAX_TIMESTAMP;
-    if !request.topics.iter().any(|topic| topic.partitions.iter().any(searches)) {
-        return answer(&context, request);
-    }
-    tokio::task::spawn_blocking(move || answer(&context, request)).await.unwrap_or_default()
-}
-
-fn answer(context: &Context, request: ListOffsetsRequest) -> ListOffsetsResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let mut seen = HashSet::new();
         let twice: HashSet<i32> =
             topic.partitions.iter().map(|p| p.partition_index).filter(|index| !seen.insert(*index)).collect();
+        let mut told = HashSet::new();
         let mut partitions: Vec<ListOffsetsPartitionResponse> = Vec::with_capacity(topic.partitions.len());
-        for wanted in &topic.partitions {
+        for wanted in topic.partitions {
             let index = wanted.partition_index;
-            if twice.contains(&index) {
-                // One answer for all its mentions, as Kafka gives it.
-                if !partitions.iter().any(|p| p.partition_index == index) {
-                    partitions.push(response(context, index, Err(ErrorCode::INVALID_REQUEST)));
-                }
+            if !told.insert(index) {
                 continue;
             }
-            let found = find(context, &topic.name, wanted);
-            partitions.push(response(context, index, found));
+            // One answer for all its mentions, as Kafka gives it.
+            let found = if twice.contains(&index) {
+                Err(ErrorCode::INVALID_REQUEST)
+            } else {
+                find_or_search(&context, &topic.name, wanted).await
+            };
+            partitions.push(response(&context, index, found));
         }
         topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
     }
     ListOffsetsResponse { topics, ..ListOffsetsResponse::default() }
+}
+
+async fn find_or_search(context: &Context, topic: &Str, wanted: ListOffsetsPartition) -> Result<Found, ErrorCode> {
+    if wanted.timestamp < 0 && wanted.timestamp != MAX_TIMESTAMP {
+        return find(context, topic, &wanted);
+    }
+    let (searching, topic) = (context.clone(), topic.clone());
+    let found = context.broker.unpacking.apart(move || find(&searching, &topic, &wanted)).await;
+    found.unwrap_or(Err(ErrorCode::UNKNOWN_SERVER_ERROR))
 }
 
 /// Versions before 4 have no field for the epoch, and an encoder that will not lose one silently.

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use super::Context;
 use crate::net::{CloseReason, Step};
-use crate::replica::{Error, Invalid, LocalTopic, ProduceWait, check_batch};
+use crate::replica::{Error, Invalid, LocalTopic, ProduceWait, check_batch, has_to_unpack};
 
 use self::answer::{Exchange, Waiting};
 
@@ -113,7 +113,9 @@ impl Produce {
             Some(Records::Bytes(bytes)) => bytes,
             _ => return answer::failed(index, &Invalid::NotOneBatch("there are no records").into(), None),
         };
-        let checked = match check_batch(records, &topic.settings, self.zstd_allowed, self.now.wall) {
+        let unpacks = has_to_unpack(&records, &topic.settings);
+        let check = || check_batch(records, &topic.settings, self.zstd_allowed, self.now.wall);
+        let checked = match if unpacks { self.context.broker.unpacking.in_place(check) } else { check() } {
             Ok(checked) => checked,
             Err(invalid) => {
                 let start = if invalid.is_of_records() { log_start() } else { None };

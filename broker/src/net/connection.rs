@@ -54,7 +54,7 @@ impl<S: Service> Connection<S> {
     pub(super) fn new(stream: TcpStream, peer: Arc<Peer>, shared: &Shared<S>, permit: Permit) -> Self {
         let settings = Arc::clone(&shared.settings);
         let now = Instant::now();
-        let first = QUIET.min(settings.first_request);
+        let first = QUIET.min(settings.first_request).min(settings.max_idle);
         Self {
             stream,
             peer,
@@ -113,13 +113,23 @@ impl<S: Service> Connection<S> {
     /// Hands over the whole frames that are there.
     fn dispatch(&mut self) -> Result<(), CloseReason> {
         while self.can_dispatch() {
-            let Some(frame) = self.input.take_frame()? else { break };
+            let Some(frame) = self.input.take_frame()? else { return self.check_begun() };
             let step = self.service.call(&self.peer, frame);
             self.seen_request = true;
             self.last_request = Instant::now();
             self.settle(step, false)?;
         }
         Ok(())
+    }
+
+    /// Ends the connection at the beginning of a frame that nothing would be done with, instead of receiving the rest.
+    fn check_begun(&self) -> Result<(), CloseReason> {
+        match self.input.begun() {
+            Some((key, version)) if !self.service.expects(key, version) => {
+                Err(CloseReason::Unsupported { key, version })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Puts what became of a request in its place: in front when it is the oldest one's answer, else at the end.
@@ -213,11 +223,12 @@ impl<S: Service> Connection<S> {
             self.slots.pop_front();
             self.settle(step, true)?;
         }
-        let allowed = if self.seen_request { self.settings.max_idle } else { self.settings.first_request };
+        let Settings { max_idle, first_request, .. } = *self.settings;
+        let allowed = if self.seen_request { max_idle } else { first_request.min(max_idle) };
         let quiet_for = now - self.last_request;
         if self.slots.is_empty() {
             if quiet_for >= allowed {
-                return Err(CloseReason::Idle);
+                return Err(if self.input.is_empty() { CloseReason::Idle } else { CloseReason::Unfinished });
             }
             if quiet_for >= QUIET {
                 self.input.shrink();

@@ -48,6 +48,18 @@ impl Input {
         Ok(Some(size as usize))
     }
 
+    /// API key and version of a frame at the front that has begun to arrive and is not whole.
+    pub(super) fn begun(&self) -> Option<(i16, i16)> {
+        let [_, _, _, _, k0, k1, v0, v1] = *self.buffer.first_chunk()?;
+        let is_whole = self.has_frame().is_ok_and(|whole| whole);
+        (!is_whole).then(|| (i16::from_be_bytes([k0, k1]), i16::from_be_bytes([v0, v1])))
+    }
+
+    /// Whether nothing has been received that is not taken yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
     /// Whether the frame at the front is whole.
     pub(super) fn has_frame(&self) -> Result<bool, CloseReason> {
         Ok(self.frame_len()?.is_some_and(|len| self.buffer.len() >= PREFIX + len))

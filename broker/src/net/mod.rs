@@ -125,6 +125,9 @@ pub enum CloseReason {
     /// No request for too long.
     #[error("no request within the time allowed")]
     Idle,
+    /// A request has begun to arrive and is not whole after the time allowed.
+    #[error("a request did not arrive whole within the time allowed")]
+    Unfinished,
     /// Its request was the slowest when memory ran short.
     #[error(transparent)]
     Evicted(#[from] Evicted),
@@ -138,6 +141,10 @@ pub enum CloseReason {
 
 /// What frames are handed to.
 pub trait Service: Send + Sync + 'static {
+    /// Whether requests of this API and version are worth receiving; asked as soon as a frame that is not whole yet has
+    /// told them.
+    fn expects(&self, key: i16, version: i16) -> bool;
+
     /// Handles one request. Called in the order of arrival; when it returns, the request's place in that order is
     /// fixed, whatever its answer still waits for.
     fn call(&self, peer: &Arc<Peer>, frame: Bytes) -> Step;

@@ -36,7 +36,7 @@ pub enum Invalid {
     /// Fields or records that contradict each other.
     #[error("{0}")]
     Records(String),
-    /// Single records that the topic does not take.
+    /// Single records that the topic does not take, the first thousand of them.
     #[error("{count} records are refused", count = .0.len())]
     Keyless(Vec<RecordError>),
     /// A timestamp outside what the topic takes.
@@ -83,6 +83,19 @@ pub struct Checked {
 /// `max.message.bytes`, and at least.
 const EXPANSION: (usize, usize) = (64, 16 << 20);
 
+/// How many refused records of a batch are told one by one; the others fail with it all the same.
+const REFUSED_MAX: usize = 1000;
+
+/// Whether [`check_batch`] has to unpack `records`, which may take long.
+pub fn has_to_unpack(records: &[u8], settings: &TopicSettings) -> bool {
+    let codec = BatchHeader::parse(records).and_then(|header| header.attributes.compression());
+    codec.is_ok_and(|codec| {
+        let is_packed = codec != Compression::None;
+        let is_repacked = settings.compression.is_some_and(|own| own != codec);
+        is_repacked || (is_packed && settings.log.compact)
+    })
+}
+
 /// Checks what a producer wants appended. `zstd_allowed`: from version 7 of the request on.
 pub fn check_batch(
     records: Bytes,
@@ -107,7 +120,7 @@ pub fn check_batch(
     }
     let checked = normalised(batch, header, settings);
     match settings.compression {
-        Some(codec) => recompressed(checked, codec, expansion_limit(settings)),
+        Some(codec) => recompressed(checked, codec, expansion_limit(settings), settings.max_message_bytes),
         None => Ok(checked),
     }
 }
@@ -225,7 +238,7 @@ fn check_keys(batch: &[u8], settings: &TopicSettings) -> Result<(), Invalid> {
     RecordReader::new(batch, limits)
         .and_then(|reader| {
             reader.check_all(|meta| {
-                if meta.key_len.is_none() {
+                if meta.key_len.is_none() && keyless.len() < REFUSED_MAX {
                     keyless.push(RecordError { index, message: MESSAGE });
                 }
                 index += 1;
@@ -237,7 +250,7 @@ fn check_keys(batch: &[u8], settings: &TopicSettings) -> Result<(), Invalid> {
 }
 
 const ATTRIBUTES: usize = 21;
-const CRC: usize = 17;
+pub(super) const CRC: usize = 17;
 const TIMESTAMP_TYPE: u8 = 1 << 3;
 const DELETE_HORIZON: u8 = 1 << 6;
 

@@ -10,12 +10,14 @@ mod partition;
 mod recompress;
 mod settings;
 mod topics;
+mod unpacking;
 mod wait;
 
-pub use batch_check::{Checked, Invalid, RecordError, check_batch};
+pub use batch_check::{Checked, Invalid, RecordError, check_batch, has_to_unpack};
 pub use error::Error;
 pub use manager::{Directory, Manager};
 pub use partition::{Partition, Read, ReadLimits};
 pub use settings::TopicSettings;
 pub use topics::{LocalTopic, Topics};
+pub use unpacking::Unpacking;
 pub use wait::{FetchWait, Outcome, ProduceWait};
