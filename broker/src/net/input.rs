@@ -21,6 +21,9 @@ const STEP: (usize, usize) = (64 << 10, 1 << 20);
 const STRIDE: usize = 4;
 /// What a connection keeps for its next large frame until it is quiet or memory gets scarce.
 const KEPT: usize = 2 << 20;
+/// What of the next frame is moved to the front of a kept buffer rather than received behind the last frame: little,
+/// and it spares moving nearly the whole of it when the buffer's end is reached.
+const MOVED: usize = 4 << 10;
 
 /// Bytes received and not yet handled.
 #[derive(Debug)]
@@ -30,12 +33,14 @@ pub(super) struct Input {
     level: usize,
     claim: Claim,
     claimed: usize,
+    /// Length of the last frame with its prefix: the next large one is most likely as long.
+    last: usize,
     max_frame: usize,
 }
 
 impl Input {
     pub(super) fn new(memory: &Arc<RequestMemory>, max_frame: usize) -> Self {
-        Self { buffer: BytesMut::new(), level: INITIAL, claim: memory.account(), claimed: 0, max_frame }
+        Self { buffer: BytesMut::new(), level: INITIAL, claim: memory.account(), claimed: 0, last: 0, max_frame }
     }
 
     /// Length of the frame at the front, once its prefix is there.
@@ -71,7 +76,8 @@ impl Input {
         if self.buffer.len() < PREFIX + len {
             return Ok(None);
         }
-        let frame = self.buffer.split_to(PREFIX + len).freeze().slice(PREFIX..);
+        self.last = PREFIX + len;
+        let frame = self.buffer.split_to(self.last).freeze().slice(PREFIX..);
         if self.claimed > 0 && (self.claimed > KEPT || self.claim.is_scarce()) {
             // Others may need what this frame took, and the next one need not be as large.
             self.buffer = BytesMut::from(&self.buffer[..]);
@@ -97,6 +103,7 @@ impl Input {
     /// Makes room to receive into. Waits for memory when the frame is larger than what a connection may hold of its
     /// own; cancelling it loses nothing.
     pub(super) async fn make_room(&mut self) -> Result<(), Evicted> {
+        self.begin_at_front();
         let (wanted, len) = (self.wanted(), self.buffer.len());
         if self.room() >= wanted.min(INITIAL / 2) {
             return Ok(());
@@ -115,6 +122,15 @@ impl Input {
         let target = self.level.max(len + wanted).min(within);
         self.buffer.reserve(target.saturating_sub(len));
         Ok(())
+    }
+
+    /// Has the next frame begin where the last large one did, once that one is done with.
+    fn begin_at_front(&mut self) {
+        if self.claimed > 0 && self.buffer.len() <= MOVED {
+            // More than there is behind: succeeds only if there is something in front, and never allocates.
+            let spare = self.buffer.capacity() - self.buffer.len();
+            let _front_reached = self.buffer.try_reclaim(spare + 1);
+        }
     }
 
     /// Bytes that may be received: within the buffer, and within what is claimed, which may be less since a buffer that
@@ -140,7 +156,8 @@ impl Input {
 
     /// Where to receive into. At a large frame not far beyond its end, so that little has to be moved.
     pub(super) fn receive_into(&mut self) -> impl BufMut + '_ {
-        let (room, wanted) = (self.room(), self.wanted());
+        let unknown = self.claimed > 0 && self.buffer.len() < PREFIX;
+        let (room, wanted) = (self.room(), if unknown { self.last } else { self.wanted() });
         (&mut self.buffer).limit(if wanted > INITIAL { (wanted + PREFIX).min(room) } else { room })
     }
 
@@ -184,5 +201,33 @@ mod tests {
             }
             assert_eq!(input.take_frame().unwrap().unwrap().len(), frame_len);
         }
+    }
+
+    #[tokio::test]
+    async fn large_frames_one_after_the_other_all_begin_at_the_front_of_the_kept_buffer() {
+        let memory = RequestMemory::new(64 << 20, Duration::from_secs(1));
+        let mut input = Input::new(&memory, 100 << 20);
+        let mut frame = 1_000_000_u32.to_be_bytes().to_vec();
+        frame.resize(1_000_004, 7);
+        let stream = frame.repeat(8);
+        let (mut rest, mut frames, mut receives, mut fronts) = (&stream[..], 0, 0, Vec::new());
+        while frames < 8 {
+            input.make_room().await.unwrap();
+            let mut space = input.receive_into();
+            let count = rest.len().min(space.remaining_mut());
+            space.put_slice(&rest[..count]);
+            drop(space);
+            rest = &rest[count..];
+            input.received();
+            receives += 1;
+            if let Some(taken) = input.take_frame().unwrap() {
+                assert_eq!(taken, frame[4..]);
+                frames += 1;
+                fronts.push((taken.as_ptr(), receives));
+                receives = 0;
+            }
+        }
+        let (settled, once) = (&fronts[2..], (fronts[2].0, 1));
+        assert!(settled.iter().all(|front| *front == once), "{fronts:?}");
     }
 }
