@@ -1,5 +1,3 @@
-use std::time::{Duration, Instant};
-
 use ottla_protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use ottla_protocol::messages::metadata::MetadataRequest;
 use ottla_protocol::{ErrorCode, codec::Message as _, codec::Reader};
@@ -79,43 +77,4 @@ async fn connections_beyond_the_limit_are_closed_at_once() {
     eventually("one connection", || broker.running.open_connections() == 1).await;
     let mut fourth = Raw::connect(broker.address()).await;
     fourth.call(&MetadataRequest::default(), 9).await;
-}
-
-/// Bytes of this process that are in memory.
-fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_clients_that_claim_fifty_mebibytes_and_dribble_hold_up_nobody() {
-    let broker = TestBroker::start().await;
-    let address = broker.address();
-    let before = resident();
-    let mut dribblers = Vec::new();
-    for _ in 0..200 {
-        let mut raw = Raw::connect(address).await;
-        // An OffsetCommit, which nothing can be done with before it is whole.
-        raw.send_bytes(&[0x03, 0x20, 0, 0, 0, 8, 0, 8, 0, 0, 0, 7, 0xff, 0xff]).await;
-        dribblers.push(tokio::spawn(async move {
-            use tokio::io::AsyncWriteExt as _;
-            let piece = vec![0u8; 64 << 10];
-            while raw.stream.write_all(&piece).await.is_ok() {
-                tokio::task::yield_now().await;
-            }
-        }));
-    }
-    let mut largest = 0;
-    for _ in 0..10 {
-        let begun = Instant::now();
-        let mut raw = Raw::connect(address).await;
-        raw.call(&MetadataRequest::default(), 9).await;
-        assert!(begun.elapsed() < Duration::from_secs(2), "answered after {:?}", begun.elapsed());
-        largest = largest.max(resident() - before);
-        let next = Instant::now() + Duration::from_millis(200);
-        eventually("the next look", || Instant::now() >= next).await;
-    }
-    assert!(largest < 128 << 20, "{} MiB more", largest >> 20);
-    dribblers.iter().for_each(|task| task.abort());
 }

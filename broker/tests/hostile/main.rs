@@ -5,6 +5,7 @@
 
 mod bombs;
 mod dribblers;
+mod mutants;
 mod process;
 mod watch;
 mod wire;
