@@ -94,7 +94,8 @@ impl<S: Service> Connection<S> {
             }
             Event::Answer(step) => {
                 self.slots.pop_front();
-                self.settle(step, true)
+                self.settle(step, true)?;
+                self.settle_due().await
             }
             Event::Timer => self.timer_fired(),
         }
@@ -145,6 +146,21 @@ impl<S: Service> Connection<S> {
             Step::Close(reason) => return Err(reason),
         }
         Ok(())
+    }
+
+    /// Settles what became due together with the answer before it, as the batches of one flush do: they leave in one
+    /// system call.
+    async fn settle_due(&mut self) -> Result<(), CloseReason> {
+        loop {
+            self.collect();
+            if self.output.is_full() {
+                return Ok(());
+            }
+            let Some(Slot::Waiting(front)) = self.slots.front_mut() else { return Ok(()) };
+            let Poll::Ready(step) = poll_fn(|cx| Poll::Ready(front.poll(cx))).await else { return Ok(()) };
+            self.slots.pop_front();
+            self.settle(step, true)?;
+        }
     }
 
     /// Moves the answers that wait for nothing but their turn to the output.

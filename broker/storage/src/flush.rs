@@ -4,6 +4,7 @@
 //! A flush that fails once fails the directory for good: the kernel may have dropped the dirty pages, so a second call
 //! that succeeds would prove nothing.
 
+mod helpers;
 mod marks;
 mod pass;
 
@@ -14,6 +15,7 @@ use std::thread::JoinHandle;
 use ottla_core::{Offset, TopicPartition};
 use parking_lot::{Condvar, Mutex};
 
+pub(crate) use helpers::Helpers;
 pub(crate) use marks::FlushMarks;
 pub(crate) use pass::flush_now;
 

@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 
 use crate::error::io_error;
 use crate::file::FileCache;
-use crate::flush::{FlushListener, FlushMarks, FlushQueue};
+use crate::flush::{FlushListener, FlushMarks, FlushQueue, Helpers};
 use crate::segment::Segment;
 use crate::space::DiskSpace;
 use crate::{Error, Result};
@@ -24,6 +24,7 @@ pub(crate) struct DirShared {
     pub(crate) space: DiskSpace,
     pub(crate) queue: FlushQueue,
     pub(crate) marks: FlushMarks,
+    pub(crate) helpers: Helpers,
     pub(crate) listener: Arc<dyn FlushListener>,
     /// A partition's folder was made and its entry in the directory is not synced yet.
     pub(crate) entries_dirty: AtomicBool,
@@ -40,8 +41,9 @@ impl DirShared {
     ) -> Result<Self> {
         let root = File::open(&path).map_err(io_error("open", &path))?;
         let space = DiskSpace::new(&path, reserve);
-        let (queue, entries_dirty, failure) = (FlushQueue::default(), AtomicBool::new(false), OnceLock::new());
-        Ok(Self { path, root, cache, space, queue, marks, listener, entries_dirty, failure })
+        let (queue, helpers) = (FlushQueue::default(), Helpers::default());
+        let (entries_dirty, failure) = (AtomicBool::new(false), OnceLock::new());
+        Ok(Self { path, root, cache, space, queue, marks, helpers, listener, entries_dirty, failure })
     }
 
     /// An error if the directory is offline.

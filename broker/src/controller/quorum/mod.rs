@@ -127,14 +127,16 @@ impl RaftLog {
         let raft = Raft::new(options.me, config, NoPeers, store, machine).await;
         let raft = raft.map_err(|error| StartError::Raft(error.to_string()))?;
         let failed = |error: &dyn std::error::Error| StartError::Raft(error.to_string());
-        if !raft.is_initialized().await.map_err(|error| failed(&error))? {
+        let is_new = !raft.is_initialized().await.map_err(|error| failed(&error))?;
+        if is_new {
             info!(voter = %options.me, "founding a metadata quorum of one");
             let members = BTreeMap::from([(options.me, BasicNode::new(&options.address))]);
+            // This elects too; to ask again would cost a second term.
             raft.initialize(members).await.map_err(|error| failed(&error))?;
         }
         let metrics = raft.metrics();
         check_voter(&metrics.borrow(), options.me)?;
-        if metrics.borrow().state != ServerState::Leader {
+        if !is_new && metrics.borrow().state != ServerState::Leader {
             // The only voter need not wait for an election time-out.
             raft.trigger().elect().await.map_err(|error| failed(&error))?;
         }
