@@ -13,7 +13,6 @@ use tracing::{debug, info, warn};
 use super::connection::Connection;
 use super::limits::{ConnectionLimits, Permit};
 use super::memory::RequestMemory;
-use super::workers::Workers;
 use super::{CloseReason, Peer, Service, Settings};
 
 /// A frame that takes longer than this may be given up when memory is short.
@@ -26,7 +25,6 @@ pub struct Shared<S> {
     pub(super) memory: Arc<RequestMemory>,
     pub(super) limits: Arc<ConnectionLimits>,
     connections: TaskTracker,
-    workers: Workers,
     shutdown: CancellationToken,
 }
 
@@ -39,7 +37,6 @@ impl<S: Service> Shared<S> {
             limits: ConnectionLimits::new(settings.max_connections, settings.max_connections_per_address),
             settings: Arc::new(settings),
             connections: TaskTracker::new(),
-            workers: Workers::start(),
             shutdown,
         })
     }
@@ -100,24 +97,7 @@ impl Listener {
             }
         };
         let peer = Arc::new(Peer { address, listener: Arc::clone(&self.name), software: OnceLock::new() });
-        // The socket belongs to the event loop that accepted it until it is given to another.
-        let socket = match stream.into_std() {
-            Ok(socket) => socket,
-            Err(error) => {
-                debug!(client = %address, %error, "connection lost");
-                return;
-            }
-        };
-        let (runtime, seat) = shared.workers.assign();
-        let serving = Arc::clone(shared);
-        let connection = async move {
-            let _seat = seat;
-            match TcpStream::from_std(socket) {
-                Ok(stream) => serve(stream, peer, serving, permit).await,
-                Err(error) => warn!(client = %address, %error, "cannot serve a connection"),
-            }
-        };
-        shared.connections.spawn_on(connection, runtime);
+        shared.connections.spawn(serve(stream, peer, Arc::clone(shared), permit));
     }
 }
 

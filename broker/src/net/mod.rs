@@ -9,7 +9,6 @@ mod listener;
 mod memory;
 mod output;
 mod pending;
-mod workers;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
