@@ -31,29 +31,19 @@ struct Part {
 /// Flushes `logs`; on failure the directory is offline and nothing is published.
 pub(super) fn run(dir: &DirShared, logs: Vec<Arc<LogShared>>) {
     // The failure is told by the directory going offline.
-    let Ok((parts, flushed)) = flush_and_publish(dir, logs) else { return };
-    // Those who wait come before the marks: a process killed in between leaves marks that are one pass old, and an
-    // older mark never calls sound data damaged.
-    dir.listener.on_flushed(&flushed);
-    mark(dir, &parts);
+    // The marks come before those who wait: what was acked must be known as flushed after a crash.
+    if let Ok(flushed) = flush_now(dir, logs) {
+        dir.listener.on_flushed(&flushed);
+    }
 }
 
 /// Flushes `logs` on the caller's thread. A failure takes the directory offline.
 pub(crate) fn flush_now(dir: &DirShared, logs: Vec<Arc<LogShared>>) -> Result<Vec<Flushed>> {
-    let (parts, flushed) = flush_and_publish(dir, logs)?;
-    mark(dir, &parts);
-    Ok(flushed)
-}
-
-fn flush_and_publish(dir: &DirShared, logs: Vec<Arc<LogShared>>) -> Result<(Vec<Part>, Vec<Flushed>)> {
     let parts: Vec<Part> = logs.into_iter().map(collect).collect();
     flush(dir, &parts).inspect_err(|e| dir.fail(&e.to_string()))?;
     let flushed = parts.iter().filter_map(publish).collect();
-    Ok((parts, flushed))
-}
-
-fn mark(dir: &DirShared, parts: &[Part]) {
     dir.marks.update(&parts.iter().map(|part| &*part.log).collect::<Vec<_>>());
+    Ok(flushed)
 }
 
 /// What has to be flushed of `log`.
