@@ -1,11 +1,11 @@
 # The verbs of this repository; CI runs the same ones.
 
-# Format, lints, licences and generated files.
+# Format, lints, generated files, and licences where cargo-deny is installed.
 check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
     cargo test --quiet --package ottla-crds
-    cargo deny --offline check bans licenses sources
+    if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; fi
 
 # Every test that needs nothing but cargo.
 test:
@@ -13,4 +13,24 @@ test:
 
 # Writes the custom resource definitions from their Rust types.
 generate:
-    cargo run --quiet --package ottla-crds --example generate
+    cargo run --quiet --package ottla-crds --bin generate-crds
+
+# The seeded simulations; OTTLA_SEED=n replays one.
+sim:
+    cargo test --package ottla-core --tests
+    cargo test --package ottla-storage --test recovery
+
+# Throughput, latency and processor time beside the limit of this machine.
+bench *ARGS:
+    cargo build --release --package ottla-broker --package ottla-bench
+    cargo run --quiet --release --package ottla-bench -- run {{ARGS}}
+
+# Ordinary clients and Kafka's own tools against a local cluster; installs them.
+clients *SUITES:
+    cargo build --profile local --package ottla
+    tests/clients/run target/local/ottla {{SUITES}}
+
+# A kubectl session against the embedded API and, where OTTLA_K8S_KIT names its kit, a real Kubernetes.
+e2e:
+    cargo build --package ottla-local --example api-server
+    tests/e2e/run target/debug/examples/api-server

@@ -121,6 +121,8 @@ discovery() {
     check 'a definition is applied' 'widgets.e2e.example.com created' k apply -f "$work/definition.yaml"
     check 'a definition is established' 'condition met' k wait --for=condition=Established crd/widgets.e2e.example.com
     check 'its kind is listed' 'widgets +wdg +e2e.example.com/v1 +true +Widget' k api-resources
+    # A real API server publishes the schema of a new definition some seconds later; the embedded one at once.
+    for _ in $(seq 20); do k explain widgets.spec.size >"$work/out" 2>&1 && break || sleep 1; done
     check 'its fields are explained' 'How large it is' k explain widgets.spec.size
     check 'required fields are marked' 'size.*-required-' k explain widgets.spec
     check 'built-in fields are explained' 'replicas <integer>' k explain statefulset.spec.replicas

@@ -1,1 +1,1 @@
-//! Tests that need more than one crate: in-process clusters, simulation, oracle, end to end.
+//! Tests that need more than one crate, and of the repository itself.

@@ -113,12 +113,18 @@ fn keep_all_but_status(old: &Value, object: &mut Value) {
     *object = kept;
 }
 
+/// How a real API server says that an object does not fit its kind.
+fn undecodable(call: &Call, error: ApiError) -> ApiError {
+    let (kind, version) = (&call.resource.kind, &call.resource.version);
+    ApiError::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {error}"))
+}
+
 /// Prunes and defaults.
 fn shape(call: &Call, object: &mut Value) -> Result<(), ApiError> {
     match &call.resource.custom {
         Some(custom) => {
             let pruned = prune::prune(object, &custom.schema);
-            strict::check(call.params.field_validation, &pruned)?;
+            strict::check(call.params.field_validation, &pruned).map_err(|error| undecodable(call, error))?;
             default::fill(object, &custom.schema);
         }
         None => {

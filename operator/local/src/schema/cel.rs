@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::cel_functions::add_functions;
 use super::cel_values::to_cel;
-use super::{ListType, Path, Schema, Type};
+use super::{ListType, Path, Schema, shown};
 use crate::errors::Cause;
 
 /// One compiled rule.
@@ -55,7 +55,7 @@ impl Rule {
     }
 
     /// The complaint, unless the rule holds.
-    fn check(&self, context: &Context<'_>, schema: &Schema, path: &Path) -> Option<Cause> {
+    fn check(&self, context: &Context<'_>, value: &Value, path: &Path) -> Option<Cause> {
         let at = match &self.field_path {
             Some(field) => format!("{}{field}", path.as_str()).trim_start_matches('.').to_owned(),
             None => path.as_str().to_owned(),
@@ -66,12 +66,17 @@ impl Rule {
             Ok(_) => format!("rule evaluation error: {}: did not yield a boolean", self.source),
             Err(error) => format!("rule evaluation error: {}: {error}", self.source),
         };
-        let shown = format!("\"{}\"", type_name(schema));
         Some(match self.reason {
             "FieldValueForbidden" => Cause::new(self.reason, at, format!("Forbidden: {message}")),
             "FieldValueRequired" => Cause::new(self.reason, at, format!("Required value: {message}")),
-            "FieldValueDuplicate" => Cause::new(self.reason, at, format!("Duplicate value: {shown}: {message}")),
-            _ => Cause::invalid(at, &shown, &message),
+            "FieldValueDuplicate" => {
+                Cause::new(self.reason, at, format!("Duplicate value: {}: {message}", shown(value)))
+            }
+            // What is wrong with a whole object or list is not shown by printing it.
+            _ if value.is_object() || value.is_array() => {
+                Cause::new(self.reason, at, format!("Invalid value: {message}"))
+            }
+            _ => Cause::invalid(at, &shown(value), &message),
         })
     }
 
@@ -128,7 +133,7 @@ fn rules(value: &Value, old: Option<&Value>, schema: &Schema, path: &Path, cause
     let old_value = old.map(|old| to_cel(old, Some(schema)));
     for rule in &schema.rules {
         if !rule.transition {
-            causes.extend(rule.check(&context, schema, path));
+            causes.extend(rule.check(&context, value, path));
             continue;
         }
         let mut scope = context.new_inner_scope();
@@ -137,7 +142,7 @@ fn rules(value: &Value, old: Option<&Value>, schema: &Schema, path: &Path, cause
             (None, false) => continue,
             (old, true) => scope.add_variable_from_value("oldSelf", super::cel_values::optional(old.clone())),
         }
-        causes.extend(rule.check(&scope, schema, path));
+        causes.extend(rule.check(&scope, value, path));
     }
 }
 
@@ -145,15 +150,4 @@ fn rules(value: &Value, old: Option<&Value>, schema: &Schema, path: &Path, cause
 fn same_item<'a>(item: &Value, old: &'a Value, list_type: &ListType) -> Option<&'a Value> {
     let ListType::Map(keys) = list_type else { return None };
     old.as_array()?.iter().find(|before| keys.iter().all(|key| before.get(key) == item.get(key)))
-}
-
-fn type_name(schema: &Schema) -> &'static str {
-    match schema.kind {
-        Some(Type::Object) | None => "object",
-        Some(Type::Array) => "array",
-        Some(Type::String) => "string",
-        Some(Type::Integer) => "integer",
-        Some(Type::Number) => "number",
-        Some(Type::Boolean) => "boolean",
-    }
 }
