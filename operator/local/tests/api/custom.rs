@@ -130,8 +130,8 @@ async fn rules_hold_on_create_and_transition_rules_on_update() {
     assert_eq!(
         causes(&error),
         [
-            ("spec.size", "Invalid value: \"object\": size can only grow"),
-            ("spec.name", "Invalid value: \"string\": name is immutable"),
+            ("spec.size", "Invalid value: size can only grow"),
+            ("spec.name", "Invalid value: \"abd\": name is immutable"),
         ]
     );
     let (status, grown) = api.merge(&path, &json!({"spec": {"size": 4}})).await;
