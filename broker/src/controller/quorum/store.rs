@@ -48,27 +48,39 @@ impl Store {
     pub(super) fn open(folder: &Path) -> Result<Self, OpenError> {
         let (segments, found) = Segments::open(folder)?;
         let (mut index, mut bytes) = (Index::default(), 0);
+        // The first of the entries whose predecessors are gone with their segments. That is no gap if a later frame
+        // takes them back: what took their place then follows it.
+        let mut cut_off: Option<u64> = None;
         // The segments of what was purged last may be gone, and those of what was purged before still be there.
         let purge = found.iter().rfind(|frame| frame.kind == Kind::Purge);
         index.purged = purge.map(|frame| wire::decode_log_id(&frame.payload)).transpose()?;
         for frame in found {
             match frame.kind {
                 Kind::Vote => index.vote = Some(wire::decode_vote(&frame.payload)?),
-                Kind::Truncate => index.truncate(wire::decode_log_id(&frame.payload)?.index),
+                Kind::Truncate => {
+                    let from = wire::decode_log_id(&frame.payload)?.index;
+                    index.truncate(from);
+                    cut_off = cut_off.filter(|first| *first < from);
+                }
                 Kind::Purge => {}
                 Kind::Entry => {
                     let entry = wire::decode_entry(&frame.payload)?;
                     let id = entry.log_id;
-                    if index.purged.is_none_or(|purged| id.index > purged.index) {
-                        index.push(entry).then_some(()).ok_or(OpenError::Gap(id.index))?;
+                    if index.purged.is_some_and(|purged| id.index <= purged.index) {
+                        continue;
+                    }
+                    if index.push(entry) {
                         bytes += frame.at.len() as u64;
                         index.written(id, frame.at);
+                    } else {
+                        cut_off.get_or_insert(id.index);
                     }
                 }
             }
         }
-        if index.purged.is_none() && index.first() > 0 {
-            return Err(OpenError::Gap(index.first()));
+        let gap = cut_off.or(Some(index.first()).filter(|first| index.purged.is_none() && *first > 0));
+        if let Some(entry) = gap {
+            return Err(OpenError::Gap(entry));
         }
         let index = Arc::new(Mutex::new(index));
         let written = Arc::new(AtomicU64::new(bytes));
