@@ -2,7 +2,8 @@
 
 Usage: flights.py BOOTSTRAP [--rows N] [--clients a,b] [--codecs a,b]
 
-Each row is a record keyed by its carrier. A topic `flights-<client>-<codec>` must exist with a few partitions. Every
+Each row is a record keyed by its carrier; the producers are idempotent (and so wait for acks=all), since a retry of
+any other may double a row. A topic `flights-<client>-<codec>` must exist with a few partitions. Every
 row must come back equal, and the rows of a carrier in the order in which they were sent.
 """
 
@@ -48,7 +49,7 @@ def rows(limit):
 
 def produce_kcat(bootstrap, topic, codec, pairs):
     lines = b"".join(key + b"\t" + value + b"\n" for key, value in pairs)
-    command = ["kcat", "-P", "-b", bootstrap, "-t", topic, "-K", "\t", "-z", codec, "-X", "acks=all", "-X", "linger.ms=5"]
+    command = ["kcat", "-P", "-b", bootstrap, "-t", topic, "-K", "\t", "-z", codec, "-X", "enable.idempotence=true", "-X", "linger.ms=5"]
     subprocess.run(command, input=lines, check=True, timeout=120)
 
 
@@ -56,7 +57,7 @@ def produce_confluent(bootstrap, topic, codec, pairs):
     from confluent_kafka import Producer
 
     failures = []
-    producer = Producer({"bootstrap.servers": bootstrap, "compression.type": codec, "acks": "all", "linger.ms": 5})
+    producer = Producer({"bootstrap.servers": bootstrap, "compression.type": codec, "enable.idempotence": True, "linger.ms": 5})
     for key, value in pairs:
         while True:
             try:
@@ -76,7 +77,7 @@ def produce_kafka_python(bootstrap, topic, codec, pairs):
     producer = KafkaProducer(
         bootstrap_servers=bootstrap,
         compression_type=None if codec == "none" else codec,
-        acks="all",
+        enable_idempotence=True,
         linger_ms=5,
         batch_size=65536,
     )
@@ -94,7 +95,7 @@ def produce_aiokafka(bootstrap, topic, codec, pairs):
         producer = AIOKafkaProducer(
             bootstrap_servers=bootstrap,
             compression_type=None if codec == "none" else codec,
-            acks="all",
+            enable_idempotence=True,
             linger_ms=5,
             max_batch_size=65536,
         )
