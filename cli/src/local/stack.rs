@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use kube::Client;
@@ -16,7 +17,7 @@ use ottla_operator::kafka::WireConnector;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{error, warn};
 
 /// The namespace of objects that name none.
 const NAMESPACE: &str = "default";
@@ -35,15 +36,21 @@ pub struct Stack {
     stages: Vec<Stage>,
 }
 
+/// How long the API server, and how long the operator, may take to stop.
+const SOON: Duration = Duration::from_secs(2);
+/// How long the kubelet may take: the grace of the pods, and some.
+const WITH_GRACE: Duration = Duration::from_secs(90);
+
 /// Tasks that stop together.
 struct Stage {
     tasks: JoinSet<()>,
     shutdown: CancellationToken,
+    limit: Duration,
 }
 
 impl Stage {
-    fn new() -> Self {
-        Self { tasks: JoinSet::new(), shutdown: CancellationToken::new() }
+    fn new(limit: Duration) -> Self {
+        Self { tasks: JoinSet::new(), shutdown: CancellationToken::new(), limit }
     }
 }
 
@@ -66,14 +73,14 @@ impl Stack {
         api.set_log_source(kubelet.logs());
         let client = api.client(NAMESPACE);
 
-        let mut serving = Stage::new();
+        let mut serving = Stage::new(SOON);
         let stop = serving.shutdown.clone();
         serving.tasks.spawn(async move {
             if let Err(error) = api.serve(listener, stop).await {
                 error!(error = &error as &dyn std::error::Error, "the API server failed");
             }
         });
-        let mut node = Stage::new();
+        let mut node = Stage::new(WITH_GRACE);
         node.tasks.spawn(kubelet.run(client.clone(), node.shutdown.clone()));
         node.tasks.spawn(statefulset::run(client.clone(), node.shutdown.clone()));
         node.tasks.spawn(endpoints::run(client.clone(), hosts.clone(), node.shutdown.clone()));
@@ -84,7 +91,7 @@ impl Stack {
     pub fn start_operator(&mut self) {
         let config = OperatorConfig { instance: Some("ottla-local".to_owned()), ..OperatorConfig::default() };
         let connector = Arc::new(WireConnector::with_hosts_file(self.hosts.path()));
-        let mut stage = Stage::new();
+        let mut stage = Stage::new(SOON);
         let (client, shutdown) = (self.client.clone(), stage.shutdown.clone());
         stage.tasks.spawn(async move {
             if let Err(error) = ottla_operator::run_with(client, config, connector, shutdown).await {
@@ -98,7 +105,12 @@ impl Stack {
     pub async fn stop(mut self) {
         while let Some(mut stage) = self.stages.pop() {
             stage.shutdown.cancel();
-            while stage.tasks.join_next().await.is_some() {}
+            let ended = async { while stage.tasks.join_next().await.is_some() {} };
+            // A controller that is stopped while it opens its first watch may wait for that watch for ever.
+            if tokio::time::timeout(stage.limit, ended).await.is_err() {
+                warn!("some tasks did not stop by themselves and are ended");
+                stage.tasks.shutdown().await;
+            }
         }
     }
 }
