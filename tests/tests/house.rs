@@ -6,14 +6,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Crates of this repository and those of it that each may depend on (outside tests).
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
+    ("broker/control", &[]),
     ("broker/core", &[]),
     ("broker/records", &[]),
     ("broker/storage", &["ottla-core", "ottla-records"]),
     ("broker/protocol", &["ottla-records"]),
     ("crds", &[]),
     ("operator/local", &[]),
-    ("operator", &["ottla-core", "ottla-crds", "ottla-protocol"]),
+    ("operator", &["ottla-control", "ottla-core", "ottla-crds", "ottla-protocol"]),
 ];
 
 /// What the pure rules may not even link.
