@@ -1,6 +1,8 @@
 //! AlterPartition: the leader of a partition proposes another ISR, or says that it has recovered (KIP-497, KIP-704,
 //! KIP-903).
 
+use serde::{Deserialize, Serialize};
+
 use super::command::operation;
 use super::partition_change::Proposal;
 use super::sweep::TopicRules;
@@ -9,7 +11,7 @@ use crate::metadata::{LeaderRecovery, Partition, PartitionChange, Record, Topic}
 use crate::{BrokerEpoch, BrokerId, LeaderEpoch, PartitionEpoch, TopicId};
 
 /// A member of a proposed ISR, in the uptime in which the leader saw it catch up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IsrMember {
     /// The broker.
     pub broker: BrokerId,
@@ -18,7 +20,7 @@ pub struct IsrMember {
 }
 
 /// What a leader wants of one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IsrProposal {
     /// The topic.
     pub topic: TopicId,
@@ -35,7 +37,7 @@ pub struct IsrProposal {
 }
 
 /// A broker proposes ISRs of partitions that it leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlterPartition {
     /// The leader.
     pub broker: BrokerId,
@@ -46,7 +48,7 @@ pub struct AlterPartition {
 }
 
 /// Why a proposal is refused; the leader has to wait for, or get, a newer image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum PartitionFault {
     /// UNKNOWN_TOPIC_ID.
     #[error("the topic is unknown")]
@@ -72,7 +74,7 @@ pub enum PartitionFault {
 }
 
 /// The partition as it is now, after an accepted proposal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlteredPartition {
     /// The topic.
     pub topic: TopicId,

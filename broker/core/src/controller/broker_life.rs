@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::command::operation;
 use super::partition_change::Proposal;
 use super::sweep::sweep;
@@ -10,7 +12,7 @@ use crate::metadata::{Broker, BrokerChange, Image, Partition, Record};
 use crate::{BrokerEpoch, BrokerId, LogIndex};
 
 /// What a broker wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Wish {
     /// To serve.
     Serve,
@@ -21,7 +23,7 @@ pub enum Wish {
 }
 
 /// A broker says that it lives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokerHeartbeat {
     /// The broker.
     pub broker: BrokerId,
@@ -34,7 +36,7 @@ pub struct BrokerHeartbeat {
 }
 
 /// Where a broker stands, in answer to its heartbeat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokerStatus {
     /// It has applied its own registration, without which it is not given work.
     pub caught_up: bool,
@@ -47,7 +49,7 @@ pub struct BrokerStatus {
 operation!(BrokerHeartbeat => BrokerStatus, heartbeat);
 
 /// A broker is dead: its session broke and nobody answers, or it has been silent for too long.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FenceBroker {
     /// The broker.
     pub broker: BrokerId,
@@ -58,7 +60,7 @@ pub struct FenceBroker {
 operation!(FenceBroker => (), fence);
 
 /// Gives a broker nothing new, or does so again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CordonBroker {
     /// The broker.
     pub broker: BrokerId,
@@ -69,7 +71,7 @@ pub struct CordonBroker {
 operation!(CordonBroker => (), cordon);
 
 /// Forgets a broker for good.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnregisterBroker {
     /// The broker.
     pub broker: BrokerId,

@@ -1,4 +1,10 @@
 //! Every command of the controller, and how each is tied to its own response.
+//!
+//! Commands and responses travel between brokers of different releases ([`super::wire`]): a field added later needs
+//! `#[serde(default)]`, and no field, variant or name that was once released may change its meaning. The metadata log
+//! holds none of them.
+
+use serde::{Deserialize, Serialize};
 
 use super::{
     AllocateProducerIds, AlterConfigs, AlterPartition, BrokerHeartbeat, Context, CordonBroker, CreatePartitions,
@@ -24,13 +30,13 @@ pub trait Operation: Sized {
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident;)*) => {
         /// A command of any kind.
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub enum Command {
             $($(#[$doc])* $name($name),)*
         }
 
         /// The response to a command of any kind.
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub enum Response {
             $($(#[$doc])* $name(<$name as Operation>::Response),)*
         }

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::command::operation;
 use super::config_rules::{check_resource, list_default};
 use super::partition_change::Proposal;
@@ -14,7 +16,7 @@ use crate::metadata::{Record, Resource, ResourceKind};
 pub(super) use super::config_rules::check_topic_configs;
 
 /// What to do to one key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConfigOp {
     /// Set it.
     Set,
@@ -27,7 +29,7 @@ pub enum ConfigOp {
 }
 
 /// A change to one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigChange {
     /// The key.
     pub key: String,
@@ -38,7 +40,7 @@ pub struct ConfigChange {
 }
 
 /// Changes to one resource: all of them, or none if one is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceChanges {
     /// What is configured.
     pub resource: Resource,
@@ -47,7 +49,7 @@ pub struct ResourceChanges {
 }
 
 /// Changes single keys of resources, each resource on its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IncrementalAlterConfigs {
     /// The resources.
     pub resources: Vec<ResourceChanges>,
@@ -56,7 +58,7 @@ pub struct IncrementalAlterConfigs {
 }
 
 /// The whole configuration of one resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceValues {
     /// What is configured.
     pub resource: Resource,
@@ -65,7 +67,7 @@ pub struct ResourceValues {
 }
 
 /// Replaces the configurations of resources, each on its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlterConfigs {
     /// The resources.
     pub resources: Vec<ResourceValues>,

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::assignment::{first_state, manual};
 use super::command::operation;
 use super::placement::Placer;
@@ -11,7 +13,7 @@ use crate::BrokerId;
 use crate::metadata::{Record, Replica, Topic};
 
 /// A topic to grow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MorePartitions {
     /// The topic.
     pub topic: String,
@@ -22,7 +24,7 @@ pub struct MorePartitions {
 }
 
 /// Grows topics, each on its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatePartitions {
     /// The topics.
     pub topics: Vec<MorePartitions>,

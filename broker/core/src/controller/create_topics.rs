@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::assignment::{first_state, manual};
 use super::command::operation;
 use super::configs::check_topic_configs;
 use super::placement::Placer;
 use super::{Context, Decision, Error, MAX_PARTITIONS_PER_REQUEST};
-use crate::metadata::{Image, Record, Replica, Resource};
+use crate::metadata::{Image, Record, Replica, Resource, Topic};
 use crate::{BrokerId, TopicId, TopicName};
 
 /// The brokers of one partition, given by hand.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionAssignment {
     /// Index of the partition.
     pub partition: i32,
@@ -20,7 +22,7 @@ pub struct PartitionAssignment {
 }
 
 /// A topic to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewTopic {
     /// The wanted name, as the client sent it.
     pub name: String,
@@ -45,7 +47,7 @@ impl NewTopic {
 }
 
 /// Creates topics, each on its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateTopics {
     /// The topics.
     pub topics: Vec<NewTopic>,
@@ -54,7 +56,7 @@ pub struct CreateTopics {
 }
 
 /// What a topic came to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatedTopic {
     /// Its identity.
     pub id: TopicId,
@@ -115,6 +117,9 @@ fn create_topic(
     image: &mut Image,
     records: &mut Vec<Record>,
 ) -> Result<CreatedTopic, Error> {
+    if let Some(existing) = image.topic(&topic.name).filter(|existing| existing.id == topic.id) {
+        return Ok(created_before(existing));
+    }
     let name = check_name(&topic.name, image)?;
     let configs = wanted_configs(topic)?;
     check_topic_configs(&configs, context.settings)?;
@@ -139,6 +144,18 @@ fn create_topic(
         state: first_state(context.image, replicas),
     }));
     Ok(created)
+}
+
+/// The answer to a topic that this very command has created before: ids are drawn for each command, so that it can be
+/// repeated when its answer was lost.
+fn created_before(topic: &Topic) -> CreatedTopic {
+    let count = |number: usize| i32::try_from(number).expect("partitions are numbered by an i32");
+    let copies = topic.partition(0).map_or(0, |state| state.replicas.len());
+    CreatedTopic {
+        id: topic.id,
+        partitions: count(topic.partitions.len()),
+        replication_factor: i16::try_from(copies).expect("copies are limited by brokers, or by an i16"),
+    }
 }
 
 fn check_name(name: &str, image: &Image) -> Result<TopicName, Error> {

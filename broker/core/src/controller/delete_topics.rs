@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::command::operation;
 use super::{Context, Decision, Error};
 use crate::metadata::{Image, Record, Topic};
 use crate::{TopicId, TopicName};
 
 /// How a request names a topic: by name, by id, wrongly by both or by neither.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TopicRef {
     /// Its name.
     pub name: Option<String>,
@@ -18,14 +20,14 @@ pub struct TopicRef {
 }
 
 /// Deletes topics, each on its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteTopics {
     /// The topics.
     pub topics: Vec<TopicRef>,
 }
 
 /// The topic that is gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeletedTopic {
     /// Its name.
     pub name: TopicName,

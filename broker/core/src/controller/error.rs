@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 type Message = Cow<'static, str>;
 
 /// Why a command, or one item of it, is refused. Each variant stands for one Kafka error code.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Error {
     /// INVALID_REQUEST: it contradicts itself.
     #[error("{0}")]

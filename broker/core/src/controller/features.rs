@@ -1,5 +1,7 @@
 //! Feature levels that the whole cluster runs with (KIP-584).
 
+use serde::{Deserialize, Serialize};
+
 use super::command::operation;
 use super::{Context, Decision, Error};
 use crate::metadata::{FeatureRange, Image, Record};
@@ -13,7 +15,7 @@ pub fn supported_features() -> impl Iterator<Item = (&'static str, FeatureRange)
 }
 
 /// One feature to finalize at another level.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeatureUpdate {
     /// Its name.
     pub name: String,
@@ -24,7 +26,7 @@ pub struct FeatureUpdate {
 }
 
 /// Finalizes feature levels: all of them, or none if one is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpdateFeatures {
     /// The features.
     pub updates: Vec<FeatureUpdate>,

@@ -1,11 +1,13 @@
 //! The first decision of a cluster.
 
+use serde::{Deserialize, Serialize};
+
 use super::command::operation;
 use super::{Context, Decision, Error, OTTLA_VERSION, supported_features};
 use crate::metadata::{Record, Resource};
 
 /// Begins the cluster. Does nothing when it has begun.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoundCluster {
     /// The cluster's id for ever: 22 characters of base64 as Kafka's are, or what the configuration says.
     pub cluster_id: String,

@@ -23,8 +23,10 @@ pub mod partition_change;
 mod placement;
 mod producer_ids;
 mod registration;
+mod repeated;
 mod settings;
 mod sweep;
+mod wire;
 
 #[cfg(test)]
 mod testing;
@@ -45,7 +47,9 @@ pub use found::FoundCluster;
 pub use health::{BrokerLoad, PartitionHealth, PendingCopy, pending_copies};
 pub use producer_ids::{AllocateProducerIds, PRODUCER_ID_BLOCK, ProducerIdBlock};
 pub use registration::{PreviousStop, RegisterBroker};
+pub use repeated::settle;
 pub use settings::Settings;
+pub use wire::{DecodeError, decode_result, encode_result};
 
 use crate::Now;
 use crate::metadata::{Image, Record};

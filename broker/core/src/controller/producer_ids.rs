@@ -1,5 +1,7 @@
 //! Blocks of producer ids, so that a broker gives out ids without asking for each (KIP-730).
 
+use serde::{Deserialize, Serialize};
+
 use super::command::operation;
 use super::{Context, Decision, Error};
 use crate::metadata::Record;
@@ -9,7 +11,7 @@ use crate::{BrokerEpoch, BrokerId, ProducerId};
 pub const PRODUCER_ID_BLOCK: i64 = 1000;
 
 /// A broker wants a block of producer ids.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AllocateProducerIds {
     /// The broker.
     pub broker: BrokerId,
@@ -18,7 +20,7 @@ pub struct AllocateProducerIds {
 }
 
 /// Ids that are the broker's alone, for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProducerIdBlock {
     /// The first.
     pub first: ProducerId,

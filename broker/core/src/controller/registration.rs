@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::command::operation;
@@ -13,7 +14,7 @@ use crate::metadata::{Broker, Endpoint, FeatureRange, Image, Partition, Record, 
 use crate::{BrokerEpoch, BrokerId, DirectoryId, TopicId};
 
 /// How the broker's uptime before this one ended, and what its disks say since.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PreviousStop {
     /// It stopped cleanly in the uptime with this epoch: everything it had is on disk.
     Clean(BrokerEpoch),
@@ -27,7 +28,7 @@ pub enum PreviousStop {
 }
 
 /// A broker's uptime begins. Registering an incarnation again changes nothing and answers the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisterBroker {
     /// Its `node.id`.
     pub broker: BrokerId,

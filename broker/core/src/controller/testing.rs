@@ -52,8 +52,13 @@ impl Cluster {
 
     /// Like `run`, and returns the records too.
     pub fn decide<O: Operation>(&mut self, operation: O) -> Result<(Vec<Record>, O::Response), Error> {
-        let context = Context { image: &self.image, settings: &self.settings, now: NOW };
-        let Decision { records, response } = operation.decide(&context)?;
+        let command = operation.into_command();
+        assert_eq!(Command::from_wire(&command.to_wire()).as_ref(), Ok(&command), "a command survives the wire");
+        let decision = super::decide(&self.image, &self.settings, NOW, command);
+        let result = decision.as_ref().map(|decision| decision.response.clone()).map_err(Clone::clone);
+        assert_eq!(decode_result(&encode_result(&result)), Ok(result), "an answer survives the wire");
+        let Decision { records, response } = decision?;
+        let response = O::response(response).unwrap();
         let controller_epoch = self.image.controller().unwrap().epoch;
         let entry = Entry { controller_epoch, decided_on: self.image.index(), records };
         assert_eq!(Entry::decode(&entry.encode()).as_ref(), Ok(&entry), "an entry survives the log");

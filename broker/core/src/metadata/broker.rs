@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{BrokerEpoch, BrokerId, DirectoryId};
 
 /// How a listener is secured; Kafka's names and ids.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SecurityProtocol {
     /// No encryption, no authentication.
     #[default]
@@ -50,7 +51,7 @@ impl fmt::Display for SecurityProtocol {
 }
 
 /// Where one listener of a broker is reached: an advertised address, never a wildcard.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Endpoint {
     /// The listener's name, in capitals.
     pub listener: String,
@@ -63,7 +64,7 @@ pub struct Endpoint {
 }
 
 /// The levels of one feature that a broker can run with (KIP-584).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeatureRange {
     /// The lowest level.
     pub min: i16,

@@ -2,10 +2,12 @@
 //!
 //! The rules that change it live in [`crate::controller::partition_change`], and nowhere else.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{BrokerId, DirectoryId, LeaderEpoch, PartitionEpoch};
 
 /// One copy of a partition: the broker and the log directory of that broker it lies in (KIP-858).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Replica {
     /// The broker.
     pub broker: BrokerId,
@@ -14,7 +16,7 @@ pub struct Replica {
 }
 
 /// Whether the leader was elected cleanly or has yet to repair what an unclean election left (KIP-704).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LeaderRecovery {
     /// The leader holds everything that was committed.
     #[default]
@@ -24,7 +26,7 @@ pub enum LeaderRecovery {
 }
 
 /// A partition's assignment, leadership and in-sync sets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partition {
     /// Every copy, the preferred leader first.
     pub replicas: Vec<Replica>,
