@@ -125,9 +125,7 @@ impl Segment {
         if !state.loaded {
             return Ok(());
         }
-        state.note_newest(self.base);
-        state.offsets.seal().map_err(|e| io_error("write", &self.offset_index.path())(e))?;
-        state.times.seal().map_err(|e| io_error("write", &self.time_index.path())(e))
+        state.seal(self.base).map_err(|e| io_error("write the indexes of", &self.log.path())(e))
     }
 
     /// The batch that holds `target`, or else the first one after it, within the first `size` bytes.
@@ -260,22 +258,12 @@ impl Segment {
         target: i64,
         key: impl Fn(&OffsetEntry) -> i64,
     ) -> Result<(Walk<'f>, Option<Found>)> {
-        let floor = |target| {
-            let floor = self.loaded(size, interval)?.offsets.floor(target, &key);
-            floor.map_err(|e| io_error("read", &self.offset_index.path())(e))
-        };
-        let mut entry = floor(target)?;
-        if entry.is_some_and(|e| u64::from(e.position) >= size) {
-            // The writer is ahead of the size that this reader knows: an older entry has to do.
-            let state = self.loaded(size, interval)?;
-            let last = i64::try_from(size).unwrap_or(i64::MAX) - 1;
-            let older = state.offsets.floor(last, |e| i64::from(e.position));
-            entry = older.map_err(|e| io_error("read", &self.offset_index.path())(e))?;
-        }
-        if let Some(entry) = entry {
+        if let Some(entry) = self.entry_at(size, interval, target, &key)? {
             let position = u64::from(entry.position);
             let mut walk = Walk::new(file, position, size);
-            if let Ok(Some(found)) = walk.next()
+            // Behind the target it would skip what was asked for: positions out of order mislead the search.
+            if key(&entry) <= target
+                && let Ok(Some(found)) = walk.next()
                 && found.header.last_offset() == self.base + i64::from(entry.offset)
             {
                 return Ok((walk, Some(found)));
@@ -287,6 +275,24 @@ impl Segment {
         let mut walk = Walk::new(file, 0, size);
         let first = walk.next().map_err(|e| self.damaged(e))?;
         Ok((walk, first))
+    }
+
+    /// The last index entry whose `key` is at most `target`, or an older one that lies within `size`.
+    fn entry_at(
+        &self,
+        size: u64,
+        interval: u32,
+        target: i64,
+        key: impl Fn(&OffsetEntry) -> i64,
+    ) -> Result<Option<OffsetEntry>> {
+        let state = self.loaded(size, interval)?;
+        let mut entry = state.offsets.floor(target, key);
+        if matches!(entry, Ok(Some(e)) if u64::from(e.position) >= size) {
+            // The writer is ahead of the size that this reader knows.
+            let last = i64::try_from(size).unwrap_or(i64::MAX) - 1;
+            entry = state.offsets.floor(last, |e| i64::from(e.position));
+        }
+        entry.map_err(|e| io_error("read", &self.offset_index.path())(e))
     }
 
     fn entry_holds(&self, file: &File, entry: OffsetEntry, size: u64) -> bool {
@@ -369,6 +375,11 @@ impl Segment {
         }
         if let Some(known) = known.filter(|k| k.timestamp > state.newest.timestamp) {
             state.newest = known;
+        }
+        if state.offsets.len() > 0
+            && let Err(error) = state.seal(self.base)
+        {
+            tracing::warn!(path = %self.log.path().display(), %error, "indexes built anew are kept in memory only");
         }
         Ok(())
     }

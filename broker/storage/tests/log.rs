@@ -350,3 +350,43 @@ fn readers_see_whole_batches_while_the_writer_appends() {
     }
     readers.into_iter().for_each(|r| r.join().unwrap());
 }
+
+#[test]
+fn no_flipped_bit_of_an_index_hides_a_record() {
+    let folder = scratch();
+    let bench = Bench::open(folder.path());
+    let mut log = bench.create("t", small_segments(3000));
+    for n in 0..14 {
+        append(&mut log, &batch(2, 100, n, n as i64 * 10));
+    }
+    bench.flush(&mut log);
+    assert_eq!(log.reader().segments(), 2);
+    let everything = read_all(&log.reader());
+    drop((log, bench));
+    let path = folder.path().join("t-0/00000000000000000000");
+    let [index, times] = ["index", "timeindex"].map(|kind| fs::read(path.with_extension(kind)).unwrap());
+    for (kind, sound) in [("index", &index), ("timeindex", &times)] {
+        assert!(sound.len() >= 40, "{} bytes of {kind}", sound.len());
+        for bit in 0..sound.len() * 8 {
+            let mut bytes = sound.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            fs::write(path.with_extension(kind), &bytes).unwrap();
+            let bench = Bench::open(folder.path());
+            let reader = bench.load_one(&small_segments(3000)).reader();
+            for batch in &everything {
+                let header = BatchHeader::parse(batch).unwrap();
+                let read = reader.read(Offset(header.last_offset()), 1, reader.log_end(), true).unwrap().unwrap();
+                assert_eq!(read.read().unwrap(), *batch, "bit {bit} of {kind}");
+                let hit = reader.offset_for_timestamp(Timestamp(header.max_timestamp)).unwrap().unwrap();
+                assert_eq!(hit.base_offset, Offset(header.base_offset), "bit {bit} of {kind}");
+            }
+            drop((reader, bench));
+            // What was found to lie is mended on disk.
+            if fs::read(path.with_extension(kind)).unwrap() != bytes {
+                assert_eq!(fs::read(path.with_extension("index")).unwrap(), index);
+                assert_eq!(fs::read(path.with_extension("timeindex")).unwrap(), times);
+            }
+        }
+        fs::write(path.with_extension(kind), sound).unwrap();
+    }
+}

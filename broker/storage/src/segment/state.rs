@@ -51,6 +51,13 @@ impl State {
         self.bytes_since_entry = self.bytes_since_entry.saturating_add(header.total_len() as u32);
     }
 
+    /// Writes out what only memory has.
+    pub(super) fn seal(&mut self, base: i64) -> std::io::Result<()> {
+        self.note_newest(base);
+        self.offsets.seal()?;
+        self.times.seal()
+    }
+
     /// Adds a time entry if the largest timestamp has grown since the last one.
     pub(super) fn note_newest(&mut self, base: i64) {
         let last = self.times.last().ok().flatten().map_or(-1, |e| e.timestamp);
