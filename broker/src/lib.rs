@@ -10,6 +10,7 @@ pub mod config;
 pub mod controller;
 pub mod group;
 pub mod net;
+pub mod node;
 pub mod process;
 pub mod replica;
 pub mod telemetry;

@@ -6,19 +6,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use ottla_core::BrokerId;
-use ottla_core::controller::Settings;
-use ottla_storage::{Identity, MetaProperties};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
-use uuid::Uuid;
 
-use crate::broker::{Broker, Running};
 use crate::config::{self, Config};
-use crate::controller::{self, Service, SubmitError, quorum};
-use crate::replica::Manager;
-use crate::telemetry::{self, Gauges, Health, Metrics, Snapshot, State};
+use crate::node::{self, Node};
 
 /// What the command line says.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -36,15 +28,7 @@ enum Failure {
     #[error(transparent)]
     Config(#[from] config::Error),
     #[error(transparent)]
-    Storage(#[from] ottla_storage::Error),
-    #[error(transparent)]
-    Metadata(#[from] controller::StartError),
-    #[error(transparent)]
-    Start(#[from] crate::broker::StartError),
-    #[error("cannot listen on {address} (ottla.http.listener): {source}")]
-    Http { address: String, source: std::io::Error },
-    #[error("the metadata log has stopped: {0}")]
-    MetadataStopped(String),
+    Node(#[from] node::Error),
     #[error("cannot set up the process: {0}")]
     Process(#[from] std::io::Error),
 }
@@ -53,13 +37,9 @@ impl Failure {
     /// 2 bad configuration, 3 refused identity, 4 storage failure, 70 bug.
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Http { .. } => 2,
-            Self::Start(crate::broker::StartError::Listen { .. }) => 2,
-            Self::Storage(ottla_storage::Error::Identity(_)) => 3,
-            Self::Metadata(error) if error.is_identity() => 3,
-            Self::Storage(_) | Self::Metadata(_) | Self::MetadataStopped(_) => 4,
-            Self::Start(crate::broker::StartError::Register(SubmitError::Stopped)) => 4,
-            Self::Start(_) | Self::Process(_) => 70,
+            Self::Config(_) => 2,
+            Self::Node(error) => error.exit_code(),
+            Self::Process(_) => 70,
         }
     }
 }
@@ -101,114 +81,27 @@ fn try_run(arguments: &Arguments) -> Result<(), Failure> {
 async fn serve(config: Arc<Config>) -> Result<(), Failure> {
     let mut stop = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let health = Arc::new(Health::new());
-    let http_shutdown = CancellationToken::new();
-    let http = bind_http(&config).await?;
-
-    let cluster_id = known_cluster_id(&config)?.unwrap_or_else(controller::new_cluster_id);
-    let identity = Identity { cluster_id: cluster_id.clone(), node_id: config.node_id };
-    let opening = Arc::clone(&config);
-    let metrics = Metrics::new();
-    let counting = metrics.clone();
-    let replicas = tokio::task::spawn_blocking(move || Manager::open(opening, &identity, counting)).await;
-    let replicas = Arc::new(replicas.map_err(std::io::Error::other)??);
-    let incarnation = Uuid::new_v4();
-    let metadata = Service::start(
-        metadata_options(&config, &replicas, incarnation, cluster_id),
-        Arc::clone(&replicas) as Arc<dyn controller::Replicas>,
-        {
-            let replicas = Arc::clone(&replicas);
-            move || replicas.clock().now()
-        },
-    )
-    .await?;
-    let broker = Arc::new(Broker::new(Arc::clone(&config), metadata.handle(), Arc::clone(&replicas)));
-    let running = Running::start(Arc::clone(&broker), incarnation).await?;
-    health.set(State::Ready);
-    if let Some((listener, address)) = http {
-        info!(%address, "serving metrics and probes");
-        let registry = metrics.registry(gauges(&running));
-        tokio::spawn(telemetry::serve(listener, Arc::clone(&health), registry, http_shutdown.clone()));
-    }
-
-    let mut metadata_failure = None;
+    // A start may wait for others as long as it likes, and there is nothing to stop in order before it is done.
+    let node = tokio::select! {
+        started = Node::start(config) => started?,
+        _ = stop.recv() => return Ok(info!("SIGTERM before the start was done")),
+        _ = interrupt.recv() => return Ok(info!("SIGINT before the start was done")),
+    };
+    let mut failure = None;
     tokio::select! {
         _ = stop.recv() => info!("SIGTERM: stopping"),
         _ = interrupt.recv() => info!("SIGINT: stopping"),
-        // Without metadata the broker would go on with what it knew for ever.
-        reason = metadata.log().stopped() => metadata_failure = Some(reason.unwrap_or_default()),
+        reason = node.failed() => failure = Some(reason),
     }
-    health.set(State::Stopping);
     tokio::spawn(async move {
         tokio::select! { _ = stop.recv() => {}, _ = interrupt.recv() => {} }
         warn!("second signal: stopping at once");
         std::process::exit(0);
     });
-    let stopped = running.stop().await;
-    metadata.shutdown().await;
-    http_shutdown.cancel();
-    stopped?;
-    if let Some(reason) = metadata_failure {
-        return Err(Failure::MetadataStopped(reason));
+    node.stop().await?;
+    if let Some(failure) = failure {
+        return Err(failure.into());
     }
     info!("stopped");
     Ok(())
-}
-
-async fn bind_http(config: &Config) -> Result<Option<(tokio::net::TcpListener, std::net::SocketAddr)>, Failure> {
-    let Some(address) = config.http.clone() else { return Ok(None) };
-    match telemetry::bind(&address).await {
-        Ok(bound) => Ok(Some(bound)),
-        Err(source) => Err(Failure::Http { address, source }),
-    }
-}
-
-/// The cluster that the disks belong to, else the one that the configuration names.
-fn known_cluster_id(config: &Config) -> Result<Option<String>, Failure> {
-    for dir in &config.log_dirs {
-        if let Some(properties) = MetaProperties::read(dir)? {
-            return Ok(Some(config.cluster_id.clone().unwrap_or(properties.cluster_id)));
-        }
-    }
-    Ok(config.cluster_id.clone())
-}
-
-fn metadata_options(config: &Config, replicas: &Manager, incarnation: Uuid, cluster_id: String) -> controller::Options {
-    let directories = replicas.directories();
-    let first = directories.first().expect("the configuration has at least one log directory");
-    let me = quorum::VoterId::new(BrokerId(config.node_id.0), first.id);
-    let address = config.listeners.controller.as_ref();
-    let address = address.map(|endpoint| format!("{}:{}", endpoint.host, endpoint.port)).unwrap_or_default();
-    controller::Options {
-        log: quorum::Options::new(first.path.join("__cluster_metadata"), me, address),
-        incarnation,
-        settings: Settings::new(config.fixed.clone()),
-        cluster_id: Some(cluster_id),
-    }
-}
-
-/// What a scrape counts.
-fn gauges(running: &Running) -> Gauges {
-    let (broker, connections) = (Arc::clone(&running.broker), running.connection_count());
-    Arc::new(move || {
-        let mut now = Snapshot { connections: connections() as i64, ..Snapshot::default() };
-        for partition in broker.replicas.topics().partitions() {
-            now.partitions += 1;
-            if let Some((isr, min_isr, replicas)) = partition.isr_state() {
-                now.leaders += 1;
-                now.under_replicated += i64::from(isr < replicas);
-                now.under_min_isr += i64::from(isr < min_isr);
-            }
-        }
-        let image = broker.image();
-        if image.controller().is_some_and(|controller| controller.broker == broker.id()) {
-            now.active_controller = 1;
-            let partitions = image.topics().iter().flat_map(|topic| &topic.partitions);
-            now.offline_partitions = partitions.filter(|partition| partition.leader == BrokerId::NONE).count() as i64;
-        }
-        let failed = |directory: &crate::replica::Directory| directory.failure.is_some();
-        now.offline_log_dirs =
-            broker.replicas.directories().iter().filter(|directory| failed(directory)).count() as i64;
-        now
-    })
 }

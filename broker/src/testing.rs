@@ -51,6 +51,10 @@ impl MetadataLog for MemoryLog {
         self.role.subscribe()
     }
 
+    fn address_of(&self, _: BrokerId) -> Option<String> {
+        None
+    }
+
     fn committed(&self) -> watch::Receiver<Arc<Image>> {
         self.committed.subscribe()
     }

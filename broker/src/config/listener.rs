@@ -29,6 +29,11 @@ impl Endpoint {
         let host = if self.host.is_empty() { "0.0.0.0" } else { &self.host };
         (host.to_owned(), self.port)
     }
+
+    /// Whether it stands for every interface, so that nobody can dial it.
+    pub fn is_wildcard(&self) -> bool {
+        matches!(self.host.as_str(), "" | "0.0.0.0" | "::")
+    }
 }
 
 /// All listeners of a broker.
@@ -38,6 +43,8 @@ pub struct Listeners {
     pub kafka: Vec<Endpoint>,
     /// The listener that speaks gRPC (metadata quorum, cluster control), if the broker has one.
     pub controller: Option<Endpoint>,
+    /// What other brokers are told to dial for `controller`, where `advertised.listeners` says; else it is found out.
+    pub controller_advertised: Option<Endpoint>,
     /// What clients are told to dial, for each of `kafka`; port 0 is replaced once the listener is bound.
     pub advertised: Vec<Endpoint>,
     /// Name of the listener that brokers use among themselves.
@@ -59,12 +66,15 @@ impl Listeners {
             check_protocol(endpoint, &protocols)?;
         }
         let advertised = advertised(&kafka, &value("advertised.listeners"), &controller_names)?;
+        let controller_advertised = endpoints("advertised.listeners", &value("advertised.listeners"))?
+            .into_iter()
+            .find(|endpoint| controller.iter().any(|own| own.name == endpoint.name) && !endpoint.is_wildcard());
         let inter_broker = get("inter.broker.listener.name").unwrap_or_else(|| default_inter_broker(&kafka));
         if !kafka.iter().any(|e| e.name == inter_broker) {
             let reason = "no listener of that name is in listeners";
             return Err(Error::invalid("inter.broker.listener.name", &inter_broker, reason));
         }
-        Ok(Self { kafka, controller: controller.into_iter().next(), advertised, inter_broker })
+        Ok(Self { kafka, controller: controller.into_iter().next(), controller_advertised, advertised, inter_broker })
     }
 }
 
@@ -80,18 +90,18 @@ fn advertised(kafka: &[Endpoint], value: &str, controller_names: &[String]) -> R
     if let Some(stray) = given.iter().find(|a| !kafka.iter().any(|e| e.name == a.name)) {
         return Err(Error::invalid(KEY, value, format!("listener {} is not in listeners", stray.name)));
     }
-    if let Some(wild) = given.iter().find(|a| a.host.is_empty() || a.host == "0.0.0.0" || a.host == "::") {
+    if let Some(wild) = given.iter().find(|a| a.is_wildcard()) {
         let reason = format!("{wild} is no address that a client can dial: name a host");
         return Err(Error::invalid(KEY, value, reason));
     }
-    let own = |endpoint: &Endpoint| match endpoint.host.as_str() {
-        "" | "0.0.0.0" | "::" => Endpoint { host: host_name(), ..endpoint.clone() },
-        _ => endpoint.clone(),
+    let own = |endpoint: &Endpoint| match endpoint.is_wildcard() {
+        true => Endpoint { host: host_name(), ..endpoint.clone() },
+        false => endpoint.clone(),
     };
     Ok(kafka.iter().map(|e| given.iter().find(|a| a.name == e.name).cloned().unwrap_or_else(|| own(e))).collect())
 }
 
-fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 

@@ -14,6 +14,7 @@ use std::str::FromStr;
 use ottla_core::BrokerId;
 use ottla_core::config::{self, Layers};
 
+pub(crate) use listener::host_name;
 pub use listener::{Endpoint, Listeners};
 pub use quorum::{Quorum, Voter};
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub listeners: Listeners,
     /// How to found or find the metadata quorum.
     pub quorum: Quorum,
+    /// `ottla.controller.token.file`: the secret of the CONTROLLER listeners of the cluster.
+    pub controller_token: Option<PathBuf>,
     /// `log.dirs`, at least one.
     pub log_dirs: Vec<PathBuf>,
     /// `ottla.http.listener`: where metrics and probes are served.
@@ -144,6 +147,7 @@ impl Config {
             cluster_id: get("cluster.id"),
             listeners: Listeners::read(get)?,
             quorum: Quorum::read(get)?,
+            controller_token: get("ottla.controller.token.file").map(PathBuf::from),
             log_dirs: log_dirs(get)?,
             http: get("ottla.http.listener").map(http_listener).transpose()?,
             net: net(get)?,

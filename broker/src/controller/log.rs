@@ -50,6 +50,9 @@ pub trait MetadataLog: Send + Sync + 'static {
     /// What this node is to the log.
     fn role(&self) -> watch::Receiver<Role>;
 
+    /// Where the CONTROLLER listener of a member is reached (`host:port`); `None` for who is no member.
+    fn address_of(&self, broker: BrokerId) -> Option<String>;
+
     /// The committed state, on every node.
     fn committed(&self) -> watch::Receiver<Arc<Image>>;
 }

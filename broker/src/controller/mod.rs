@@ -10,7 +10,9 @@
 
 mod driver;
 mod handle;
+pub mod listener;
 mod log;
+pub mod peers;
 mod publisher;
 pub mod quorum;
 mod registration;
@@ -21,7 +23,9 @@ mod tests;
 
 pub use driver::Driver;
 pub use handle::{ControllerHandle, SubmitError};
+pub use listener::{ControllerListener, ListenError, Services, Token};
 pub use log::{MetadataLog, Outcome, ProposeError, Role};
+pub use peers::{Peer, Peers};
 pub use publisher::{Publisher, Replicas};
 pub use registration::{Uptime, register};
 pub use service::{Options, Service, StartError, new_cluster_id};

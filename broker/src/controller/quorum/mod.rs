@@ -25,8 +25,8 @@ use std::sync::Arc;
 
 use openraft::error::{ClientWriteError, Fatal, RaftError};
 use openraft::{BasicNode, Config, Raft, RaftMetrics, ServerState, SnapshotPolicy};
-use ottla_core::LogIndex;
 use ottla_core::metadata::{Entry, Image};
+use ottla_core::{BrokerId, LogIndex};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::info;
@@ -192,6 +192,13 @@ impl MetadataLog for RaftLog {
 
     fn role(&self) -> watch::Receiver<Role> {
         self.role.clone()
+    }
+
+    fn address_of(&self, broker: BrokerId) -> Option<String> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow();
+        let mut nodes = metrics.membership_config.membership().nodes();
+        nodes.find(|(id, _)| id.broker() == broker).map(|(_, node)| node.addr.clone())
     }
 
     fn committed(&self) -> watch::Receiver<Arc<Image>> {

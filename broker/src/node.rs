@@ -1,0 +1,239 @@
+//! A whole broker: everything a process runs but its arguments, logging and signals.
+//!
+//! Starts the parts in order and stops them in reverse. Several nodes can live in one process, as those of the tests do.
+
+mod gauges;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ottla_core::controller::Settings;
+use ottla_storage::{Identity, MetaProperties};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+use uuid::Uuid;
+
+use crate::broker::{self, Broker, Running};
+use crate::config::{Config, host_name};
+use crate::controller::{self, ControllerListener, ListenError, Peers, Service, Services, SubmitError, Token, quorum};
+use crate::replica::Manager;
+use crate::telemetry::{self, Health, Metrics, State};
+
+/// Why a node does not start, or does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A log directory.
+    #[error(transparent)]
+    Storage(#[from] ottla_storage::Error),
+    /// The metadata.
+    #[error(transparent)]
+    Metadata(#[from] controller::StartError),
+    /// A Kafka listener, or the registration.
+    #[error(transparent)]
+    Start(#[from] broker::StartError),
+    /// The CONTROLLER listener.
+    #[error(transparent)]
+    Controller(#[from] ListenError),
+    /// The HTTP listener.
+    #[error("cannot listen on {address} (ottla.http.listener): {source}")]
+    Http {
+        /// As configured.
+        address: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The metadata log failed while the broker ran.
+    #[error("the metadata log has stopped: {0}")]
+    MetadataStopped(String),
+    /// A thread could not be started, or has panicked.
+    #[error("cannot set up the process: {0}")]
+    Process(#[from] std::io::Error),
+}
+
+impl Error {
+    /// What the process ends with: 2 bad configuration, 3 refused identity, 4 storage failure, 70 bug.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Http { .. } | Self::Controller(_) | Self::Start(broker::StartError::Listen { .. }) => 2,
+            Self::Storage(ottla_storage::Error::Identity(_)) => 3,
+            Self::Metadata(error) if error.is_identity() => 3,
+            Self::Storage(_) | Self::Metadata(_) | Self::MetadataStopped(_) => 4,
+            Self::Start(broker::StartError::Register(SubmitError::Stopped)) => 4,
+            Self::Start(_) | Self::Process(_) => 70,
+        }
+    }
+}
+
+/// A running broker with all it needs.
+///
+/// Dropping it does not stop it. To kill it as a signal 9 would, end the runtime that it was started on.
+pub struct Node {
+    running: Running,
+    metadata: Service,
+    health: Arc<Health>,
+    services: Services,
+    peers: Peers,
+    controller_address: Option<SocketAddr>,
+    http_address: Option<SocketAddr>,
+    /// Ends the CONTROLLER and HTTP listeners.
+    shutdown: CancellationToken,
+}
+
+impl Node {
+    /// Starts a broker; returns once it serves.
+    pub async fn start(config: Arc<Config>) -> Result<Self, Error> {
+        let (health, shutdown) = (Arc::new(Health::new()), CancellationToken::new());
+        // Whatever has been started ends if the start fails, or is given up.
+        let guard = shutdown.clone().drop_guard();
+        let metrics = Metrics::new();
+        let http = bind_http(&config).await?;
+        let http_address = http.as_ref().map(|(_, address)| *address);
+        let token = read_token(&config)?;
+        let peers = Peers::new(token.as_ref());
+        let (services, controller_address) = listen(&config, token, &shutdown).await?;
+
+        let cluster_id = known_cluster_id(&config)?.unwrap_or_else(controller::new_cluster_id);
+        let identity = Identity { cluster_id: cluster_id.clone(), node_id: config.node_id };
+        let (opening, counting) = (Arc::clone(&config), metrics.clone());
+        let replicas = tokio::task::spawn_blocking(move || Manager::open(opening, &identity, counting)).await;
+        let replicas = Arc::new(replicas.map_err(std::io::Error::other)??);
+        let incarnation = Uuid::new_v4();
+        let clock = *replicas.clock();
+        let options = metadata_options(&config, &replicas, incarnation, cluster_id, controller_address);
+        let given = Arc::clone(&replicas) as Arc<dyn controller::Replicas>;
+        let metadata = Service::start(options, given, move || clock.now()).await?;
+        let broker = Arc::new(Broker::new(Arc::clone(&config), metadata.handle(), replicas));
+        let running = Running::start(broker, incarnation).await?;
+        health.set(State::Ready);
+        if let Some((listener, address)) = http {
+            info!(%address, "serving metrics and probes");
+            let registry = metrics.registry(gauges::of(&running));
+            tokio::spawn(telemetry::serve(listener, Arc::clone(&health), registry, shutdown.clone()));
+        }
+        guard.disarm();
+        Ok(Self { running, metadata, health, services, peers, controller_address, http_address, shutdown })
+    }
+
+    /// The broker.
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.running.broker
+    }
+
+    /// The metadata: log and controller.
+    pub fn metadata(&self) -> &Service {
+        &self.metadata
+    }
+
+    /// The Kafka listeners: the name of each and the address it got.
+    pub fn addresses(&self) -> &[(String, SocketAddr)] {
+        &self.running.addresses
+    }
+
+    /// The address that the CONTROLLER listener got, if there is one.
+    pub fn controller_address(&self) -> Option<SocketAddr> {
+        self.controller_address
+    }
+
+    /// The address that the HTTP listener got, if there is one.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http_address
+    }
+
+    /// The services of the CONTROLLER listener.
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// The other nodes' CONTROLLER listeners.
+    pub fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
+    /// Resolves when the node cannot go on and must be stopped, with the reason.
+    pub async fn failed(&self) -> Error {
+        // Without metadata the broker would go on with what it knew for ever.
+        Error::MetadataStopped(self.metadata.log().stopped().await.unwrap_or_default())
+    }
+
+    /// Stops in order; what was acked is on disk, and marked so, when it returns.
+    pub async fn stop(self) -> Result<(), Error> {
+        self.health.set(State::Stopping);
+        let stopped = self.running.stop().await;
+        self.metadata.shutdown().await;
+        self.shutdown.cancel();
+        Ok(stopped?)
+    }
+}
+
+async fn bind_http(config: &Config) -> Result<Option<(TcpListener, SocketAddr)>, Error> {
+    let Some(address) = config.http.clone() else { return Ok(None) };
+    match telemetry::bind(&address).await {
+        Ok(bound) => Ok(Some(bound)),
+        Err(source) => Err(Error::Http { address, source }),
+    }
+}
+
+fn read_token(config: &Config) -> Result<Option<Token>, ListenError> {
+    let Some(file) = &config.controller_token else { return Ok(None) };
+    let token = Token::read(file).map_err(|source| ListenError::Token { file: file.clone(), source })?;
+    Ok(Some(token))
+}
+
+/// Binds the CONTROLLER listener, if there is one, and serves what is added.
+async fn listen(
+    config: &Config,
+    token: Option<Token>,
+    shutdown: &CancellationToken,
+) -> Result<(Services, Option<SocketAddr>), Error> {
+    let Some(endpoint) = &config.listeners.controller else { return Ok((Services::default(), None)) };
+    let listener = ControllerListener::bind(endpoint, token).await?;
+    let (services, address) = (listener.services(), listener.address());
+    info!(listener = %endpoint.name, %address, "listening");
+    tokio::spawn(listener.serve(shutdown.clone()));
+    Ok((services, Some(address)))
+}
+
+/// What the other nodes dial to reach this one's CONTROLLER listener.
+fn advertised_controller(config: &Config, bound: Option<SocketAddr>) -> String {
+    let (Some(listener), Some(bound)) = (&config.listeners.controller, bound) else { return String::new() };
+    if let crate::config::Quorum::Founding(voters) = &config.quorum
+        && let Some(own) = voters.iter().find(|voter| voter.id == config.node_id)
+    {
+        return own.address.clone();
+    }
+    let endpoint = config.listeners.controller_advertised.as_ref().unwrap_or(listener);
+    let host = if endpoint.is_wildcard() { host_name() } else { endpoint.host.clone() };
+    let port = if endpoint.port == 0 { bound.port() } else { endpoint.port };
+    let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
+    format!("{open}{host}{close}:{port}")
+}
+
+/// The cluster that the disks belong to, else the one that the configuration names.
+fn known_cluster_id(config: &Config) -> Result<Option<String>, Error> {
+    for dir in &config.log_dirs {
+        if let Some(properties) = MetaProperties::read(dir)? {
+            return Ok(Some(config.cluster_id.clone().unwrap_or(properties.cluster_id)));
+        }
+    }
+    Ok(config.cluster_id.clone())
+}
+
+fn metadata_options(
+    config: &Config,
+    replicas: &Manager,
+    incarnation: Uuid,
+    cluster_id: String,
+    bound: Option<SocketAddr>,
+) -> controller::Options {
+    let directories = replicas.directories();
+    let first = directories.first().expect("the configuration has at least one log directory");
+    let me = quorum::VoterId::new(config.node_id, first.id);
+    let address = advertised_controller(config, bound);
+    controller::Options {
+        log: quorum::Options::new(first.path.join("__cluster_metadata"), me, address),
+        incarnation,
+        settings: Settings::new(config.fixed.clone()),
+        cluster_id: Some(cluster_id),
+    }
+}

@@ -1,0 +1,35 @@
+//! What a scrape of the metrics counts.
+
+use std::sync::Arc;
+
+use ottla_core::BrokerId;
+
+use crate::broker::Running;
+use crate::replica::Directory;
+use crate::telemetry::{Gauges, Snapshot};
+
+/// Counts anew at each scrape.
+pub(super) fn of(running: &Running) -> Gauges {
+    let (broker, connections) = (Arc::clone(&running.broker), running.connection_count());
+    Arc::new(move || {
+        let mut now = Snapshot { connections: connections() as i64, ..Snapshot::default() };
+        for partition in broker.replicas.topics().partitions() {
+            now.partitions += 1;
+            if let Some((isr, min_isr, replicas)) = partition.isr_state() {
+                now.leaders += 1;
+                now.under_replicated += i64::from(isr < replicas);
+                now.under_min_isr += i64::from(isr < min_isr);
+            }
+        }
+        let image = broker.image();
+        if image.controller().is_some_and(|controller| controller.broker == broker.id()) {
+            now.active_controller = 1;
+            let partitions = image.topics().iter().flat_map(|topic| &topic.partitions);
+            now.offline_partitions = partitions.filter(|partition| partition.leader == BrokerId::NONE).count() as i64;
+        }
+        let failed = |directory: &Directory| directory.failure.is_some();
+        now.offline_log_dirs =
+            broker.replicas.directories().iter().filter(|directory| failed(directory)).count() as i64;
+        now
+    })
+}
