@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ottla_core::partition::EpochEnd;
 use ottla_core::{LeaderEpoch, Offset};
 
 use crate::checkpoint::{self, Sync};
@@ -14,15 +15,6 @@ pub struct EpochEntry {
     pub epoch: LeaderEpoch,
     /// Offset of the first batch appended under it.
     pub start: Offset,
-}
-
-/// Answer to OffsetForLeaderEpoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EpochEnd {
-    /// The largest epoch not above the one asked for; the asked one if it lies before all that is known.
-    pub epoch: LeaderEpoch,
-    /// Offset after the last batch of that epoch.
-    pub end: Offset,
 }
 
 /// The epochs of one log, ascending in both fields.

@@ -31,9 +31,10 @@ pub use dir::{Identity, LoadOptions, LoadedLog, LogDir, LogDirOptions, PreviousS
 pub use error::{Error, Result};
 pub use file::{FileCache, FileSlice};
 pub use flush::{FlushListener, Flushed};
-pub use leader_epochs::{EpochEnd, EpochEntry};
+pub use leader_epochs::EpochEntry;
 pub use log::{AppendInfo, DeletedSegments, Log, StreamOrigin, StreamStart, StreamedAppend};
 pub use meta_properties::{IdentityError, MetaProperties};
+pub use ottla_core::partition::EpochEnd;
 pub use producers::{ProducerError, ProducerSummary};
 pub use read::{LogReader, TimestampHit};
 pub use recovery::{Damage, Recovered};

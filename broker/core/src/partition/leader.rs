@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::ids::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch};
 
-use super::replica::Follower;
+use super::replica::Progress;
 use super::{Effect, FollowerFetch, IsrProposal, LogPosition, Settings};
 
 /// One term of leadership as the controller committed it.
@@ -72,6 +72,9 @@ pub fn check_epoch(given: LeaderEpoch, current: LeaderEpoch) -> Result<(), Refus
     }
 }
 
+/// How long no one is proposed for the ISR after a refusal.
+const REST: Duration = Duration::from_millis(200);
+
 /// The machine. Made anew for each term this broker leads.
 #[derive(Debug)]
 pub struct Leader {
@@ -80,8 +83,9 @@ pub struct Leader {
     local: LogPosition,
     epoch_start: Offset,
     high_watermark: Offset,
-    followers: Vec<Follower>,
+    followers: Vec<Progress>,
     proposal: Option<IsrProposal>,
+    admissions_rest_until: Duration,
 }
 
 impl Leader {
@@ -96,7 +100,7 @@ impl Leader {
         effects: &mut Vec<Effect>,
     ) -> Self {
         let followers =
-            term.replicas.iter().filter(|id| **id != term.leader).map(|id| Follower::new(*id, now)).collect();
+            term.replicas.iter().filter(|id| **id != term.leader).map(|id| Progress::new(*id, now)).collect();
         let mut leader = Self {
             term,
             settings,
@@ -105,6 +109,7 @@ impl Leader {
             high_watermark: high_watermark.min(local.end),
             followers,
             proposal: None,
+            admissions_rest_until: Duration::ZERO,
         };
         leader.advance(effects);
         leader
@@ -121,7 +126,7 @@ impl Leader {
     }
 
     /// Whether the watermark has reached the start of this term. Before that the leader may not know all that is
-    /// committed: it answers no ListOffsets of the latest kind and admits no one to the ISR.
+    /// committed: it answers no ListOffsets of the latest kind.
     pub fn is_established(&self) -> bool {
         self.high_watermark >= self.epoch_start
     }
@@ -164,15 +169,18 @@ impl Leader {
         }
         follower.fetched(now, fetch, leader_end);
         self.advance(effects);
-        self.admit(fetch.broker, effects);
+        self.admit(now, fetch.broker, effects);
     }
 
-    /// Time has passed: proposes to drop followers that have not been caught up for `max_lag`.
+    /// Time has passed: proposes to drop followers that have not been caught up for `max_lag`. To be called several
+    /// times within `max_lag`: a follower of an idle partition fetches without saying so of each partition.
     pub fn tick(&mut self, now: Duration, max_lag: Duration, effects: &mut Vec<Effect>) {
+        let end = self.local.end;
+        self.followers.iter_mut().filter(|f| f.position.end >= end).for_each(|f| f.caught_up_at = now);
         if self.proposal.is_some() {
             return;
         }
-        let lagging = |f: &&Follower| {
+        let lagging = |f: &&Progress| {
             self.term.isr.contains(&f.broker)
                 && f.position.end < self.local.end
                 && now.saturating_sub(f.caught_up_at) > max_lag
@@ -200,7 +208,7 @@ impl Leader {
         self.followers.retain(|f| replicas.contains(&f.broker));
         for id in replicas.iter().filter(|id| **id != self.term.leader) {
             if !self.followers.iter().any(|f| f.broker == *id) {
-                self.followers.push(Follower::new(*id, now));
+                self.followers.push(Progress::new(*id, now));
             }
         }
         self.term.partition_epoch = partition_epoch;
@@ -211,9 +219,11 @@ impl Leader {
     }
 
     /// The controller refused the proposal for good; the state it refused it for comes by `state_committed`. Until an
-    /// answer of one kind comes the proposed members keep counting.
-    pub fn proposal_refused(&mut self, effects: &mut Vec<Effect>) {
+    /// answer of one kind comes the proposed members keep counting. No one is proposed anew for a moment, since every
+    /// fetch would.
+    pub fn proposal_refused(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         self.proposal = None;
+        self.admissions_rest_until = now + REST;
         self.advance(effects);
     }
 
@@ -222,6 +232,16 @@ impl Leader {
     pub fn reconfigured(&mut self, settings: Settings, effects: &mut Vec<Effect>) {
         self.settings = settings;
         self.advance(effects);
+    }
+
+    /// The proposal that is out.
+    pub fn proposal(&self) -> Option<&IsrProposal> {
+        self.proposal.as_ref()
+    }
+
+    /// How far `broker` has come, if it is a follower: where it fetches and what it has flushed.
+    pub fn progress(&self, broker: BrokerId) -> Option<LogPosition> {
+        self.followers.iter().find(|f| f.broker == broker).map(|f| f.position)
     }
 
     /// Ends the term.
@@ -250,13 +270,16 @@ impl Leader {
             || self.proposal.as_ref().is_some_and(|p| p.members.iter().any(|(id, _)| *id == broker))
     }
 
-    fn admit(&mut self, broker: BrokerId, effects: &mut Vec<Effect>) {
-        if self.proposal.is_some() || self.term.isr.contains(&broker) || !self.is_established() {
+    fn admit(&mut self, now: Duration, broker: BrokerId, effects: &mut Vec<Effect>) {
+        if self.proposal.is_some() || self.term.isr.contains(&broker) || self.admissions_rest_until > now {
             return;
         }
+        // What was committed before this term lies below its start, even if the watermark does not say so yet. Waiting
+        // for the watermark instead would be for ever where the ISR is below its minimum: it moves when someone joins.
+        let committed = self.high_watermark.max(self.epoch_start);
         // In fsync mode the end of its log is not enough: a member must hold what is committed through a power loss.
         let durability = self.settings.durability;
-        let holds_all = |f: &Follower| f.position.held(durability) >= self.high_watermark;
+        let holds_all = |f: &Progress| f.position.held(durability) >= committed;
         let caught_up = self.followers.iter().any(|f| f.broker == broker && holds_all(f));
         if caught_up {
             let wanted = self.term.isr.iter().copied().chain([broker]).collect();

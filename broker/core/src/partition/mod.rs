@@ -1,13 +1,16 @@
-//! A partition as its leader sees it: who is in sync, how far the high watermark is, what an append may do.
+//! A partition as its leader sees it: who is in sync, how far the high watermark is, what an append may do; and as a
+//! follower does: what to fetch, where to truncate.
 //!
-//! A pure machine. The driver tells it what happened to the log and what followers fetched, performs the [`Effect`]s
-//! it gets back, and keeps the parked requests themselves; the machine must not know of connections or files.
+//! Pure machines. The driver tells them what happened to the log and on the wire, performs the effects it gets back, and
+//! keeps the parked requests themselves; the machines must not know of connections or files.
 
 mod effect;
+mod follower;
 mod leader;
 mod replica;
 
 pub use effect::{Effect, IsrProposal};
+pub use follower::{Answer, EpochEnd, Follower, FollowerEffect, FollowerLog, FollowerTerm, NextFetch, common_end};
 pub use leader::{Leader, LeaderTerm, Refusal, RequiredAcks, check_epoch};
 pub use replica::{FollowerFetch, LogPosition};
 
@@ -30,5 +33,7 @@ pub struct Settings {
     pub min_isr: usize,
 }
 
+#[cfg(test)]
+mod follower_tests;
 #[cfg(test)]
 mod tests;

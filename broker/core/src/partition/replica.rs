@@ -36,9 +36,9 @@ pub struct FollowerFetch {
     pub position: LogPosition,
 }
 
-/// The leader's view of a follower.
+/// How far a follower has come, as the leader knows.
 #[derive(Clone, Debug)]
-pub(super) struct Follower {
+pub(super) struct Progress {
     pub(super) broker: BrokerId,
     pub(super) epoch: BrokerEpoch,
     pub(super) position: LogPosition,
@@ -49,7 +49,7 @@ pub(super) struct Follower {
     last_fetch: Option<(Offset, Duration)>,
 }
 
-impl Follower {
+impl Progress {
     pub(super) fn new(broker: BrokerId, now: Duration) -> Self {
         Self { broker, epoch: BrokerEpoch(-1), position: LogPosition::default(), caught_up_at: now, last_fetch: None }
     }

@@ -128,7 +128,7 @@ fn a_proposed_member_counts_before_the_controller_answers() {
 
     run(|e| leader.appended(Offset(20), e));
     assert_eq!(run(|e| leader.follower_fetched(at(2), &fetch(FIRST, 20, 0), e)), [], "the third may be in already");
-    assert_eq!(run(|e| leader.proposal_refused(e)), [advance(20)]);
+    assert_eq!(run(|e| leader.proposal_refused(at(2), e)), [advance(20)]);
 }
 
 #[test]
@@ -166,16 +166,54 @@ fn an_older_partition_state_and_an_older_uptime_are_ignored() {
 }
 
 #[test]
-fn no_one_is_admitted_before_the_watermark_reaches_the_start_of_the_term() {
+fn no_one_is_admitted_before_it_has_reached_the_start_of_the_term() {
     let settings = Settings { durability: Durability::Replicated, min_isr: 1 };
     let mut effects = Vec::new();
     let mut leader = Leader::new(at(0), term(&[1, 2, 3], &[1, 2]), settings, position(10, 0), Offset(4), &mut effects);
     assert_eq!(effects, []);
-    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(SECOND, 10, 0), e)), []);
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(SECOND, 9, 0), e)), [], "4 to 10 may be committed");
     assert!(!leader.is_established());
     assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 10, 0), e)), [advance(10)]);
+    assert!(leader.is_established());
     let admitted = propose(&[(ME, -1), (FIRST, 70), (SECOND, 70)]);
     assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(SECOND, 10, 0), e)), [admitted]);
+}
+
+#[test]
+fn a_new_leader_below_min_isr_moves_nothing_until_someone_has_joined() {
+    let settings = Settings { durability: Durability::Fsync, min_isr: 2 };
+    let mut effects = Vec::new();
+    let mut leader = Leader::new(at(0), term(&[1, 2, 3], &[1]), settings, position(10, 10), Offset(4), &mut effects);
+    assert_eq!(effects, [], "one replica is not enough to commit by itself");
+    let admitted = propose(&[(ME, -1), (FIRST, 70)]);
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 10, 10), e)), [admitted]);
+    assert_eq!(leader.high_watermark(), Offset(4), "a proposed member is none yet");
+    let committed = |e: &mut Vec<Effect>| {
+        leader.state_committed(at(2), PartitionEpoch(10), vec![ME, FIRST, SECOND], vec![ME, FIRST], e);
+    };
+    assert_eq!(run(committed), [advance(10)]);
+    assert!(leader.is_established());
+}
+
+#[test]
+fn a_refused_admission_is_not_proposed_again_at_once() {
+    let mut leader = leader(&[1, 2], &[1], Durability::Replicated, 1);
+    let admitted = propose(&[(ME, -1), (FIRST, 70)]);
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 0, 0), e)), [admitted.clone()]);
+    assert_eq!(run(|e| leader.proposal_refused(at(1), e)), []);
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 0, 0), e)), []);
+    assert_eq!(run(|e| leader.follower_fetched(at(2), &fetch(FIRST, 0, 0), e)), [admitted]);
+}
+
+#[test]
+fn a_follower_of_an_idle_partition_is_not_dropped_at_the_first_append_after_a_long_time() {
+    let mut leader = leader(&[1, 2], &[1, 2], Durability::Replicated, 1);
+    run(|e| leader.appended(Offset(5), e));
+    run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 5, 0), e));
+    assert_eq!(run(|e| leader.tick(at(100), LAG, e)), []);
+    run(|e| leader.appended(Offset(6), e));
+    assert_eq!(run(|e| leader.tick(at(101), LAG, e)), []);
+    assert_eq!(run(|e| leader.tick(at(131), LAG, e)), [propose(&[(ME, -1)])], "it has stopped to fetch");
 }
 
 #[test]
@@ -254,7 +292,7 @@ proptest! {
                     let isr = proposal.members.iter().map(|(id, _)| *id).collect();
                     leader.state_committed(at(clock), PartitionEpoch(epoch), vec![ME, FIRST, SECOND], isr, &mut effects);
                 },
-                Step::Refuse => if outstanding.take().is_some() { leader.proposal_refused(&mut effects); },
+                Step::Refuse => if outstanding.take().is_some() { leader.proposal_refused(at(clock), &mut effects); },
             }
             for effect in effects {
                 match effect {

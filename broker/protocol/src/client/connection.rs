@@ -61,6 +61,11 @@ struct Pending {
 }
 
 impl Connection {
+    /// Connects to a broker and learns which versions it serves.
+    pub async fn open(host: &str, port: u16, config: &ClientConfig) -> Result<Self, Error> {
+        super::handshake::open(host, port, config).await
+    }
+
     /// Starts the task of a stream on which versions are negotiated. `buffer` has what was read beyond that.
     pub(super) fn start<S>(
         stream: S,

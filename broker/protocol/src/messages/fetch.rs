@@ -59,6 +59,9 @@ message! {
         [17+, tag 0, ignorable] replica_directory_id: Uuid,
         /// The offset below which records are replicated as far as they must be.
         [18+, tag 1, ignorable] high_watermark: i64 = i64::MAX,
+        /// Ottla's own: the offset below which a follower has its log on the disk; -1 if it does not say. Kafka knows no
+        /// such tag and skips it.
+        [17+, tag 10000, ignorable] flushed_offset: i64 = -1,
     }
 
     /// An element of `forgotten_topics_data` of [`FetchRequest`].

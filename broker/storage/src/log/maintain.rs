@@ -92,6 +92,10 @@ impl Log {
             (view.start, view.end, view.segments.clone())
         };
         if offset.0 >= end {
+            // The term of a leader that lost before it appended anything.
+            if self.epochs.truncate_end(Offset(end)) {
+                self.store_epochs()?;
+            }
             return Ok(Offset(end));
         }
         if offset.0 <= start {
