@@ -34,3 +34,8 @@ clients *SUITES:
 e2e:
     cargo build --package ottla-local --example api-server
     tests/e2e/run target/debug/examples/api-server
+
+# Faults done to three real brokers under load, and the check of what clients saw: just nemesis [MINUTES] [SEED] [OPTION…]
+nemesis *ARGS:
+    cargo build --profile local --package ottla-broker --package ottla-nemesis
+    target/local/ottla-nemesis run {{ARGS}}

@@ -1,0 +1,96 @@
+//! Collects events from many tasks, and writes them down a line each.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use anyhow::Context;
+
+use super::{Event, Micros};
+
+/// All events of a run, in the order of their ends.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// The events.
+    pub events: Vec<Event>,
+}
+
+impl History {
+    /// Reads a file that a [`Recorder`] wrote.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let lines = BufReader::new(File::open(path)?).lines();
+        let parse = |(number, line): (usize, std::io::Result<String>)| {
+            serde_json::from_str(&line?).with_context(|| format!("line {} of {}", number + 1, path.display()))
+        };
+        Ok(Self { events: lines.enumerate().map(parse).collect::<anyhow::Result<_>>()? })
+    }
+}
+
+/// A handle on the history of a run; clones record into the same.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    began: Instant,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    events: Vec<Event>,
+    file: BufWriter<File>,
+}
+
+impl Recorder {
+    /// Begins a history whose lines go to `path`.
+    pub fn begin(path: &Path) -> anyhow::Result<Self> {
+        let file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+        Ok(Self { began: Instant::now(), shared: Arc::new(Mutex::new(Shared { events: Vec::new(), file })) })
+    }
+
+    /// The time.
+    pub fn now(&self) -> Micros {
+        self.began.elapsed().as_micros() as Micros
+    }
+
+    /// Adds an event. A file that cannot be written is told of at the end.
+    pub fn record(&self, event: Event) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = serde_json::to_writer(&mut shared.file, &event);
+        let _ = shared.file.write_all(b"\n");
+        shared.events.push(event);
+    }
+
+    /// Whether any event so far passes `test`; the last ones are looked at first.
+    pub fn latest<T>(&self, test: impl FnMut(&Event) -> Option<T>) -> Option<T> {
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.events.iter().rev().take(20_000).find_map(test)
+    }
+
+    /// Ends the history.
+    pub fn end(&self) -> anyhow::Result<History> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.file.flush().context("the history could not be written")?;
+        Ok(History { events: std::mem::take(&mut shared.events) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Outcome, Produce};
+    use super::*;
+
+    #[test]
+    fn a_history_is_read_as_it_was_recorded() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.jsonl");
+        let recorder = Recorder::begin(&path).unwrap();
+        for outcome in [Outcome::Acked(7), Outcome::Duplicate, Outcome::Unknown("gone".into())] {
+            let produce = Produce { writer: 1, first: 2, count: 3, invoked: 4, completed: 5, outcome };
+            recorder.record(Event::Produce(produce));
+        }
+        let history = recorder.end().unwrap();
+        assert_eq!(history.events.len(), 3);
+        assert_eq!(History::load(&path).unwrap().events, history.events);
+    }
+}

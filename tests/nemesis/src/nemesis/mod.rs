@@ -1,0 +1,10 @@
+//! The faults, the order in which a seed does them, and a whole run: load, faults, healing, check.
+
+mod fault;
+mod run;
+mod schedule;
+mod target;
+
+pub use fault::{Fault, Means};
+pub use run::{Plan, Summary, run};
+pub use schedule::Schedule;

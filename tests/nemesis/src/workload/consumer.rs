@@ -1,0 +1,115 @@
+//! Consumers without a group: they follow one partition, each poll where the last one ended.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use ottla_protocol::ErrorCode;
+use ottla_protocol::client::{Client, FetchLimits};
+use ottla_protocol::messages::fetch::PartitionData;
+use ottla_records::{Limits, RecordReader, batches};
+
+use super::{Payload, Shared, TOPIC};
+use crate::history::{Event, Read, Recorder, Run, Watermarks};
+use crate::process::quick_client;
+
+const LIMITS: FetchLimits =
+    FetchLimits { max_wait: Duration::from_millis(300), min_bytes: 1, max_bytes: 4 << 20, read_committed: false };
+
+/// Follows a partition until told to stop.
+pub(super) async fn follow(shared: Shared, name: String, partition: i32) -> anyhow::Result<()> {
+    let client = shared.client(quick_client(Duration::from_secs(5))).await?;
+    let mut offset = 0;
+    while !shared.stopped() {
+        match poll(&client, &shared.recorder, &name, partition, offset).await {
+            Ok(read) => {
+                offset = next_offset(&read);
+                shared.recorder.record(Event::Read(read));
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+    Ok(())
+}
+
+/// Reads a partition from its start to its high watermark, as whoever comes later would.
+pub async fn read_to_end(client: &Client, recorder: &Recorder, partition: i32, within: Duration) -> anyhow::Result<()> {
+    let deadline = Instant::now() + within;
+    let mut offset = 0;
+    loop {
+        match poll(client, recorder, "final", partition, offset).await {
+            Ok(read) => {
+                offset = next_offset(&read);
+                let end = read.marks.high;
+                recorder.record(Event::Final(read));
+                if offset >= end {
+                    return Ok(());
+                }
+            }
+            Err(error) => {
+                ensure!(Instant::now() < deadline, "partition {partition} cannot be read at {offset}: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// One fetch. An error of any kind has no say in the history: it makes no claim about records.
+pub(super) async fn poll(
+    client: &Client,
+    recorder: &Recorder,
+    reader: &str,
+    partition: i32,
+    offset: i64,
+) -> anyhow::Result<Read> {
+    let invoked = recorder.now();
+    let answer = client.fetch(TOPIC, partition, offset, LIMITS).await?;
+    ensure!(answer.error_code == ErrorCode::NONE, "{:?}", answer.error_code);
+    let completed = recorder.now();
+    let marks =
+        Watermarks { high: answer.high_watermark, stable: answer.last_stable_offset, start: answer.log_start_offset };
+    let runs = runs(&answer, partition, offset);
+    Ok(Read { reader: reader.to_owned(), partition, offset, invoked, completed, marks, runs })
+}
+
+/// The offset after the last record of a read.
+pub(super) fn next_offset(read: &Read) -> i64 {
+    read.runs.last().map_or(read.offset, |run| run.offset + i64::from(run.count))
+}
+
+/// The records of an answer from `from` on; a batch that cannot be read is a run without a writer.
+fn runs(answer: &PartitionData, partition: i32, from: i64) -> Vec<Run> {
+    let mut runs = Vec::new();
+    let Some(bytes) = answer.records.as_ref().and_then(|records| records.as_bytes()) else { return runs };
+    for batch in batches(bytes) {
+        // The last batch of an answer may be cut.
+        let Ok(batch) = batch else { break };
+        if ottla_records::verify_crc(batch.bytes).is_err() {
+            add(&mut runs, batch.header.base_offset.max(from), None);
+            continue;
+        }
+        let Ok(mut reader) = RecordReader::new(batch.bytes, Limits::default()) else {
+            add(&mut runs, batch.header.base_offset.max(from), None);
+            continue;
+        };
+        while let Ok(Some(record)) = reader.next_record() {
+            let payload = record.value.as_deref().and_then(Payload::decode);
+            if record.offset >= from {
+                add(&mut runs, record.offset, payload.filter(|payload| payload.partition == partition));
+            }
+        }
+    }
+    runs
+}
+
+fn add(runs: &mut Vec<Run>, offset: i64, payload: Option<Payload>) {
+    if let (Some(last), Some(payload)) = (runs.last_mut(), payload)
+        && last.writer == Some(payload.writer)
+        && last.first + u64::from(last.count) == payload.number
+        && last.offset + i64::from(last.count) == offset
+    {
+        last.count += 1;
+        return;
+    }
+    let (writer, first) = payload.map_or((None, 0), |payload| (Some(payload.writer), payload.number));
+    runs.push(Run { offset, writer, first, count: 1 });
+}
