@@ -83,6 +83,7 @@ pub fn of_controller(error: &controller::Error) -> ErrorCode {
         Error::InvalidPartitions(_) => ErrorCode::INVALID_PARTITIONS,
         Error::InvalidReplicationFactor(_) => ErrorCode::INVALID_REPLICATION_FACTOR,
         Error::InvalidReplicaAssignment(_) => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+        Error::NoReassignmentInProgress => ErrorCode::NO_REASSIGNMENT_IN_PROGRESS,
         Error::InvalidConfig(_) => ErrorCode::INVALID_CONFIG,
         Error::PolicyViolation(_) => ErrorCode::POLICY_VIOLATION,
         Error::FeatureUpdateFailed(_) => ErrorCode::FEATURE_UPDATE_FAILED,

@@ -68,7 +68,8 @@ pub enum PartitionFault {
     /// INVALID_REQUEST: not among the replicas, without the leader, or recovering with followers.
     #[error("the proposal contradicts itself")]
     InvalidRequest,
-    /// INELIGIBLE_REPLICA: a member is fenced, leaving, or in another uptime than the leader saw.
+    /// INELIGIBLE_REPLICA: a member is fenced, leaving, in another uptime than the leader saw, or in no directory that
+    /// its broker has.
     #[error("broker {0} may not be in the ISR")]
     IneligibleReplica(BrokerId),
 }
@@ -150,7 +151,8 @@ fn check(
     let ineligible = wanted.isr.iter().find(|member| {
         let broker = context.image.broker(member.broker);
         let same_uptime = |epoch| member.epoch == BrokerEpoch::NONE || member.epoch == epoch;
-        !broker.is_some_and(|broker| broker.is_active() && same_uptime(broker.epoch))
+        let online = || before.replica_on(member.broker).is_some_and(|replica| context.image.is_online(replica));
+        !(broker.is_some_and(|broker| broker.is_active() && same_uptime(broker.epoch)) && online())
     });
     ineligible.map_or(Ok(()), |member| Err(PartitionFault::IneligibleReplica(member.broker)))
 }

@@ -16,23 +16,7 @@ pub(super) fn manual(
     factor: Option<usize>,
 ) -> Result<Vec<Replica>, Error> {
     let refuse = |reason: String| Err(Error::InvalidReplicaAssignment(reason.into()));
-    if brokers.is_empty() {
-        return refuse("The manual partition assignment includes an empty replica list.".to_owned());
-    }
-    let mut sorted = brokers.to_vec();
-    sorted.sort_unstable();
-    let mut previous = None;
-    for id in sorted {
-        if image.broker(id).is_none() {
-            let reason =
-                format!("The manual partition assignment includes broker {id}, but no such broker is registered.");
-            return refuse(reason);
-        }
-        if previous == Some(id) {
-            return refuse(format!("The manual partition assignment includes the broker {id} more than once."));
-        }
-        previous = Some(id);
-    }
+    check_copies(image, brokers, |_| false)?;
     if let Some(factor) = factor.filter(|factor| *factor != brokers.len()) {
         return refuse(format!(
             "The manual partition assignment includes a partition with {} replica(s), but this is not consistent \
@@ -49,6 +33,36 @@ pub(super) fn manual(
     let turn = usize::try_from(partition).unwrap_or(0);
     let known = brokers.iter().filter_map(|id| image.broker(*id));
     Ok(known.map(|broker| replica(broker, turn)).collect())
+}
+
+/// Checks that copies can lie on `brokers`; `has_copy` says which of them hold one already.
+pub(super) fn check_copies(
+    image: &Image,
+    brokers: &[BrokerId],
+    has_copy: impl Fn(BrokerId) -> bool,
+) -> Result<(), Error> {
+    let refuse = |reason: String| Err(Error::InvalidReplicaAssignment(reason.into()));
+    if brokers.is_empty() {
+        return refuse("The manual partition assignment includes an empty replica list.".to_owned());
+    }
+    let mut sorted = brokers.to_vec();
+    sorted.sort_unstable();
+    let mut previous = None;
+    for id in sorted {
+        let Some(broker) = image.broker(id) else {
+            let reason =
+                format!("The manual partition assignment includes broker {id}, but no such broker is registered.");
+            return refuse(reason);
+        };
+        if previous == Some(id) {
+            return refuse(format!("The manual partition assignment includes the broker {id} more than once."));
+        }
+        if broker.cordoned && !has_copy(id) {
+            return refuse(format!("The manual partition assignment includes broker {id}, which is cordoned."));
+        }
+        previous = Some(id);
+    }
+    Ok(())
 }
 
 /// The state in which a partition with these copies begins: all active ones in sync, the first of them leading.

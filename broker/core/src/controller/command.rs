@@ -7,9 +7,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AllocateProducerIds, AlterConfigs, AlterPartition, BrokerHeartbeat, Context, CordonBroker, CreatePartitions,
-    CreateTopics, Decision, DeleteTopics, Error, FenceBroker, FoundCluster, IncrementalAlterConfigs, RegisterBroker,
-    UnregisterBroker, UpdateFeatures,
+    AllocateProducerIds, AlterConfigs, AlterPartition, AlterPartitionReassignments, AssignReplicas, BrokerHeartbeat,
+    Context, CordonBroker, CreatePartitions, CreateTopics, Decision, DeleteTopics, Error, FailDirectories, FenceBroker,
+    FoundCluster, IncrementalAlterConfigs, RegisterBroker, UnregisterBroker, UpdateFeatures,
 };
 
 /// A command whose response has its own type.
@@ -80,6 +80,12 @@ operations! {
     AlterConfigs;
     /// A leader proposes a new ISR (KIP-497).
     AlterPartition;
+    /// Begin, replace and cancel moves of replicas (KIP-455).
+    AlterPartitionReassignments;
+    /// A broker says where its replicas lie (KIP-858).
+    AssignReplicas;
+    /// Log directories of a broker have failed (KIP-858).
+    FailDirectories;
     /// A broker wants producer ids (KIP-730).
     AllocateProducerIds;
     /// Finalize feature levels (KIP-584).

@@ -91,7 +91,7 @@ fn copies(
     context: &Context<'_>,
 ) -> Result<Vec<Vec<Replica>>, Error> {
     let first = topic.partitions.len();
-    let factor = topic.partitions.first().map_or(1, |state| state.brokers().count());
+    let factor = topic.partitions.first().map_or(1, |state| state.target().count());
     let Some(assignments) = &more.assignments else {
         let seed = topic.id.0.as_u64_pair();
         return Placer::new(context.image, seed.0 ^ seed.1).place(first, additional, factor);

@@ -33,6 +33,9 @@ pub enum Error {
     /// INVALID_REPLICA_ASSIGNMENT.
     #[error("{0}")]
     InvalidReplicaAssignment(Message),
+    /// NO_REASSIGNMENT_IN_PROGRESS.
+    #[error("No partition reassignment is in progress.")]
+    NoReassignmentInProgress,
     /// INVALID_CONFIG.
     #[error("{0}")]
     InvalidConfig(Message),

@@ -3,8 +3,8 @@
 //! A caller proposes what it wants to be different; [`Proposal::resolve`] returns the partition's next state with the
 //! epochs it implies, or nothing if nothing changes. It must not look at anything but its arguments.
 
-use crate::BrokerId;
 use crate::metadata::{LeaderRecovery, Partition, Replica};
+use crate::{BrokerId, DirectoryId};
 
 /// Which leader is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +70,32 @@ impl<'a> Proposal<'a> {
         proposal
     }
 
+    /// Wants the copies `target` in the end, in place of whatever move is under way.
+    ///
+    /// `adding` is all that the partition did not have before its first move, `removing` all that it will not have: a
+    /// copy that an earlier move was adding and nobody wants any more is in both, until the ISR can do without it.
+    pub fn towards(before: &'a Partition, target: &[Replica]) -> Self {
+        let mut proposal = Self::unchanged(before);
+        let wanted = |broker: BrokerId| target.iter().any(|replica| replica.broker == broker);
+        let leaving: Vec<_> = before.replicas.iter().copied().filter(|replica| !wanted(replica.broker)).collect();
+        let is_new = |broker: &BrokerId| before.replica_on(*broker).is_none() || before.adding.contains(broker);
+        proposal.removing = leaving.iter().map(|replica| replica.broker).collect();
+        proposal.replicas = [target, &leaving].concat();
+        proposal.adding = proposal.replicas.iter().map(|replica| replica.broker).filter(is_new).collect();
+        proposal
+    }
+
+    /// Wants the copy on `broker` in another directory of it.
+    pub fn place(&mut self, broker: BrokerId, directory: DirectoryId) {
+        for replica in self.replicas.iter_mut().filter(|replica| replica.broker == broker) {
+            replica.directory = directory;
+        }
+    }
+
     /// The partition's next state; `None` when it stays as it is.
     pub fn resolve(mut self, conditions: &Conditions<'_>) -> Option<Partition> {
-        self.end_move(conditions.min_isr);
         self.isr.retain(|member| !self.lost.contains(member));
+        self.end_move(conditions.min_isr);
         let mut after = Partition {
             replicas: self.replicas.clone(),
             isr: self.isr.clone(),
@@ -95,16 +117,30 @@ impl<'a> Proposal<'a> {
         if self.adding.is_empty() && self.removing.is_empty() {
             return;
         }
-        let stays = |broker: BrokerId, removing: &[BrokerId]| !removing.contains(&broker);
-        let isr: Vec<_> = self.isr.iter().copied().filter(|member| stays(*member, &self.removing)).collect();
-        let replicas: Vec<_> =
-            self.replicas.iter().copied().filter(|replica| stays(replica.broker, &self.removing)).collect();
-        let enough = min_isr.clamp(1, replicas.len().max(1));
-        if isr.len() >= enough && self.adding.iter().all(|broker| isr.contains(broker)) {
-            self.isr = isr;
-            self.replicas = replicas;
+        let stays = |broker: &BrokerId| !self.removing.contains(broker);
+        let isr: Vec<_> = self.isr.iter().copied().filter(stays).collect();
+        let copies = self.replicas.iter().filter(|replica| stays(&replica.broker)).count();
+        let enough = isr.len() >= min_isr.clamp(1, copies.max(1));
+        if enough && self.adding.iter().filter(|broker| stays(broker)).all(|broker| isr.contains(broker)) {
+            let gone = std::mem::take(&mut self.removing);
+            self.drop_copies(&gone);
             self.adding.clear();
-            self.removing.clear();
+            return;
+        }
+        // What an earlier move was adding in vain goes before that, unless the ISR, or an election, needs it.
+        let needed = |broker: &BrokerId| {
+            !enough && [&self.isr, &self.before.elr, &self.before.last_known_elr].iter().any(|set| set.contains(broker))
+        };
+        let in_vain = |broker: &BrokerId| self.adding.contains(broker) && !needed(broker);
+        let gone: Vec<_> = self.removing.iter().copied().filter(in_vain).collect();
+        self.drop_copies(&gone);
+    }
+
+    fn drop_copies(&mut self, gone: &[BrokerId]) {
+        let stays = |broker: &BrokerId| !gone.contains(broker);
+        self.replicas.retain(|replica| stays(&replica.broker));
+        for set in [&mut self.isr, &mut self.adding, &mut self.removing] {
+            set.retain(stays);
         }
     }
 

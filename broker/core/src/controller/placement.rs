@@ -29,7 +29,10 @@ impl<'a> Placer<'a> {
     pub(super) fn place(&self, first: usize, count: usize, factor: usize) -> Result<Vec<Vec<Replica>>, Error> {
         let total = self.active.len() + self.fenced.len();
         if self.active.is_empty() {
-            return Err(too_few(factor, "All brokers are currently fenced or in controlled shutdown."));
+            return Err(too_few(
+                factor,
+                "All brokers are currently fenced, or have all their log directories cordoned.",
+            ));
         }
         if factor > total {
             let reason = format!(
@@ -62,6 +65,40 @@ pub(super) fn replica(broker: &Broker, turn: usize) -> Replica {
     let directories = &broker.directories;
     let directory = directories.get(turn % directories.len().max(1)).copied().unwrap_or(DirectoryId::ZERO);
     Replica { broker: broker.id, directory }
+}
+
+/// Chooses directories for copies that a move adds: the one with the fewest copies of its broker's.
+pub(super) struct Directories<'a> {
+    image: &'a Image,
+    /// Copies in each directory; counted when a broker with several is first met.
+    copies: Option<BTreeMap<DirectoryId, usize>>,
+}
+
+impl<'a> Directories<'a> {
+    /// A choice among the directories of the brokers of `image`.
+    pub(super) fn new(image: &'a Image) -> Self {
+        Self { image, copies: None }
+    }
+
+    /// The copy on `broker`.
+    pub(super) fn replica(&mut self, broker: &Broker) -> Replica {
+        if broker.directories.len() < 2 {
+            return replica(broker, 0);
+        }
+        let copies = self.copies.get_or_insert_with(|| count_copies(self.image));
+        let least = broker.directories.iter().min_by_key(|id| copies.get(id).copied().unwrap_or(0));
+        let directory = least.copied().unwrap_or(DirectoryId::ZERO);
+        *copies.entry(directory).or_default() += 1;
+        Replica { broker: broker.id, directory }
+    }
+}
+
+fn count_copies(image: &Image) -> BTreeMap<DirectoryId, usize> {
+    let mut copies = BTreeMap::new();
+    for replica in image.topics().iter().flat_map(|topic| &topic.partitions).flat_map(|state| &state.replicas) {
+        *copies.entry(replica.directory).or_default() += 1;
+    }
+    copies
 }
 
 /// The error of a request that wants more copies than there can be.

@@ -82,13 +82,12 @@ fn register(operation: RegisterBroker, context: &Context<'_>) -> Result<Decision
         cordoned: registered.is_some_and(|registered| registered.cordoned),
         in_controlled_shutdown: false,
     });
-    let previous_epoch = registered.map(|registered| registered.epoch);
     let mut records = vec![Record::BrokerRegistered(Arc::clone(&broker))];
-    if registered.is_some() {
+    if let Some(registered) = registered {
         let after = context.after(&records);
-        let propose = |topic, index, state| {
-            leave(&after, context, &broker, previous_epoch, &operation.previous, (topic, index, state))
-        };
+        let before = (registered.epoch, replacement(registered, &broker));
+        let propose =
+            |topic, index, state| leave(&after, context, &broker, before, &operation.previous, (topic, index, state));
         records.extend(sweep(&after, context.settings, propose));
     }
     Ok(Decision { records, response: broker.epoch })
@@ -112,23 +111,34 @@ fn check_features(operation: &RegisterBroker, image: &Image) -> Result<(), Error
     Ok(())
 }
 
+/// The directory that takes the place of a broker's only one: what lay in the old one begins anew, empty. A broker with
+/// several says itself where it begins its lost copies anew, for a directory may also be away for a while.
+fn replacement(before: &Broker, after: &Broker) -> Option<DirectoryId> {
+    match (&before.directories[..], &after.directories[..]) {
+        ([old], [new]) if old != new => Some(*new),
+        _ => None,
+    }
+}
+
 /// A broker that begins anew is in no ISR; it stays eligible where its copy must hold everything committed.
 fn leave<'a>(
     image: &Image,
     context: &Context<'_>,
     broker: &Broker,
-    previous_epoch: Option<BrokerEpoch>,
+    (previous_epoch, replacement): (BrokerEpoch, Option<DirectoryId>),
     previous: &PreviousStop,
     (topic, index, state): (&'a Topic, i32, &'a Partition),
 ) -> Option<Proposal<'a>> {
-    if !state.isr.contains(&broker.id) && !state.elr.contains(&broker.id) {
+    let directory_kept = broker.has_directory(state.replica_on(broker.id)?.directory);
+    if directory_kept && !state.isr.contains(&broker.id) && !state.elr.contains(&broker.id) {
         return None;
     }
     let mut proposal = Proposal::without(state, broker.id);
-    let directory = state.replica_on(broker.id).map(|replica| replica.directory);
-    let directory_kept = directory.is_some_and(|id| id == DirectoryId::ZERO || broker.directories.contains(&id));
+    if let (false, Some(directory)) = (directory_kept, replacement) {
+        proposal.place(broker.id, directory);
+    }
     let (complete, damaged) = match previous {
-        PreviousStop::Clean(epoch) if Some(*epoch) == previous_epoch => (true, false),
+        PreviousStop::Clean(epoch) if *epoch == previous_epoch => (true, false),
         PreviousStop::Clean(_) => (false, false),
         PreviousStop::Unclean { page_cache_kept, damaged } => {
             let damaged = damaged.contains(&(topic.id, index));

@@ -22,12 +22,21 @@ impl<'a> TopicRules<'a> {
         Self { image, topic, min_isr, unclean: unclean.trim().eq_ignore_ascii_case("true") }
     }
 
+    /// Whether a leader may be elected that lacks committed records.
+    pub(super) fn unclean(&self) -> bool {
+        self.unclean
+    }
+
     /// The next state that `proposal` comes to.
     pub(super) fn resolve(&self, mut proposal: Proposal<'_>) -> Option<Partition> {
         if self.unclean && proposal.election == Election::Clean {
             proposal.election = Election::Unclean;
         }
-        let electable = |broker: BrokerId| self.image.is_active(broker);
+        let copies = proposal.replicas.clone();
+        let electable = |id: BrokerId| {
+            let copy = copies.iter().find(|replica| replica.broker == id);
+            self.image.is_active(id) && copy.is_some_and(|replica| self.image.is_online(replica))
+        };
         proposal.resolve(&Conditions { min_isr: self.min_isr, electable: &electable })
     }
 

@@ -103,6 +103,11 @@ impl Broker {
         !self.fenced && !self.in_controlled_shutdown
     }
 
+    /// Whether a copy in `directory` is at hand; the unassigned one always is.
+    pub fn has_directory(&self, directory: DirectoryId) -> bool {
+        directory == DirectoryId::ZERO || self.directories.contains(&directory)
+    }
+
     /// The address of the listener named `listener`.
     pub fn endpoint(&self, listener: &str) -> Option<&Endpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.listener == listener)

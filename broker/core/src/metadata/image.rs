@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::record::{BrokerChange, Entry, Record};
 use super::shards::Shards;
-use super::{Broker, Resource, Topic, Topics};
+use super::{Broker, Replica, Resource, Topic, Topics};
 use crate::{BrokerEpoch, BrokerId, ControllerEpoch, LogIndex, ProducerId, TopicId};
 
 /// Who decides.
@@ -90,6 +90,11 @@ impl Image {
     /// Whether `broker` may lead partitions and be in their ISR.
     pub fn is_active(&self, broker: BrokerId) -> bool {
         self.broker(broker).is_some_and(|broker| broker.is_active())
+    }
+
+    /// Whether the copy can be served: its broker is not fenced, and has the directory it lies in.
+    pub fn is_online(&self, replica: &Replica) -> bool {
+        self.broker(replica.broker).is_some_and(|broker| !broker.fenced && broker.has_directory(replica.directory))
     }
 
     /// Every topic.

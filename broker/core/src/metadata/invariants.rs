@@ -50,6 +50,11 @@ impl Image {
             ("ISR and ELR are disjoint", !state.isr.iter().any(|broker| state.elr.contains(broker))),
             ("ISR ≥ min ISR ⇒ ELR empty", state.elr.is_empty() || state.isr.len() < state.effective_min_isr(min_isr)),
             ("a fenced broker is in no ISR", state.isr.iter().all(|broker| self.is_active(*broker))),
+            (
+                "an ISR member is in a directory that its broker has",
+                state.isr.iter().all(|broker| state.replica_on(*broker).is_some_and(|replica| self.is_online(replica))),
+            ),
+            ("a move has a target", state.target().next().is_some()),
             ("the leader is in the ISR", state.leader == BrokerId::NONE || state.isr.contains(&state.leader)),
             ("adding and removing ⊆ replicas", state.adding.iter().chain(&state.removing).all(holds)),
             ("an active ISR member leads, if there is one", state.leader != BrokerId::NONE || state.isr.is_empty()),

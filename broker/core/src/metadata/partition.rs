@@ -57,6 +57,11 @@ impl Partition {
         self.replicas.iter().map(|replica| replica.broker)
     }
 
+    /// The brokers that will hold a copy once the move under way, if any, has ended.
+    pub fn target(&self) -> impl Iterator<Item = BrokerId> + '_ {
+        self.brokers().filter(|broker| !self.removing.contains(broker))
+    }
+
     /// The copy on `broker`, if it has one.
     pub fn replica_on(&self, broker: BrokerId) -> Option<&Replica> {
         self.replicas.iter().find(|replica| replica.broker == broker)
@@ -69,8 +74,7 @@ impl Partition {
 
     /// The least size of the ISR at which the high watermark moves: no more than there will be copies (KIP-966).
     pub fn effective_min_isr(&self, min_isr: usize) -> usize {
-        let target = self.brokers().filter(|broker| !self.removing.contains(broker)).count();
-        min_isr.min(target).max(1)
+        min_isr.min(self.target().count()).max(1)
     }
 }
 

@@ -23,6 +23,9 @@ enum Step {
     MinIsr { topic: usize, value: u8 },
     Unclean { topic: usize, allowed: bool },
     Unregister { broker: i32 },
+    Reassign { topic: usize, target: Option<Vec<i32>> },
+    FailDirectory { broker: i32 },
+    AssignDirectory { topic: usize, broker: i32, lost: bool },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -42,7 +45,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (broker.clone(), any::<bool>()).prop_map(|(broker, cordoned)| Step::Cordon { broker, cordoned }),
         8 => (topic.clone(), any::<u8>()).prop_map(|(topic, members)| Step::Isr { topic, members }),
         2 => (topic.clone(), 1..4_u8).prop_map(|(topic, value)| Step::MinIsr { topic, value }),
-        1 => (topic, any::<bool>()).prop_map(|(topic, allowed)| Step::Unclean { topic, allowed }),
+        1 => (topic.clone(), any::<bool>()).prop_map(|(topic, allowed)| Step::Unclean { topic, allowed }),
+        6 => (topic.clone(), prop::option::weighted(0.8, prop::collection::vec(0..5_i32, 1..5)))
+            .prop_map(|(topic, target)| Step::Reassign { topic, target }),
+        1 => broker.clone().prop_map(|broker| Step::FailDirectory { broker }),
+        2 => (topic, broker.clone(), prop::bool::weighted(0.2))
+            .prop_map(|(topic, broker, lost)| Step::AssignDirectory { topic, broker, lost }),
         1 => broker.prop_map(|broker| Step::Unregister { broker }),
     ]
 }
@@ -114,6 +122,19 @@ fn play(cluster: &mut Cluster, incarnation: u128, step: &Step) {
         Step::Unclean { topic, allowed } => {
             set(cluster, topic, "unclean.leader.election.enable", allowed.to_string());
         }
+        Step::Reassign { topic, ref target } => {
+            let target = target.as_ref().map(|ids| ids.iter().copied().map(BrokerId).collect());
+            let reassignments = vec![Reassignment { topic: name(topic), partition: 0, target }];
+            // Each is answered for itself: unknown brokers and duplicates are refused.
+            cluster.run(AlterPartitionReassignments { reassignments, allow_replication_factor_change: true }).unwrap();
+        }
+        Step::FailDirectory { broker } => {
+            if let Some(broker) = cluster.image.broker(BrokerId(broker)).cloned() {
+                let failed = broker.directories.clone();
+                cluster.run(FailDirectories { broker: broker.id, epoch: broker.epoch, failed }).unwrap();
+            }
+        }
+        Step::AssignDirectory { topic, broker, lost } => assign(cluster, topic, broker, lost),
         Step::Unregister { broker } => {
             let holds = |topic: &std::sync::Arc<crate::metadata::Topic>| {
                 topic.partitions.iter().any(|state| state.replica_on(BrokerId(broker)).is_some())
@@ -123,6 +144,16 @@ fn play(cluster: &mut Cluster, incarnation: u128, step: &Step) {
             }
         }
     }
+}
+
+/// A broker says that its copy of a topic's first partition is in a directory it has, or has not.
+fn assign(cluster: &mut Cluster, topic: usize, broker: i32, lost: bool) {
+    let Some(broker) = cluster.image.broker(BrokerId(broker)).cloned() else { return };
+    let Some(id) = cluster.image.topic(&name(topic)).map(|topic| topic.id) else { return };
+    let known = broker.directories.first().copied().filter(|_| !lost);
+    let directory = known.unwrap_or(DirectoryId(uuid::Uuid::from_u128(7)));
+    let replicas = vec![(id, 0, directory)];
+    cluster.run(AssignReplicas { broker: broker.id, epoch: broker.epoch, replicas }).unwrap();
 }
 
 /// The leader of a topic's first partition proposes some of its replicas.
