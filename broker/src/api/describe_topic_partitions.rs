@@ -12,6 +12,7 @@ use ottla_protocol::messages::describe_topic_partitions::{
 use ottla_protocol::messages::{DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse};
 
 use super::Context;
+use super::metadata::offline_replicas;
 
 /// The most partitions of one answer (`max.request.partition.size.limit`).
 const PARTITIONS_AT_MOST: usize = 2_000;
@@ -106,6 +107,6 @@ fn described(image: &Image, index: i32, partition: &Partition) -> DescribeTopicP
         isr_nodes: ids(&partition.isr),
         eligible_leader_replicas: Some(ids(&partition.elr)),
         last_known_elr: Some(ids(&partition.last_known_elr)),
-        offline_replicas: partition.brokers().filter(|broker| !image.is_active(*broker)).map(|b| b.0).collect(),
+        offline_replicas: offline_replicas(image, partition),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ottla_core::controller::internal_topics::is_internal;
 use ottla_core::controller::{CreateTopics, NewTopic};
-use ottla_core::metadata::{Image, Topic};
+use ottla_core::metadata::{Image, Partition, Topic};
 use ottla_core::{BrokerId, TopicId, TopicName};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::Str;
@@ -148,9 +148,13 @@ fn by_id(image: &Image, topic_id: Uuid) -> MetadataResponseTopic {
     }
 }
 
+/// The brokers whose copy cannot be served: fenced, or without the directory it lies in.
+pub(super) fn offline_replicas(image: &Image, state: &Partition) -> Vec<i32> {
+    state.replicas.iter().filter(|replica| !image.is_online(replica)).map(|replica| replica.broker.0).collect()
+}
+
 fn found(image: &Image, topic: &Arc<Topic>) -> MetadataResponseTopic {
-    let partition = |(index, state): (i32, &Arc<ottla_core::metadata::Partition>)| {
-        let offline = |id: &BrokerId| image.broker(*id).is_none_or(|broker| broker.fenced);
+    let partition = |(index, state): (i32, &Arc<Partition>)| {
         let has_leader = state.leader != BrokerId::NONE;
         MetadataResponsePartition {
             error_code: if has_leader { ErrorCode::NONE } else { ErrorCode::LEADER_NOT_AVAILABLE },
@@ -159,7 +163,7 @@ fn found(image: &Image, topic: &Arc<Topic>) -> MetadataResponseTopic {
             leader_epoch: state.leader_epoch.0,
             replica_nodes: state.brokers().map(|id| id.0).collect(),
             isr_nodes: state.isr.iter().map(|id| id.0).collect(),
-            offline_replicas: state.brokers().filter(offline).map(|id| id.0).collect(),
+            offline_replicas: offline_replicas(image, state),
         }
     };
     MetadataResponseTopic {

@@ -4,6 +4,7 @@
 //! response as one. Only produce and fetch, whose payloads never become messages, are direct.
 
 mod alter_configs;
+mod alter_partition_reassignments;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
@@ -28,6 +29,7 @@ mod leave_group;
 mod list_config_resources;
 mod list_groups;
 mod list_offsets;
+mod list_partition_reassignments;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -96,6 +98,8 @@ pub fn table() -> Table {
         Api::answering(1..=4, describe_configs::handle),
         Api::answering(0..=2, alter_configs::handle),
         Api::answering(0..=1, incremental_alter_configs::handle),
+        Api::answering(0..=1, alter_partition_reassignments::handle),
+        Api::answering(0..=0, list_partition_reassignments::handle),
         Api::answering(0..=2, describe_cluster::handle),
         Api::answering(1..=5, describe_log_dirs::handle),
         Api::answering(0..=1, list_config_resources::handle),
