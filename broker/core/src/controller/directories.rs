@@ -1,5 +1,7 @@
 //! Log directories of a broker: which replica lies in which, and which have failed (KIP-858).
 
+use serde::{Deserialize, Serialize};
+
 use super::command::operation;
 use super::partition_change::Proposal;
 use super::sweep::{TopicRules, sweep};
@@ -8,7 +10,7 @@ use crate::metadata::{BrokerChange, Record};
 use crate::{BrokerEpoch, BrokerId, DirectoryId, TopicId};
 
 /// A broker says which of its log directories have failed. They stay offline until it registers anew.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailDirectories {
     /// The broker.
     pub broker: BrokerId,
@@ -21,7 +23,7 @@ pub struct FailDirectories {
 operation!(FailDirectories => (), fail_directories);
 
 /// A broker says in which directories its replicas lie.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssignReplicas {
     /// The broker.
     pub broker: BrokerId,

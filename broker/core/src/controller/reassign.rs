@@ -2,6 +2,8 @@
 //!
 //! Only begins, replaces and cancels moves; [`super::partition_change`] ends them.
 
+use serde::{Deserialize, Serialize};
+
 use super::assignment::check_copies;
 use super::command::operation;
 use super::partition_change::Proposal;
@@ -12,7 +14,7 @@ use crate::BrokerId;
 use crate::metadata::{Image, Partition, Record, Replica, Topic};
 
 /// What is wanted of one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reassignment {
     /// Name of the topic.
     pub topic: String,
@@ -23,7 +25,7 @@ pub struct Reassignment {
 }
 
 /// Begins, replaces and cancels moves, each on its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlterPartitionReassignments {
     /// The partitions.
     pub reassignments: Vec<Reassignment>,
