@@ -91,6 +91,9 @@ pub fn of_controller(error: &controller::Error) -> ErrorCode {
         Error::DuplicateBrokerRegistration(_) => ErrorCode::DUPLICATE_BROKER_REGISTRATION,
         Error::BrokerIdNotRegistered(_) => ErrorCode::BROKER_ID_NOT_REGISTERED,
         Error::StaleBrokerEpoch { .. } => ErrorCode::STALE_BROKER_EPOCH,
+        Error::ElectionNotNeeded => ErrorCode::ELECTION_NOT_NEEDED,
+        Error::PreferredLeaderNotAvailable => ErrorCode::PREFERRED_LEADER_NOT_AVAILABLE,
+        Error::EligibleLeadersNotAvailable => ErrorCode::ELIGIBLE_LEADERS_NOT_AVAILABLE,
         Error::UnsupportedVersion(_) => ErrorCode::UNSUPPORTED_VERSION,
         Error::Unknown(_) => ErrorCode::UNKNOWN_SERVER_ERROR,
     }

@@ -164,8 +164,8 @@ pub const BROKER: &[BrokerKey] = table! {
     "sasl.kerberos.kinit.cmd",                                String,   "/usr/bin/kinit",        Any, PerBroker, unused;
     "group.consumer.min.assignment.interval.ms",              Int,      "0",                     Any, ReadOnly, unused;
     "log.cleaner.io.max.bytes.per.second",                    Double,   "1.7976931348623157E308", Any, Cluster, unused;
-    "auto.leader.rebalance.enable",                           Boolean,  "true",                  Any, ReadOnly, unused;
-    "leader.imbalance.check.interval.seconds",                Long,     "300",                   AtLeast(1), ReadOnly, unused;
+    "auto.leader.rebalance.enable",                           Boolean,  "true",                  Any, ReadOnly, used;
+    "leader.imbalance.check.interval.seconds",                Long,     "5",                     AtLeast(1), ReadOnly, used;
     "log.cleaner.min.cleanable.ratio",                        Double,   "0.5",                   Any, Cluster, used;
     "group.share.min.record.lock.duration.ms",                Int,      "15000",                 Between(1000.0, 30000.0), ReadOnly, unused;
     "replica.lag.time.max.ms",                                Long,     "30000",                 Any, ReadOnly, used;

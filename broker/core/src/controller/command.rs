@@ -7,9 +7,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AllocateProducerIds, AlterConfigs, AlterPartition, AlterPartitionReassignments, AssignReplicas, BrokerHeartbeat,
-    Context, CordonBroker, CreatePartitions, CreateTopics, Decision, DeleteTopics, Error, FailDirectories, FenceBroker,
-    FoundCluster, IncrementalAlterConfigs, RegisterBroker, UnregisterBroker, UpdateFeatures,
+    AllocateProducerIds, AlterConfigs, AlterPartition, AlterPartitionReassignments, AssignReplicas, BalanceLeaders,
+    BrokerHeartbeat, Context, CordonBroker, CreatePartitions, CreateTopics, Decision, DeleteTopics, ElectLeaders,
+    Error, FailDirectories, FenceBroker, FoundCluster, IncrementalAlterConfigs, RegisterBroker, UnregisterBroker,
+    UpdateFeatures,
 };
 
 /// A command whose response has its own type.
@@ -86,6 +87,10 @@ operations! {
     AssignReplicas;
     /// Log directories of a broker have failed (KIP-858).
     FailDirectories;
+    /// Elect preferred or unclean leaders (KIP-460).
+    ElectLeaders;
+    /// Give partitions back to their preferred leaders.
+    BalanceLeaders;
     /// A broker wants producer ids (KIP-730).
     AllocateProducerIds;
     /// Finalize feature levels (KIP-584).

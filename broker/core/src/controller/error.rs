@@ -67,6 +67,15 @@ pub enum Error {
         /// The one given.
         found: i64,
     },
+    /// ELECTION_NOT_NEEDED.
+    #[error("Leader election not needed for topic partition.")]
+    ElectionNotNeeded,
+    /// PREFERRED_LEADER_NOT_AVAILABLE.
+    #[error("The preferred leader was not available.")]
+    PreferredLeaderNotAvailable,
+    /// ELIGIBLE_LEADERS_NOT_AVAILABLE.
+    #[error("Eligible topic partition leaders are not available.")]
+    EligibleLeadersNotAvailable,
     /// UNSUPPORTED_VERSION: the broker cannot run with the finalized features.
     #[error("{0}")]
     UnsupportedVersion(Message),

@@ -54,7 +54,7 @@ impl Cluster {
     pub fn decide<O: Operation>(&mut self, operation: O) -> Result<(Vec<Record>, O::Response), Error> {
         let command = operation.into_command();
         assert_eq!(Command::from_wire(&command.to_wire()).as_ref(), Ok(&command), "a command survives the wire");
-        let decision = super::decide(&self.image, &self.settings, NOW, command);
+        let decision = decide(&self.image, &self.settings, NOW, command);
         let result = decision.as_ref().map(|decision| decision.response.clone()).map_err(Clone::clone);
         assert_eq!(decode_result(&encode_result(&result)), Ok(result), "an answer survives the wire");
         let Decision { records, response } = decision?;
