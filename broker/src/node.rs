@@ -60,6 +60,7 @@ impl Error {
             Self::Metadata(error) if error.is_identity() => 3,
             Self::Storage(_) | Self::Metadata(_) | Self::MetadataStopped(_) => 4,
             Self::Start(broker::StartError::Register(SubmitError::Stopped)) => 4,
+            Self::Start(broker::StartError::Register(SubmitError::Refused(_))) => 3,
             Self::Start(_) | Self::Process(_) => 70,
         }
     }
@@ -100,7 +101,11 @@ impl Node {
         let replicas = Arc::new(replicas.map_err(std::io::Error::other)??);
         let incarnation = Uuid::new_v4();
         let clock = *replicas.clock();
-        let options = metadata_options(&config, &replicas, incarnation, cluster_id, controller_address);
+        let options = controller::Options {
+            peers: peers.clone(),
+            services: services.clone(),
+            ..metadata_options(&config, &replicas, incarnation, cluster_id, controller_address)
+        };
         let given = Arc::clone(&replicas) as Arc<dyn controller::Replicas>;
         let metadata = Service::start(options, given, move || clock.now()).await?;
         let broker = Arc::new(Broker::new(Arc::clone(&config), metadata.handle(), replicas));
@@ -235,5 +240,7 @@ fn metadata_options(
         incarnation,
         settings: Settings::new(config.fixed.clone()),
         cluster_id: Some(cluster_id),
+        peers: Peers::new(None),
+        services: Services::default(),
     }
 }

@@ -17,7 +17,9 @@ use uuid::Uuid;
 
 use crate::broker::{Broker, Running};
 use crate::config::Config;
-use crate::controller::{ControllerHandle, Driver, MetadataLog, Outcome, ProposeError, Publisher, Replicas, Role};
+use crate::controller::{
+    ControllerHandle, Driver, MetadataLog, Outcome, Peers, ProposeError, Publisher, Replicas, Role,
+};
 use crate::replica::Manager;
 use crate::telemetry::Metrics;
 
@@ -90,7 +92,8 @@ impl TestBroker {
         let publisher = Publisher::new(config.node_id, incarnation, log.committed(), given);
         let clock = *replicas.clock();
         let settings = Settings::new(config.fixed.clone());
-        let (driver, controller) = Driver::new(log, settings, publisher.published(), move || clock.now());
+        let (driver, controller) =
+            Driver::new(log, settings, publisher.published(), Peers::new(None), move || clock.now());
         tokio::spawn(publisher.run());
         tokio::spawn(driver.run());
         controller.submit(FoundCluster { cluster_id: "test".to_owned() }).await.unwrap();

@@ -23,7 +23,8 @@ pub async fn handle(context: Context, request: CreatePartitionsRequest) -> Creat
         })
         .collect();
     let command = CreatePartitions { topics, validate_only: request.validate_only };
-    let results = match context.broker.controller.submit(command).await {
+    let patience = super::patience(request.timeout_ms);
+    let results = match context.broker.controller.submit_within(command, patience).await {
         Ok(results) => results
             .into_iter()
             .map(|(name, result)| {

@@ -16,7 +16,8 @@ pub async fn handle(context: Context, request: CreateTopicsRequest) -> CreateTop
     let names: Vec<Str> = request.topics.iter().map(|topic| topic.name.clone()).collect();
     let topics = request.topics.into_iter().map(new_topic).collect();
     let command = CreateTopics { topics, validate_only: request.validate_only };
-    let topics = match context.broker.controller.submit(command).await {
+    let patience = super::patience(request.timeout_ms);
+    let topics = match context.broker.controller.submit_within(command, patience).await {
         Ok(results) => results.into_iter().map(|(name, result)| answer(&context, &name, result)).collect(),
         Err(refusal) => {
             let (error_code, error_message) = (error::of_submit(&refusal), Some(refusal.to_string().into()));

@@ -17,7 +17,9 @@ pub async fn handle(context: Context, request: DeleteTopicsRequest) -> DeleteTop
         .iter()
         .map(|topic| TopicRef { name: topic.name.as_ref().map(Str::to_string), id: TopicId(topic.topic_id) });
     let topics: Vec<TopicRef> = by_name.chain(by_either).collect();
-    let responses = match context.broker.controller.submit(DeleteTopics { topics: topics.clone() }).await {
+    let patience = super::patience(request.timeout_ms);
+    let command = DeleteTopics { topics: topics.clone() };
+    let responses = match context.broker.controller.submit_within(command, patience).await {
         Ok(results) => results.into_iter().map(|(topic, result)| answer(topic, result)).collect(),
         Err(refusal) => {
             let code = error::of_submit(&refusal);

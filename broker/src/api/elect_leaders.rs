@@ -15,11 +15,11 @@ pub(super) async fn handle(context: Context, request: ElectLeadersRequest) -> El
         _ => return ElectLeadersResponse { error_code: ErrorCode::INVALID_REQUEST, ..ElectLeadersResponse::default() },
     };
     let asked = request.topic_partitions.clone();
-    let partitions = request.topic_partitions.map(|topics| {
-        topics.into_iter().map(|topic| (topic.topic.to_string(), topic.partitions)).collect::<Vec<_>>()
-    });
+    let partitions = request
+        .topic_partitions
+        .map(|topics| topics.into_iter().map(|topic| (topic.topic.to_string(), topic.partitions)).collect::<Vec<_>>());
     let command = ElectLeaders { kind, partitions };
-    match context.broker.controller.submit_within(command, super::timeout(request.timeout_ms)).await {
+    match context.broker.controller.submit_within(command, super::patience(request.timeout_ms)).await {
         Ok(results) => {
             let replica_election_results = results.into_iter().map(answer).collect();
             ElectLeadersResponse { replica_election_results, ..ElectLeadersResponse::default() }

@@ -103,7 +103,7 @@ pub fn of_controller(error: &controller::Error) -> ErrorCode {
 pub fn of_submit(error: &SubmitError) -> ErrorCode {
     match error {
         SubmitError::Refused(refusal) => of_controller(refusal),
-        SubmitError::NotController { .. } => ErrorCode::NOT_CONTROLLER,
+        SubmitError::TimedOut => ErrorCode::REQUEST_TIMED_OUT,
         SubmitError::Stopped => ErrorCode::COORDINATOR_NOT_AVAILABLE,
     }
 }

@@ -17,6 +17,7 @@ mod describe_groups;
 mod describe_log_dirs;
 mod describe_topic_partitions;
 mod dispatch;
+mod elect_leaders;
 pub mod error;
 mod fetch;
 mod find_coordinator;
@@ -38,8 +39,10 @@ mod offset_for_leader_epoch;
 mod produce;
 mod sync_group;
 mod table;
+mod unregister_broker;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ottla_protocol::ApiKey;
 use ottla_protocol::codec::Str;
@@ -63,6 +66,12 @@ pub struct Context {
     pub version: i16,
     /// What the client calls itself.
     pub client_id: Option<Str>,
+}
+
+/// How long a command to the controller is pursued for a client that gives it `timeout_ms`: a second at least, since
+/// that is no time to give up what costs nothing.
+fn patience(timeout_ms: i32) -> Duration {
+    Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0).max(1000))
 }
 
 /// The table.
@@ -100,7 +109,9 @@ pub fn table() -> Table {
         Api::answering(0..=1, incremental_alter_configs::handle),
         Api::answering(0..=1, alter_partition_reassignments::handle),
         Api::answering(0..=0, list_partition_reassignments::handle),
+        Api::answering(0..=2, elect_leaders::handle),
         Api::answering(0..=2, describe_cluster::handle),
+        Api::answering(0..=0, unregister_broker::handle),
         Api::answering(1..=5, describe_log_dirs::handle),
         Api::answering(0..=1, list_config_resources::handle),
         Api::answering(0..=0, describe_topic_partitions::handle),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ottla_core::BrokerEpoch;
-use ottla_core::controller::PreviousStop;
+use ottla_core::controller::{PreviousStop, Settings};
 use ottla_core::metadata::{self, SecurityProtocol};
 use tokio::net::lookup_host;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::Broker;
 use crate::api::Dispatcher;
-use crate::controller::{SubmitError, Uptime, register};
+use crate::controller::{Life, SubmitError, Uptime, register};
 use crate::net::{Listener, Shared};
 use crate::replica::Directory;
 
@@ -41,6 +41,7 @@ pub struct Running {
     pub broker: Arc<Broker>,
     /// Where it listens: the name of each listener and the address it got.
     pub addresses: Vec<(String, SocketAddr)>,
+    life: Life,
     shared: Arc<Shared<Dispatcher>>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
@@ -60,9 +61,9 @@ impl Running {
             addresses.push((endpoint.name.clone(), listener.local_addr().map_err(listen)?));
             listeners.push(listener);
         }
-        let epoch = register(&broker.controller, uptime(&broker, incarnation, &addresses)).await?;
+        let life = register(&broker.controller, uptime(&broker, incarnation, &addresses)).await?;
         // It is set here alone, once.
-        let _ = broker.epoch.set(epoch);
+        let _ = broker.epoch.set(life.epoch());
         let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&broker)));
         let shared = Shared::new(dispatcher, (&broker.config.net).into(), shutdown.clone());
         let tasks = TaskTracker::new();
@@ -80,7 +81,7 @@ impl Running {
         for (name, address) in &addresses {
             info!(listener = %name, %address, "listening");
         }
-        Ok(Self { broker, addresses, shared, shutdown, tasks })
+        Ok(Self { broker, addresses, life, shared, shutdown, tasks })
     }
 
     /// Client connections open at this moment.
@@ -94,9 +95,10 @@ impl Running {
         move || shared.open_connections()
     }
 
-    /// Stops: no new connections or requests, then the replicas flushed and the clean-stop markers written. The metadata
+    /// Stops: what it leads is handed over, no new connections or requests, then the replicas flushed and the clean-stop markers written. The metadata
     /// goes on; the caller stops it afterwards.
     pub async fn stop(self) -> Result<(), ottla_storage::Error> {
+        self.life.hand_over().await;
         self.shutdown.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -140,6 +142,7 @@ fn uptime(broker: &Broker, incarnation: Uuid, addresses: &[(String, SocketAddr)]
         endpoints: endpoints.collect(),
         rack: broker.config.rack.clone(),
         previous: previous_stop(&directories),
+        heartbeat_interval: Settings::new(broker.config.fixed.clone()).heartbeat_interval(),
         directories: directories.iter().map(|dir| dir.id).collect(),
     }
 }

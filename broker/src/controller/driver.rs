@@ -1,19 +1,21 @@
 //! Runs the controller where the metadata log is led: takes commands from the queue, decides them on a clone of the
-//! image, proposes what they come to as one entry, answers once it is committed and published.
+//! image, proposes what they come to as one entry, answers once it is committed.
 //!
 //! One entry is in flight at a time. Commands that arrive meanwhile become the next one, so a loaded controller pays
 //! one flush for many commands, and what a failed proposal had speculated is simply dropped.
 
 use std::sync::Arc;
 
-use ottla_core::controller::{Decision, Response, Settings, decide};
+use ottla_core::controller::{Decision, Error, Response, Settings, decide};
 use ottla_core::metadata::{Entry, Image, Record};
 use ottla_core::{LogIndex, Now};
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 
-use super::handle::{ControllerHandle, Pending, SubmitError};
+use super::handle::{Answer, ControllerHandle, Pending, Unanswered};
 use super::log::{MetadataLog, Outcome, ProposeError, Role};
+use super::peers::Peers;
+use super::remote::Remote;
 
 /// How many commands may wait.
 const QUEUE: usize = 1024;
@@ -25,25 +27,27 @@ pub struct Driver<L> {
     log: Arc<L>,
     settings: Settings,
     now: Box<dyn Fn() -> Now + Send + Sync>,
-    published: watch::Receiver<Arc<Image>>,
     commands: mpsc::Receiver<Pending>,
 }
 
 /// Commands that share an entry, each with the response that holds if the entry is applied.
-type Decided = Vec<(Pending, Result<Response, SubmitError>)>;
+type Decided = Vec<(Pending, Result<Response, Error>)>;
 
 impl<L: MetadataLog> Driver<L> {
-    /// A driver of the controller on `log`, and the handle that feeds it. `published` is what the publisher publishes;
-    /// `now` reads the clocks.
+    /// A driver of the controller on `log`, and the handle that feeds it, or the one that leads by way of `peers`.
+    /// `published` is what the publisher publishes; `now` reads the clocks.
     pub fn new(
         log: Arc<L>,
         settings: Settings,
         published: watch::Receiver<Arc<Image>>,
+        peers: Peers,
         now: impl Fn() -> Now + Send + Sync + 'static,
     ) -> (Self, ControllerHandle) {
         let (sender, commands) = mpsc::channel(QUEUE);
-        let handle = ControllerHandle { commands: sender, images: published.clone() };
-        (Self { log, settings, now: Box::new(now), published, commands }, handle)
+        let members = Arc::clone(&log);
+        let remote = Remote::new(peers, move |broker| members.address_of(broker));
+        let handle = ControllerHandle { local: sender, role: log.role(), remote, images: published };
+        (Self { log, settings, now: Box::new(now), commands }, handle)
     }
 
     /// Serves until every handle is gone or the log has stopped.
@@ -59,23 +63,20 @@ impl<L: MetadataLog> Driver<L> {
     }
 
     /// Decides and commits as many of the waiting commands as fit an entry.
-    async fn serve(&self, waiting: &mut Vec<Pending>) -> Result<(), SubmitError> {
-        if let Role::Follower { leader } = *self.log.role().borrow() {
-            answer_all(waiting.drain(..), &SubmitError::NotController { controller: leader });
+    async fn serve(&self, waiting: &mut Vec<Pending>) -> Result<(), Unanswered> {
+        if *self.log.role().borrow() != Role::Leader {
+            leave(waiting.drain(..), Unanswered::NotController);
             return Ok(());
         }
         let image = Arc::clone(&self.log.committed().borrow());
         let (records, decided) = self.decide(&image, waiting);
         if records.is_empty() {
-            answer(decided);
+            answer(image.index(), decided);
             return Ok(());
         }
         let Some(controller) = image.controller() else {
             // Unreachable while this node leads: its first entry has been applied.
-            answer_all(
-                decided.into_iter().map(|(pending, _)| pending),
-                &SubmitError::NotController { controller: None },
-            );
+            leave(decided.into_iter().map(|(pending, _)| pending), Unanswered::NotController);
             return Ok(());
         };
         let count = records.len();
@@ -83,20 +84,19 @@ impl<L: MetadataLog> Driver<L> {
         match self.log.propose(entry).await {
             Ok(Outcome::Applied(index)) => {
                 debug!(index = index.0, records = count, commands = decided.len(), "committed");
-                tokio::spawn(answer_when_published(self.published.clone(), index, decided));
+                answer(index, decided);
             }
             Ok(Outcome::Skipped) => {
                 debug!(decided_on = image.index().0, "something came between: deciding anew");
                 waiting.splice(0..0, decided.into_iter().map(|(pending, _)| pending));
             }
-            Err(ProposeError::NotLeader { leader }) => {
-                let error = SubmitError::NotController { controller: leader };
-                answer_all(decided.into_iter().map(|(pending, _)| pending), &error);
+            Err(ProposeError::NotLeader { .. }) => {
+                leave(decided.into_iter().map(|(pending, _)| pending), Unanswered::Lost);
             }
             Err(ProposeError::Stopped(reason)) => {
                 warn!(%reason, "cannot commit");
-                answer_all(decided.into_iter().map(|(pending, _)| pending), &SubmitError::Stopped);
-                return Err(SubmitError::Stopped);
+                leave(decided.into_iter().map(|(pending, _)| pending), Unanswered::Stopped);
+                return Err(Unanswered::Stopped);
             }
         }
         Ok(())
@@ -122,26 +122,19 @@ impl<L: MetadataLog> Driver<L> {
             }
         }
         let pending = waiting.drain(..taken);
-        (records, pending.zip(decided.into_iter().map(|result| result.map_err(SubmitError::Refused))).collect())
+        (records, pending.zip(decided).collect())
     }
 }
 
-async fn answer_when_published(mut published: watch::Receiver<Arc<Image>>, index: LogIndex, decided: Decided) {
-    // The publisher gone means that the broker stops; then nobody waits for answers.
-    if published.wait_for(|image| image.index() >= index).await.is_ok() {
-        answer(decided);
-    }
-}
-
-fn answer(decided: Decided) {
+fn answer(index: LogIndex, decided: Decided) {
     for (pending, result) in decided {
         // Whoever asked may have given up waiting.
-        drop(pending.answer.send(result));
+        drop(pending.answer.send(Ok(Answer { index, result })));
     }
 }
 
-fn answer_all(pending: impl Iterator<Item = Pending>, error: &SubmitError) {
+fn leave(pending: impl Iterator<Item = Pending>, why: Unanswered) {
     for pending in pending {
-        drop(pending.answer.send(Err(error.clone())));
+        drop(pending.answer.send(Err(why)));
     }
 }

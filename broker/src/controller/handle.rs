@@ -1,17 +1,50 @@
-//! How the rest of the broker asks the controller, and sees the cluster.
+//! How the rest of the broker asks the controller, wherever that is, and sees the cluster.
+//!
+//! A command whose answer is lost because the lead moves is sent again: commands say the same twice or are guarded by
+//! an epoch or an id, and what the first sending explains is no refusal ([`settle`]).
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use ottla_core::BrokerId;
-use ottla_core::controller::{self, Command, Operation, Response};
+use ottla_core::controller::{self, Command, OTTLA_VERSION, Operation, Response, settle};
 use ottla_core::metadata::Image;
+use ottla_core::{BrokerId, LogIndex};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::log::{Role, other_than};
+use super::remote::Remote;
+
+/// How long a command is pursued where the asker does not say: Kafka's request.timeout.ms.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait before trying again unless the lead moves.
+const RETRY: Duration = Duration::from_millis(20);
 
 /// A command in the driver's queue, with where its answer goes.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) command: Command,
-    pub(super) answer: oneshot::Sender<Result<Response, SubmitError>>,
+    pub(super) answer: oneshot::Sender<Result<Answer, Unanswered>>,
+}
+
+/// What the controller has decided and committed.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    /// The image at this index shows it.
+    pub(super) index: LogIndex,
+    pub(super) result: Result<Response, controller::Error>,
+}
+
+/// Why a command has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unanswered {
+    /// The node asked does not lead, and has done nothing.
+    NotController,
+    /// The lead, or the connection to it, was lost meanwhile: the command may have been carried out.
+    Lost,
+    /// The node asked stops.
+    Stopped,
 }
 
 /// Why a command was not carried out, or not known to be.
@@ -20,34 +53,49 @@ pub enum SubmitError {
     /// The controller refuses it as a whole.
     #[error(transparent)]
     Refused(#[from] controller::Error),
-    /// The controller is on another broker. The command may have been carried out if the controller has just moved.
-    #[error("the controller is not on this broker")]
-    NotController {
-        /// Where it is, if that is known.
-        controller: Option<BrokerId>,
-    },
+    /// No controller answered in time. The command may have been carried out, or be yet.
+    #[error("no controller has answered in time")]
+    TimedOut,
     /// The metadata log has stopped; the broker is going down.
     #[error("the metadata log has stopped")]
     Stopped,
 }
 
 /// Asks the controller, and sees the cluster as this broker has made it its own. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ControllerHandle {
-    pub(super) commands: mpsc::Sender<Pending>,
+    pub(super) local: mpsc::Sender<Pending>,
+    pub(super) role: watch::Receiver<Role>,
+    pub(super) remote: Remote,
     pub(super) images: watch::Receiver<Arc<Image>>,
 }
 
+impl fmt::Debug for ControllerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControllerHandle").field("role", &*self.role.borrow()).finish_non_exhaustive()
+    }
+}
+
 impl ControllerHandle {
-    /// Has a command decided, committed and, as far as it concerns this broker, done; then returns its response.
-    ///
-    /// Waits while the queue is full. Dropping the future gives up the answer, not the command.
+    /// Has a command decided, committed and, as far as it concerns this broker, done; then returns its response. Waits
+    /// 30 s for a controller.
     pub async fn submit<O: Operation>(&self, operation: O) -> Result<O::Response, SubmitError> {
-        let (answer, answered) = oneshot::channel();
-        let pending = Pending { command: operation.into_command(), answer };
-        self.commands.send(pending).await.map_err(|_| SubmitError::Stopped)?;
-        let response = answered.await.map_err(|_| SubmitError::Stopped)??;
-        Ok(O::response(response).expect("the driver answers a command with its own response"))
+        self.submit_within(operation, PATIENCE).await
+    }
+
+    /// Like [`Self::submit`], waiting no longer than `patience`.
+    ///
+    /// Dropping the future gives up the answer, not the command.
+    pub async fn submit_within<O: Operation>(
+        &self,
+        operation: O,
+        patience: Duration,
+    ) -> Result<O::Response, SubmitError> {
+        let command = operation.into_command();
+        let pursued = timeout_at(Instant::now() + patience, self.pursue(&command)).await;
+        let response = pursued.map_err(|_| SubmitError::TimedOut)??;
+        let mismatch = || SubmitError::Refused(controller::Error::Unknown("the answer is to another command".into()));
+        O::response(response).ok_or_else(mismatch)
     }
 
     /// The cluster as of now. What it says of this broker's partitions has been done.
@@ -59,4 +107,79 @@ impl ControllerHandle {
     pub fn watch(&self) -> watch::Receiver<Arc<Image>> {
         self.images.clone()
     }
+
+    /// Sends the command to one controller after the other until one answers, and waits until the answer shows here.
+    async fn pursue(&self, command: &Command) -> Result<Response, SubmitError> {
+        let before = self.image();
+        let mut role = self.role.clone();
+        let mut was_sent = false;
+        loop {
+            let now = *role.borrow_and_update();
+            match self.ask(now, &mut role, command).await {
+                Ok(Answer { index, mut result }) => {
+                    let after = self.published(index).await?;
+                    if was_sent {
+                        settle(command, &before, &after, &mut result);
+                    }
+                    return Ok(result?);
+                }
+                Err(Unanswered::Stopped) => return Err(SubmitError::Stopped),
+                Err(Unanswered::Lost) => was_sent = true,
+                Err(Unanswered::NotController) => {}
+            }
+            tokio::select! {
+                changed = role.changed() => changed.map_err(|_| SubmitError::Stopped)?,
+                () = sleep(RETRY) => {}
+            }
+        }
+    }
+
+    /// Asks whoever leads now, no longer than that lasts.
+    async fn ask(&self, now: Role, role: &mut watch::Receiver<Role>, command: &Command) -> Result<Answer, Unanswered> {
+        match now {
+            Role::Leader => self.ask_here(command).await,
+            Role::Follower { leader: None } => Err(Unanswered::NotController),
+            Role::Follower { leader: Some(leader) } => {
+                let level = self.image().feature(OTTLA_VERSION);
+                tokio::select! {
+                    answer = self.remote.submit(leader, command, level) => answer,
+                    // A controller that is frozen or cut off would keep this waiting.
+                    () = other_than(now, role) => Err(Unanswered::Lost),
+                }
+            }
+        }
+    }
+
+    async fn ask_here(&self, command: &Command) -> Result<Answer, Unanswered> {
+        ask_driver(&self.local, command.clone()).await
+    }
+
+    async fn published(&self, index: LogIndex) -> Result<Arc<Image>, SubmitError> {
+        let mut images = self.images.clone();
+        let image = images.wait_for(|image| image.index() >= index).await;
+        // The publisher gone means that the broker stops.
+        image.map(|image| Arc::clone(&image)).map_err(|_| SubmitError::Stopped)
+    }
+
+    /// Who leads the metadata log, as far as this node knows.
+    pub(super) fn leader(&self) -> watch::Receiver<Role> {
+        self.role.clone()
+    }
+
+    /// A channel to the controller on `broker`.
+    pub(super) fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    /// Where the CONTROLLER listener of `broker` is, if it is a member of the quorum.
+    pub fn controller_address(&self, broker: BrokerId) -> Option<String> {
+        self.remote.address_of(broker)
+    }
+}
+
+/// Has the driver of this node decide and commit a command.
+pub(super) async fn ask_driver(local: &mpsc::Sender<Pending>, command: Command) -> Result<Answer, Unanswered> {
+    let (answer, answered) = oneshot::channel();
+    local.send(Pending { command, answer }).await.map_err(|_| Unanswered::Stopped)?;
+    answered.await.map_err(|_| Unanswered::Stopped)?
 }

@@ -19,6 +19,11 @@ pub enum Role {
     },
 }
 
+/// Resolves once the role is another than `now`, or nobody will say any more.
+pub(super) async fn other_than(now: Role, role: &mut watch::Receiver<Role>) {
+    drop(role.wait_for(|role| *role != now).await);
+}
+
 /// What came of a proposed entry that was committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

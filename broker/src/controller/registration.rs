@@ -1,17 +1,21 @@
-//! Begins this broker's uptime: registers it, and has it unfenced once it has seen its own registration.
+//! Begins this broker's uptime: registers it, and opens the session in which it asks to serve.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ottla_core::controller::{BrokerHeartbeat, PreviousStop, RegisterBroker, Wish, supported_features};
+use ottla_core::controller::{Error, PreviousStop, RegisterBroker, supported_features};
 use ottla_core::metadata::Endpoint;
 use ottla_core::{BrokerEpoch, BrokerId, DirectoryId};
-use tracing::info;
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::handle::{ControllerHandle, SubmitError};
+use super::life::Life;
 
-/// How long to wait before asking again when nobody, or somebody else, is the controller.
+/// How long another broker with this id is given to be found dead: its session time-out and some more.
+const OTHER_MAY_DIE: Duration = Duration::from_secs(6);
+/// How long to wait before asking again.
 const RETRY: Duration = Duration::from_millis(50);
 
 /// What this process is: an uptime of a broker.
@@ -31,14 +35,25 @@ pub struct Uptime {
     pub directories: Vec<DirectoryId>,
     /// How the uptime before ended, and what recovery found.
     pub previous: PreviousStop,
+    /// `broker.heartbeat.interval.ms`.
+    pub heartbeat_interval: Duration,
 }
 
-/// Registers and unfences; returns the epoch once this broker serves its partitions.
-pub async fn register(controller: &ControllerHandle, uptime: Uptime) -> Result<BrokerEpoch, SubmitError> {
-    let broker = uptime.broker;
+/// Registers and asks to serve; returns once this broker is unfenced and serves its partitions.
+pub async fn register(controller: &ControllerHandle, uptime: Uptime) -> Result<Life, SubmitError> {
+    let (broker, interval) = (uptime.broker, uptime.heartbeat_interval);
+    let epoch = epoch_for(controller, uptime).await?;
+    let life = Life::begin(controller.clone(), broker, epoch, interval);
+    life.in_service().await?;
+    info!(epoch = epoch.0, "registered and serving");
+    Ok(life)
+}
+
+/// Asks until a controller answers, and a while longer if it takes this broker's predecessor for alive.
+async fn epoch_for(controller: &ControllerHandle, uptime: Uptime) -> Result<BrokerEpoch, SubmitError> {
     let features = supported_features().map(|(name, range)| (name.to_owned(), range)).collect::<BTreeMap<_, _>>();
     let registration = RegisterBroker {
-        broker,
+        broker: uptime.broker,
         cluster_id: uptime.cluster_id,
         incarnation: uptime.incarnation,
         endpoints: uptime.endpoints,
@@ -47,27 +62,13 @@ pub async fn register(controller: &ControllerHandle, uptime: Uptime) -> Result<B
         features,
         previous: uptime.previous,
     };
-    let epoch = retry(|| controller.submit(registration.clone())).await?;
+    let begun = Instant::now();
     loop {
-        let applied = controller.image().index();
-        let heartbeat = BrokerHeartbeat { broker, epoch, applied, wish: Wish::Serve };
-        let status = retry(|| controller.submit(heartbeat.clone())).await?;
-        if !status.fenced {
-            info!(epoch = epoch.0, "registered and serving");
-            return Ok(epoch);
-        }
-        tokio::time::sleep(RETRY).await;
-    }
-}
-
-/// Asks until a controller answers.
-async fn retry<R, F>(ask: impl Fn() -> F) -> Result<R, SubmitError>
-where
-    F: Future<Output = Result<R, SubmitError>>,
-{
-    loop {
-        match ask().await {
-            Err(SubmitError::NotController { .. }) => tokio::time::sleep(RETRY).await,
+        match controller.submit(registration.clone()).await {
+            Err(SubmitError::TimedOut) => warn!("no controller has taken the registration yet"),
+            Err(SubmitError::Refused(Error::DuplicateBrokerRegistration(_))) if begun.elapsed() < OTHER_MAY_DIE => {
+                sleep(RETRY).await;
+            }
             answer => return answer,
         }
     }

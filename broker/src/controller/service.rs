@@ -8,14 +8,19 @@ use tokio::task::JoinHandle;
 use tracing::info;
 use uuid::Uuid;
 
+use super::balance::balance;
 use super::driver::Driver;
 use super::handle::{ControllerHandle, SubmitError};
+use super::listener::Services;
 use super::log::MetadataLog;
+use super::peers::Peers;
 use super::publisher::{Publisher, Replicas};
 use super::quorum::{self, RaftLog};
+use super::rpc::Rpc;
+use super::sessions::Keeper;
 
 /// What the service is told at its start.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// The log's folder and identity.
     pub log: quorum::Options,
@@ -25,6 +30,10 @@ pub struct Options {
     pub settings: Settings,
     /// `cluster.id` of the configuration or the disks, if either says.
     pub cluster_id: Option<String>,
+    /// The CONTROLLER listeners of the other nodes.
+    pub peers: Peers,
+    /// Where this node's own services are added.
+    pub services: Services,
 }
 
 /// Why the metadata cannot be started.
@@ -61,7 +70,7 @@ impl StartError {
 pub struct Service {
     log: Arc<RaftLog>,
     handle: ControllerHandle,
-    tasks: [JoinHandle<()>; 2],
+    tasks: [JoinHandle<()>; 4],
 }
 
 impl Service {
@@ -76,8 +85,25 @@ impl Service {
         let me = options.log.me.broker();
         let log = Arc::new(RaftLog::start_alone(options.log).await?);
         let publisher = Publisher::new(me, options.incarnation, log.committed(), replicas);
-        let (driver, handle) = Driver::new(Arc::clone(&log), options.settings, publisher.published(), now);
-        let tasks = [tokio::spawn(publisher.run()), tokio::spawn(driver.run())];
+        let settings = options.settings;
+        let (driver, handle) =
+            Driver::new(Arc::clone(&log), settings.clone(), publisher.published(), options.peers, now);
+        let ways = (handle.local.clone(), handle.remote.clone());
+        let (keeper, doorbell) = Keeper::new(me, settings.clone(), log.role(), log.committed(), ways);
+        let rpc = Rpc {
+            local: handle.local.clone(),
+            role: log.role(),
+            committed: log.committed(),
+            settings: settings.clone(),
+            doorbell,
+        };
+        options.services.add(rpc.into_service());
+        let tasks = [
+            tokio::spawn(publisher.run()),
+            tokio::spawn(driver.run()),
+            tokio::spawn(keeper.run()),
+            tokio::spawn(balance(settings, log.role(), handle.local.clone())),
+        ];
         let service = Self { log, handle, tasks };
         let result = service.found(options.cluster_id).await;
         if result.is_err() {

@@ -42,6 +42,7 @@ struct Running {
     service: Service,
     notes: Arc<Notes>,
     epoch: BrokerEpoch,
+    _life: Life,
 }
 
 fn log_options(folder: &Path) -> quorum::Options {
@@ -50,7 +51,14 @@ fn log_options(folder: &Path) -> quorum::Options {
 
 async fn start_with(log: quorum::Options, previous: PreviousStop) -> Running {
     let (incarnation, notes) = (Uuid::new_v4(), Arc::new(Notes::default()));
-    let options = Options { log, incarnation, settings: Settings::default(), cluster_id: None };
+    let options = Options {
+        log,
+        incarnation,
+        settings: Settings::default(),
+        cluster_id: None,
+        peers: Peers::new(None),
+        services: Services::default(),
+    };
     let now = || Now { monotonic: Duration::ZERO, wall: Timestamp(0) };
     let service = Service::start(options, Arc::clone(&notes) as Arc<dyn Replicas>, now).await.unwrap();
     let uptime = Uptime {
@@ -61,9 +69,10 @@ async fn start_with(log: quorum::Options, previous: PreviousStop) -> Running {
         rack: None,
         directories: vec![DIRECTORY],
         previous,
+        heartbeat_interval: Duration::from_millis(500),
     };
-    let epoch = register(&service.handle(), uptime).await.unwrap();
-    Running { service, notes, epoch }
+    let life = register(&service.handle(), uptime).await.unwrap();
+    Running { service, notes, epoch: life.epoch(), _life: life }
 }
 
 async fn start(folder: &Path) -> Running {
@@ -177,7 +186,14 @@ async fn the_metadata_of_another_cluster_or_voter_is_refused() {
     start(folder.path()).await.service.shutdown().await;
     let start = |log, cluster_id: Option<&str>| {
         let settings = Settings::default();
-        let options = Options { log, incarnation: Uuid::new_v4(), settings, cluster_id: cluster_id.map(str::to_owned) };
+        let options = Options {
+            log,
+            incarnation: Uuid::new_v4(),
+            settings,
+            cluster_id: cluster_id.map(str::to_owned),
+            peers: Peers::new(None),
+            services: Services::default(),
+        };
         Service::start(options, Arc::new(Notes::default()), || Now { monotonic: Duration::ZERO, wall: Timestamp(0) })
     };
     let other = start(log_options(folder.path()), Some("other")).await;

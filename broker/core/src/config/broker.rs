@@ -102,7 +102,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "ssl.cipher.suites",                                      List,     "",                      Any, PerBroker, unused;
     "controller.quorum.retry.backoff.ms",                     Int,      "20",                    Any, ReadOnly, unused;
     "remote.log.manager.copy.max.bytes.per.second",           Long,     "9223372036854775807",   AtLeast(1), Cluster, unused;
-    "broker.session.timeout.ms",                              Int,      "3000",                  Any, ReadOnly, used;
+    "broker.session.timeout.ms",                              Int,      "3000",                  AtLeast(1), ReadOnly, used;
     "security.inter.broker.protocol",                         String,   "PLAINTEXT",             Any, ReadOnly, unused;
     "group.consumer.assignment.interval.ms",                  Int,      "1000",                  Any, Cluster, unused;
     "group.share.heartbeat.interval.ms",                      Int,      "5000",                  AtLeast(1), ReadOnly, unused;
@@ -229,7 +229,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "ssl.truststore.type",                                    String,   "JKS",                   Any, PerBroker, unused;
     "offsets.commit.timeout.ms",                              Int,      "5000",                  AtLeast(1), ReadOnly, used;
     "sasl.oauthbearer.assertion.algorithm",                   String,   "RS256",                 Any, ReadOnly, unused;
-    "broker.heartbeat.interval.ms",                           Int,      "500",                   Any, ReadOnly, used;
+    "broker.heartbeat.interval.ms",                           Int,      "500",                   AtLeast(1), ReadOnly, used;
     "sasl.mechanism.controller.protocol",                     String,   "GSSAPI",                Any, ReadOnly, unused;
     "group.share.max.record.lock.duration.ms",                Int,      "60000",                 Between(30000.0, 3600000.0), ReadOnly, unused;
     "log.cleaner.max.compaction.lag.ms",                      Long,     "9223372036854775807",   Any, Cluster, used;

@@ -6,6 +6,7 @@
 //! always one uptime of a broker: a session of an earlier one says nothing about it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use crate::metadata::Image;
@@ -82,7 +83,30 @@ pub enum Effect {
         broker: BrokerId,
         /// The uptime.
         epoch: BrokerEpoch,
+        /// Why.
+        reason: Reason,
     },
+}
+
+/// Why a broker is fenced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Its session broke, and its host refuses connections.
+    Gone,
+    /// It has not been heard for the session time-out.
+    Silent,
+    /// It had handed over and left.
+    Left,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gone => "its session broke and nobody listens there",
+            Self::Silent => "it has been silent for the session time-out",
+            Self::Left => "it has handed over and left",
+        })
+    }
 }
 
 /// The sessions of one reign of a controller.
@@ -138,7 +162,7 @@ impl Sessions {
                 if let Some((broker, watched)) = self.of(session) {
                     watched.session = None;
                     if watched.stopping {
-                        effects.push(watched.fence(now, broker));
+                        effects.push(watched.fence(now, broker, Reason::Left));
                     } else {
                         watched.probe_at = Some(now);
                     }
@@ -149,7 +173,7 @@ impl Sessions {
                 let watched = self.watched.get_mut(&broker).filter(|watched| watched.epoch == epoch);
                 if let Some(watched) = watched.filter(|watched| watched.session.is_none()) {
                     match result {
-                        Probed::Refused => effects.push(watched.fence(now, broker)),
+                        Probed::Refused => effects.push(watched.fence(now, broker, Reason::Gone)),
                         Probed::Connected | Probed::Silent => watched.probe_at = Some(now + PROBE_AGAIN),
                     }
                 }
@@ -208,7 +232,7 @@ impl Sessions {
     fn look_at_the_clock(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         for (broker, watched) in &mut self.watched {
             if now >= watched.deadline {
-                effects.push(watched.fence(now, *broker));
+                effects.push(watched.fence(now, *broker, Reason::Silent));
             } else if watched.probe_at.is_some_and(|at| now >= at) {
                 // Its result sets the next one.
                 watched.probe_at = None;
@@ -220,10 +244,10 @@ impl Sessions {
 
 impl Watched {
     /// It stays watched until the image says that it is fenced.
-    fn fence(&mut self, now: Duration, broker: BrokerId) -> Effect {
+    fn fence(&mut self, now: Duration, broker: BrokerId, reason: Reason) -> Effect {
         self.deadline = now + FENCE_AGAIN;
         self.probe_at = None;
-        Effect::Fence { broker, epoch: self.epoch }
+        Effect::Fence { broker, epoch: self.epoch, reason }
     }
 }
 
@@ -282,8 +306,8 @@ mod tests {
             Effect::Probe { broker: BrokerId(id), epoch: self.cluster.epoch(id) }
         }
 
-        fn fence(&self, id: i32) -> Effect {
-            Effect::Fence { broker: BrokerId(id), epoch: self.cluster.epoch(id) }
+        fn fence(&self, id: i32, reason: Reason) -> Effect {
+            Effect::Fence { broker: BrokerId(id), epoch: self.cluster.epoch(id), reason }
         }
     }
 
@@ -291,7 +315,7 @@ mod tests {
     fn a_broken_session_is_probed_and_a_refusal_fences_at_once() {
         let mut reign = Reign::with_sessions(3);
         assert_eq!(reign.at(10, Event::Closed(SessionId(1))), [reign.probe(1)]);
-        assert_eq!(reign.probed(11, 1, Probed::Refused), [reign.fence(1)]);
+        assert_eq!(reign.probed(11, 1, Probed::Refused), [reign.fence(1, Reason::Gone)]);
         assert_eq!(reign.probed(12, 2, Probed::Refused), [], "it has a session");
         reign.cluster.fence(1);
         assert_eq!(reign.image(13), []);
@@ -314,8 +338,12 @@ mod tests {
         for now in (1500..4250).step_by(250) {
             assert_eq!(reign.at(now, Event::Tick), []);
         }
-        assert_eq!(reign.at(4250, Event::Tick), [reign.fence(1)]);
-        assert_eq!(reign.at(5250, Event::Tick), [reign.fence(1)], "again, since the image does not show it");
+        assert_eq!(reign.at(4250, Event::Tick), [reign.fence(1, Reason::Silent)]);
+        assert_eq!(
+            reign.at(5250, Event::Tick),
+            [reign.fence(1, Reason::Silent)],
+            "again, since the image does not show it"
+        );
     }
 
     #[test]
@@ -325,7 +353,7 @@ mod tests {
             assert_eq!(reign.at(now, Event::Heard(SessionId(2))), []);
         }
         assert_eq!(reign.sessions.next_deadline(), Some(ms(3000)));
-        assert_eq!(reign.at(3000, Event::Tick), [reign.fence(1)]);
+        assert_eq!(reign.at(3000, Event::Tick), [reign.fence(1, Reason::Silent)]);
     }
 
     #[test]
@@ -335,7 +363,7 @@ mod tests {
         assert_eq!(reign.open(5, 1, 2), []);
         assert_eq!(reign.image(10), [reign.probe(1)], "2 has come by itself, 3 is fenced");
         assert_eq!(reign.image(11), [], "one probe at a time");
-        assert_eq!(reign.probed(12, 1, Probed::Refused), [reign.fence(1)]);
+        assert_eq!(reign.probed(12, 1, Probed::Refused), [reign.fence(1, Reason::Gone)]);
     }
 
     #[test]
@@ -366,7 +394,7 @@ mod tests {
         let (broker, epoch, applied) = (BrokerId(1), reign.cluster.epoch(1), reign.cluster.image.index());
         reign.cluster.run(BrokerHeartbeat { broker, epoch, applied, wish: Wish::Stop }).unwrap();
         assert_eq!(reign.image(10), []);
-        assert_eq!(reign.at(20, Event::Closed(SessionId(1))), [reign.fence(1)]);
+        assert_eq!(reign.at(20, Event::Closed(SessionId(1))), [reign.fence(1, Reason::Left)]);
     }
 
     #[test]
@@ -377,6 +405,6 @@ mod tests {
         for now in (10_500..13_000).step_by(500) {
             assert_eq!(reign.at(now, Event::Tick), []);
         }
-        assert_eq!(reign.at(13_001, Event::Tick), [reign.fence(1)]);
+        assert_eq!(reign.at(13_001, Event::Tick), [reign.fence(1, Reason::Silent)]);
     }
 }

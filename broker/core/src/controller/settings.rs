@@ -1,6 +1,7 @@
 //! The controller's own configuration: what the broker's properties say where neither topic nor cluster does.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::config::{BROKER, Layers};
 use crate::metadata::{Image, Resource};
@@ -30,6 +31,26 @@ impl Settings {
         self.number("min.insync.replicas")
     }
 
+    /// broker.session.timeout.ms: how long a broker may be silent.
+    pub fn session_timeout(&self) -> Duration {
+        Duration::from_millis(self.number("broker.session.timeout.ms"))
+    }
+
+    /// broker.heartbeat.interval.ms: how often a broker says that it lives.
+    pub fn heartbeat_interval(&self) -> Duration {
+        Duration::from_millis(self.number("broker.heartbeat.interval.ms"))
+    }
+
+    /// leader.imbalance.check.interval.seconds: how often leaders go back to preferred replicas; `None` where
+    /// auto.leader.rebalance.enable is false.
+    pub fn balance_interval(&self) -> Option<Duration> {
+        let enabled = self
+            .fixed
+            .get("auto.leader.rebalance.enable")
+            .is_none_or(|value| !value.trim().eq_ignore_ascii_case("false"));
+        enabled.then(|| Duration::from_secs(self.number("leader.imbalance.check.interval.seconds")))
+    }
+
     /// The value that holds for every broker's key, the cluster first, then the properties; `None` is null.
     pub(super) fn broker_value(&self, image: &Image, key: &str) -> Option<String> {
         let none = BTreeMap::new();
@@ -56,6 +77,9 @@ mod tests {
     fn every_number_the_controller_asks_for_has_a_default() {
         let settings = Settings::default();
         assert_eq!(settings.min_insync_replicas(), 1);
+        assert_eq!(settings.session_timeout(), Duration::from_secs(3));
+        assert_eq!(settings.heartbeat_interval(), Duration::from_millis(500));
+        assert_eq!(settings.balance_interval(), Some(Duration::from_secs(5)));
         assert_eq!(settings.number::<i32>("num.partitions"), 1);
         assert_eq!(settings.number::<i16>("default.replication.factor"), 1);
         assert_eq!(settings.number::<i32>("offsets.topic.num.partitions"), 50);
