@@ -27,6 +27,8 @@ mod service;
 mod sessions;
 
 #[cfg(test)]
+mod life_tests;
+#[cfg(test)]
 mod tests;
 
 pub use driver::Driver;
