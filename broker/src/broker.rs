@@ -83,6 +83,8 @@ impl Broker {
             return Ok(Arc::clone(partition));
         }
         match self.image().topic(name).and_then(|topic| topic.partition(index)) {
+            // What the published image has this broker lead has been opened, unless its log cannot be served.
+            Some(state) if state.leader == self.id() => Err(Error::NotServed),
             Some(state) => Err(Error::NotLeader { leader: state.leader, epoch: state.leader_epoch }),
             None => Err(Error::UnknownPartition),
         }

@@ -6,25 +6,18 @@ use ottla_protocol::messages::alter_configs::{AlterConfigsResource, AlterConfigs
 use ottla_protocol::messages::{AlterConfigsRequest, AlterConfigsResponse};
 
 use super::Context;
-use super::incremental_alter_configs::{Outcome, check_resource, merge};
+use super::config_changes::{check_resource, submit};
 
 /// Answers once the change is committed.
 pub async fn handle(context: Context, request: AlterConfigsRequest) -> AlterConfigsResponse {
     let own = context.broker.config.node_id;
-    let mut outcomes: Vec<Outcome> = Vec::new();
-    let mut resources = Vec::new();
-    for resource in &request.resources {
-        match check_resource(resource.resource_type, &resource.resource_name, own) {
-            Ok(known) => {
-                resources.push(values(known, resource));
-                outcomes.push(Outcome::Decided);
-            }
-            Err(refusal) => outcomes.push(refusal),
-        }
-    }
-    let command = AlterConfigs { resources, validate_only: request.validate_only };
-    let decided = context.broker.controller.submit(command).await;
-    let answers = merge(outcomes, decided);
+    let checked = request.resources.iter().map(|resource| {
+        let known = check_resource(resource.resource_type, &resource.resource_name, own)?;
+        Ok(values(known, resource))
+    });
+    let validate_only = request.validate_only;
+    let command = |resources| AlterConfigs { resources, validate_only };
+    let answers = submit(&context, checked.collect(), command).await;
     let responses = request.resources.into_iter().zip(answers).map(|(resource, (error_code, error_message))| {
         AlterConfigsResourceResponse {
             error_code,

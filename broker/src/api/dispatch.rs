@@ -1,6 +1,7 @@
 //! From a frame to the handler of its API, and from its answer to a frame.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -12,16 +13,20 @@ use super::table::Handler;
 use super::{Context, api_versions};
 use crate::broker::Broker;
 use crate::net::{CloseReason, FuturePending, Peer, Response, Service, Step};
+use crate::telemetry::RequestMeters;
 
 /// Hands frames to the handlers of a broker's table.
 pub struct Dispatcher {
     broker: Arc<Broker>,
+    meters: RequestMeters,
 }
 
 impl Dispatcher {
     /// Serves the APIs of `broker`.
     pub fn new(broker: Arc<Broker>) -> Self {
-        Self { broker }
+        let apis = broker.apis.iter().map(|api| (api.key.number(), api.key.to_string()));
+        let meters = broker.replicas.metrics().requests(apis);
+        Self { broker, meters }
     }
 
     fn dispatch(&self, peer: &Arc<Peer>, frame: Bytes) -> Result<Step, CloseReason> {
@@ -68,6 +73,10 @@ impl Service for Dispatcher {
 
     fn call(&self, peer: &Arc<Peer>, frame: Bytes) -> Step {
         self.dispatch(peer, frame).unwrap_or_else(Step::Close)
+    }
+
+    fn answered(&self, key: i16, took: Duration) {
+        self.meters.answered(key, took);
     }
 }
 

@@ -16,6 +16,7 @@ pub fn of_replica(error: &replica::Error) -> ErrorCode {
         replica::Error::UnknownPartition => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         replica::Error::UnknownTopicId => ErrorCode::UNKNOWN_TOPIC_ID,
         replica::Error::NotLeader { .. } => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        replica::Error::NotServed => ErrorCode::KAFKA_STORAGE_ERROR,
         replica::Error::Refused(refusal) => of_refusal(refusal),
         replica::Error::Invalid(invalid) => of_invalid(invalid),
         replica::Error::OffsetOutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,

@@ -80,15 +80,22 @@ impl Produce {
     /// The topic meant, by name before version 13 and by id from it on.
     fn topic(&self, name: &str, id: uuid::Uuid) -> Result<Option<Arc<LocalTopic>>, ErrorCode> {
         let topics = self.context.broker.replicas.topics();
-        if self.context.version >= 13 {
-            let topic = topics.by_id(TopicId(id)).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?;
-            return if is_internal(topic.name.as_str()) {
-                Err(ErrorCode::INVALID_TOPIC_EXCEPTION)
-            } else {
-                Ok(Some(topic))
-            };
+        let topic = if self.context.version >= 13 {
+            Some(topics.by_id(TopicId(id)).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?)
+        } else {
+            topics.by_name(name)
+        };
+        let name = topic.as_ref().map_or(name, |topic| topic.name.as_str());
+        let exists = || topic.is_some() || self.context.broker.image().topic(name).is_some();
+        if is_internal(name) && !self.may_write_internal() && exists() {
+            return Err(ErrorCode::INVALID_TOPIC_EXCEPTION);
         }
-        if is_internal(name) { Err(ErrorCode::INVALID_TOPIC_EXCEPTION) } else { Ok(topics.by_name(name)) }
+        Ok(topic)
+    }
+
+    /// As in Kafka, which lets tools repair its internal topics under this client id.
+    fn may_write_internal(&self) -> bool {
+        self.context.client_id.as_deref() == Some("__admin_client")
     }
 
     fn partition(

@@ -6,6 +6,7 @@
 mod listener;
 mod properties;
 mod quorum;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use ottla_core::config::{self, Layers};
 pub(crate) use listener::host_name;
 pub use listener::{Endpoint, Listeners};
 pub use quorum::{Quorum, Voter};
+pub use storage::Storage;
 
 /// Everything the broker was told at its start.
 #[derive(Clone, Debug)]
@@ -39,6 +41,8 @@ pub struct Config {
     pub http: Option<String>,
     /// Limits of the listeners.
     pub net: Net,
+    /// Limits and intervals of the logs, without what may be changed at any time.
+    pub storage: Storage,
     /// The properties as given: the static layer of every configuration.
     pub fixed: BTreeMap<String, String>,
 }
@@ -151,6 +155,7 @@ impl Config {
             log_dirs: log_dirs(get)?,
             http: get("ottla.http.listener").map(http_listener).transpose()?,
             net: net(get)?,
+            storage: Storage::read(&layers),
             fixed,
         })
     }
@@ -284,9 +289,8 @@ mod tests {
 
     #[test]
     fn keys_that_kafka_knows_and_ottla_does_not_use_are_listed() {
-        let config =
-            load(&["num.recovery.threads.per.data.dir=4", "listener.name.plaintext.ssl.key.password=x"]).unwrap();
-        assert_eq!(config.unused_keys(), ["num.recovery.threads.per.data.dir"]);
+        let config = load(&["num.replica.fetchers=4", "listener.name.plaintext.ssl.key.password=x"]).unwrap();
+        assert_eq!(config.unused_keys(), ["num.replica.fetchers"]);
     }
 
     #[test]

@@ -25,7 +25,14 @@ const QUIET: std::time::Duration = std::time::Duration::from_secs(5);
 /// An answer in its place in the queue.
 enum Slot {
     Ready(Response),
-    Waiting(Box<dyn Pending>),
+    Waiting(Box<dyn Pending>, Began),
+}
+
+/// The API of a request, and when it was whole.
+#[derive(Clone, Copy)]
+struct Began {
+    key: i16,
+    at: Instant,
 }
 
 /// What woke the task.
@@ -93,8 +100,7 @@ impl<S: Service> Connection<S> {
                 Ok(())
             }
             Event::Answer(step) => {
-                self.slots.pop_front();
-                self.settle(step, true)?;
+                self.settle_front(step)?;
                 self.settle_due().await
             }
             Event::Timer => self.timer_fired(),
@@ -107,7 +113,7 @@ impl<S: Service> Connection<S> {
             && !self.output.is_full()
             && self.slots.iter().all(|slot| match slot {
                 Slot::Ready(_) => true,
-                Slot::Waiting(pending) => pending.may_overlap(),
+                Slot::Waiting(pending, _) => pending.may_overlap(),
             })
     }
 
@@ -115,10 +121,13 @@ impl<S: Service> Connection<S> {
     fn dispatch(&mut self) -> Result<(), CloseReason> {
         while self.can_dispatch() {
             let Some(frame) = self.input.take_frame()? else { return self.check_begun() };
-            let step = self.service.call(&self.peer, frame);
+            // The network layer lets no frame through that is too short for a key.
+            let key = frame.first_chunk().map_or(-1, |key| i16::from_be_bytes(*key));
+            let began = Began { key, at: Instant::now() };
             self.seen_request = true;
-            self.last_request = Instant::now();
-            self.settle(step, false)?;
+            self.last_request = began.at;
+            let step = self.service.call(&self.peer, frame);
+            self.settle(step, began, false)?;
         }
         Ok(())
     }
@@ -133,14 +142,25 @@ impl<S: Service> Connection<S> {
         }
     }
 
+    /// Puts what became of the oldest request, which waited, in its place.
+    fn settle_front(&mut self, step: Step) -> Result<(), CloseReason> {
+        match self.slots.pop_front() {
+            Some(Slot::Waiting(_, began)) => self.settle(step, began, true),
+            _ => Ok(()),
+        }
+    }
+
     /// Puts what became of a request in its place: in front when it is the oldest one's answer, else at the end.
-    fn settle(&mut self, step: Step, in_front: bool) -> Result<(), CloseReason> {
+    fn settle(&mut self, step: Step, began: Began, in_front: bool) -> Result<(), CloseReason> {
+        if matches!(step, Step::Answer(_) | Step::NoAnswer) {
+            self.service.answered(began.key, began.at.elapsed());
+        }
         match step {
             Step::Answer(response) if in_front || self.slots.is_empty() => self.output.push(response),
             Step::Answer(response) => self.slots.push_back(Slot::Ready(response)),
             Step::NoAnswer => {}
             Step::Wait(pending) => {
-                let slot = Slot::Waiting(pending);
+                let slot = Slot::Waiting(pending, began);
                 if in_front { self.slots.push_front(slot) } else { self.slots.push_back(slot) }
             }
             Step::Close(reason) => return Err(reason),
@@ -156,10 +176,9 @@ impl<S: Service> Connection<S> {
             if self.output.is_full() {
                 return Ok(());
             }
-            let Some(Slot::Waiting(front)) = self.slots.front_mut() else { return Ok(()) };
+            let Some(Slot::Waiting(front, _)) = self.slots.front_mut() else { return Ok(()) };
             let Poll::Ready(step) = poll_fn(|cx| Poll::Ready(front.poll(cx))).await else { return Ok(()) };
-            self.slots.pop_front();
-            self.settle(step, true)?;
+            self.settle_front(step)?;
         }
     }
 
@@ -222,7 +241,7 @@ impl<S: Service> Connection<S> {
     /// Sets the one timer to the nearest deadline, if that is earlier than what it is set to; a timer that fires too
     /// early costs less than one that is moved at each request.
     fn arm_timer(&mut self) {
-        if let Some(Slot::Waiting(front)) = self.slots.front()
+        if let Some(Slot::Waiting(front, _)) = self.slots.front()
             && let Some(deadline) = front.deadline()
             && deadline < self.timer.deadline()
         {
@@ -232,12 +251,11 @@ impl<S: Service> Connection<S> {
 
     fn timer_fired(&mut self) -> Result<(), CloseReason> {
         let now = Instant::now();
-        if let Some(Slot::Waiting(front)) = self.slots.front_mut()
+        if let Some(Slot::Waiting(front, _)) = self.slots.front_mut()
             && front.deadline().is_some_and(|deadline| deadline <= now)
         {
             let step = front.expire();
-            self.slots.pop_front();
-            self.settle(step, true)?;
+            self.settle_front(step)?;
         }
         let Settings { max_idle, first_request, .. } = *self.settings;
         let allowed = if self.seen_request { max_idle } else { first_request.min(max_idle) };
@@ -261,7 +279,7 @@ impl<S: Service> Connection<S> {
 /// The answer of the oldest request, if that still waits.
 async fn next_answer(front: Option<&mut Slot>) -> Step {
     match front {
-        Some(Slot::Waiting(pending)) => poll_fn(|cx| pending.poll(cx)).await,
+        Some(Slot::Waiting(pending, _)) => poll_fn(|cx| pending.poll(cx)).await,
         _ => std::future::pending().await,
     }
 }

@@ -148,4 +148,7 @@ pub trait Service: Send + Sync + 'static {
     /// Handles one request. Called in the order of arrival; when it returns, the request's place in that order is
     /// fixed, whatever its answer still waits for.
     fn call(&self, peer: &Arc<Peer>, frame: Bytes) -> Step;
+
+    /// A request of the API `key` has been answered, or needs no answer, `took` after its frame was whole.
+    fn answered(&self, key: i16, took: Duration);
 }

@@ -21,6 +21,9 @@ pub enum Error {
         /// Since when.
         epoch: LeaderEpoch,
     },
+    /// This broker leads the partition, but its log is damaged or its directory has failed.
+    #[error("the log of the partition cannot be served")]
+    NotServed,
     /// The partition machine refuses.
     #[error(transparent)]
     Refused(#[from] partition::Refusal),

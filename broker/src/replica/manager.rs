@@ -6,9 +6,10 @@
 mod directories;
 mod maintenance;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use ottla_core::config::Layers;
 use ottla_core::metadata::{Image, LocalChanges, LocalPartition, RemovedPartition, Resource};
 use ottla_core::partition::LeaderTerm;
 use ottla_core::{BrokerId, DirectoryId, TopicId, TopicName, TopicPartition};
@@ -19,7 +20,7 @@ use tracing::{error, info, warn};
 use self::directories::FlushRouter;
 use super::{Error, LocalTopic, Partition, TopicSettings, Topics};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Storage};
 use crate::controller::Replicas;
 use crate::telemetry::Metrics;
 
@@ -48,6 +49,11 @@ impl Manager {
     /// The topics that have replicas here.
     pub fn topics(&self) -> &Topics {
         &self.topics
+    }
+
+    /// What is counted here and of requests.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The time, as replicas see it.
@@ -82,6 +88,7 @@ impl Manager {
         }
         self.topics.put(drafts.into_values());
         if changes.broker_config {
+            self.set_free_space_reserve(image);
             let all: Vec<TopicName> = self.topics.all().iter().map(|topic| topic.name.clone()).collect();
             self.reconfigure(&all, image);
         } else {
@@ -126,11 +133,21 @@ impl Manager {
 
     /// What the configuration says of a topic, over all its layers.
     fn settings(&self, topic: &TopicName, image: &Image) -> TopicSettings {
-        let none = std::collections::BTreeMap::new();
+        let none = BTreeMap::new();
+        let topic = image.config(&Resource::topic(topic.as_str())).map_or(&none, |values| &**values);
+        self.with_layers(image, |layers| TopicSettings::read(layers, topic))
+    }
+
+    fn set_free_space_reserve(&self, image: &Image) {
+        let reserve = self.with_layers(image, Storage::read).free_space_reserve;
+        self.directories.read().iter().for_each(|directory| directory.space().set_reserve(reserve));
+    }
+
+    fn with_layers<T>(&self, image: &Image, read: impl FnOnce(&Layers<'_>) -> T) -> T {
+        let none = BTreeMap::new();
         let of = |resource: &Resource| image.config(resource).map_or(&none, |values| &**values);
         let (broker, cluster) = (Resource::broker(self.me.to_string()), Resource::every_broker());
-        let layers = self.config.layers(of(&broker), of(&cluster));
-        TopicSettings::read(&layers, of(&Resource::topic(topic.as_str())))
+        read(&self.config.layers(of(&broker), of(&cluster)))
     }
 
     fn open_replica(&self, local: &LocalPartition, settings: Arc<TopicSettings>) -> Result<Arc<Partition>, Error> {

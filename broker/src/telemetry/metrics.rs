@@ -1,6 +1,7 @@
 //! The metrics of a broker, under the names that Kafka's JMX exporter gives them; Ottla's own begin with `ottla_`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -52,6 +53,27 @@ pub struct TopicCounters {
     pub bytes_in: Counter,
     /// Bytes of batches fetched by clients.
     pub bytes_out: Counter,
+}
+
+/// The counters of every API, found by its number.
+#[derive(Clone, Debug)]
+pub struct RequestMeters(Vec<Option<RequestMeter>>);
+
+#[derive(Clone, Debug)]
+struct RequestMeter {
+    requests: Counter,
+    total_time_ms: Histogram,
+}
+
+impl RequestMeters {
+    /// Counts an answered request of the API `key`, `took` after it was whole.
+    pub fn answered(&self, key: i16, took: Duration) {
+        let meter = usize::try_from(key).ok().and_then(|index| self.0.get(index)?.as_ref());
+        if let Some(meter) = meter {
+            meter.requests.inc();
+            meter.total_time_ms.observe(took.as_secs_f64() * 1000.0);
+        }
+    }
 }
 
 /// What is counted at the moment of a scrape.
@@ -110,6 +132,20 @@ impl Metrics {
             bytes_in: self.bytes_in.get_or_create(&labels).clone(),
             bytes_out: self.bytes_out.get_or_create(&labels).clone(),
         }
+    }
+
+    /// The counters of the APIs given by number and name, at zero.
+    pub fn requests(&self, apis: impl Iterator<Item = (i16, String)>) -> RequestMeters {
+        let mut meters = Vec::new();
+        for (key, request) in apis {
+            let Ok(index) = usize::try_from(key) else { continue };
+            let labels = RequestLabels { request };
+            let requests = self.requests.get_or_create(&labels).clone();
+            let total_time_ms = self.total_time_ms.get_or_create(&labels).clone();
+            meters.resize_with(meters.len().max(index + 1), || None);
+            meters[index] = Some(RequestMeter { requests, total_time_ms });
+        }
+        RequestMeters(meters)
     }
 
     /// A registry with these counters and the gauges that `gauges` gives at each scrape.

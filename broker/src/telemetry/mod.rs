@@ -8,4 +8,4 @@ mod metrics;
 
 pub use health::{Health, State};
 pub use http::{bind, serve};
-pub use metrics::{Gauges, Metrics, RequestLabels, Snapshot, TopicCounters, TopicLabels};
+pub use metrics::{Gauges, Metrics, RequestLabels, RequestMeters, Snapshot, TopicCounters, TopicLabels};

@@ -3,6 +3,7 @@
 mod groups;
 mod groups_oracle;
 mod hostile;
+mod operating;
 mod oracle;
 mod produce_fetch;
 mod raw;

@@ -315,6 +315,9 @@ async fn edge_cases_are_answered_as_a_real_broker_does() {
         ("zstdt", &[("compression.type", "zstd")]),
         ("del1", &[]),
         ("dots.a", &[]),
+        // The broker that was asked had used both.
+        ("__consumer_offsets", &[("cleanup.policy", "compact")]),
+        ("__transaction_state", &[("cleanup.policy", "compact")]),
     ] {
         broker.create_topic(name, 1, configs).await;
     }

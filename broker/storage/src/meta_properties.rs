@@ -1,5 +1,6 @@
 //! `meta.properties`: to which cluster and node a log directory belongs (version 1, KIP-631 and KIP-858).
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use ottla_core::{BrokerId, DirectoryId};
@@ -54,22 +55,25 @@ pub enum IdentityError {
         /// The id.
         id: DirectoryId,
     },
-    /// It has another id than the one it is expected to have.
-    #[error("{} has the directory id {found}, expected {expected}", dir.display())]
-    Directory {
-        /// The log directory.
-        dir: PathBuf,
-        /// The id that was expected.
-        expected: DirectoryId,
-        /// The directory's.
-        found: DirectoryId,
-    },
     /// It holds partitions but no `meta.properties`: whose they are is unknown.
     #[error("{} holds partitions but no meta.properties", dir.display())]
     Missing {
         /// The log directory.
         dir: PathBuf,
     },
+}
+
+/// Refuses log directories of which one is a copy of another. Nothing in them is changed, or locked.
+pub fn check_distinct(dirs: &[PathBuf]) -> Result<()> {
+    let mut seen: HashMap<DirectoryId, &PathBuf> = HashMap::new();
+    for dir in dirs {
+        let Some(id) = MetaProperties::read(dir)?.and_then(|found| found.directory_id) else { continue };
+        if let Some(other) = seen.insert(id, dir) {
+            let (dir, other) = (dir.clone(), other.clone());
+            return Err(IdentityError::DuplicateDirectory { dir, other, id }.into());
+        }
+    }
+    Ok(())
 }
 
 impl MetaProperties {
@@ -141,6 +145,25 @@ mod tests {
         assert!(matches!(read.check(dir.path(), "other", BrokerId(2)), Err(IdentityError::Cluster { .. })));
         let wrong_node = read.check(dir.path(), "MkU3OEVBNTcwNTJENDM2Qg", BrokerId(1));
         assert!(matches!(wrong_node, Err(IdentityError::Node { found: BrokerId(2), .. })));
+    }
+
+    #[test]
+    fn a_copy_of_a_log_directory_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let dirs = ["a", "b", "c"].map(|name| folder.path().join(name));
+        for (dir, id) in dirs.iter().zip([1, 2, 1]) {
+            std::fs::create_dir(dir).unwrap();
+            let directory_id = Some(DirectoryId(uuid::Uuid::from_u128(id)));
+            MetaProperties { cluster_id: "c".into(), node_id: BrokerId(1), directory_id }.write(dir).unwrap();
+        }
+        check_distinct(&dirs[..2]).unwrap();
+        // The same one twice is a copy of itself.
+        assert!(check_distinct(&[dirs[1].clone(), dirs[1].clone()]).is_err());
+        let refused = check_distinct(&dirs).unwrap_err();
+        let expected = format!("which {} has too", dirs[0].display());
+        assert!(
+            refused.to_string().starts_with(&dirs[2].display().to_string()) && refused.to_string().ends_with(&expected)
+        );
     }
 
     #[test]

@@ -25,6 +25,7 @@ macro_rules! table {
 pub const BROKER: &[BrokerKey] = table! {
     "ottla.durability",                                       String,   "fsync",                 OneOf(&["fsync", "replicated"]), Cluster, used;
     "ottla.http.listener",                                    String,   "127.0.0.1:9404",        Any, ReadOnly, used;
+    "ottla.free.space.reserve.bytes",                         Long,     "67108864",              AtLeast(0), Cluster, used;
     "ottla.controller.token.file",                            String,   None,                    Any, ReadOnly, used;
     "cluster.id",                                             String,   None,                    Any, ReadOnly, used;
     "log.cleaner.min.compaction.lag.ms",                      Long,     "0",                     Any, Cluster, used;
@@ -40,7 +41,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "sasl.oauthbearer.expected.audience",                     List,     "",                      Any, ReadOnly, unused;
     "remote.log.manager.thread.pool.size",                    Int,      "2",                     AtLeast(1), ReadOnly, unused;
     "group.consumer.max.session.timeout.ms",                  Int,      "60000",                 AtLeast(1), ReadOnly, unused;
-    "num.recovery.threads.per.data.dir",                      Int,      "2",                     AtLeast(1), Cluster, unused;
+    "num.recovery.threads.per.data.dir",                      Int,      "2",                     AtLeast(1), Cluster, used;
     "ssl.keystore.type",                                      String,   "JKS",                   Any, PerBroker, unused;
     "sasl.oauthbearer.assertion.private.key.file",            String,   None,                    Any, ReadOnly, unused;
     "share.coordinator.state.topic.replication.factor",       Short,    "3",                     AtLeast(1), ReadOnly, unused;
@@ -61,7 +62,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "connections.max.reauth.ms",                              Long,     "0",                     Any, ReadOnly, unused;
     "share.coordinator.state.topic.min.isr",                  Short,    "2",                     AtLeast(1), ReadOnly, unused;
     "remote.log.manager.copy.quota.window.size.seconds",      Int,      "1",                     AtLeast(1), ReadOnly, unused;
-    "log.flush.offset.checkpoint.interval.ms",                Int,      "60000",                 AtLeast(0), ReadOnly, unused;
+    "log.flush.offset.checkpoint.interval.ms",                Int,      "60000",                 AtLeast(0), ReadOnly, used;
     "sasl.oauthbearer.assertion.claim.aud",                   String,   None,                    Any, ReadOnly, unused;
     "quota.window.num",                                       Int,      "11",                    AtLeast(1), ReadOnly, unused;
     "sasl.oauthbearer.clock.skew.seconds",                    Int,      "30",                    Any, ReadOnly, unused;

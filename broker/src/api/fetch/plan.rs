@@ -37,10 +37,11 @@ impl Plan {
     pub(super) fn new(broker: Arc<Broker>, request: &FetchRequest, session: FetchSession, version: i16) -> Self {
         let items = session.wanted().into_iter().map(|wanted| Item { wanted, partition: None }).collect();
         let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
-        let limit = usize::try_from(request.max_bytes).unwrap_or(0);
+        let most = broker.config.storage.fetch_max_bytes;
+        let limit = usize::try_from(request.max_bytes).unwrap_or(0).min(most);
         Self {
-            max_bytes: limit.min(MAX_BYTES),
-            min_bytes: usize::try_from(request.min_bytes).unwrap_or(0).min(limit).min(MAX_BYTES),
+            max_bytes: limit,
+            min_bytes: usize::try_from(request.min_bytes).unwrap_or(0).min(limit),
             broker,
             session,
             items,
@@ -118,6 +119,3 @@ impl Plan {
 pub(super) fn bytes_of(result: &ReadResult) -> usize {
     result.as_ref().ok().and_then(|read| read.records.as_ref()).map_or(0, |slice| slice.len)
 }
-
-/// `fetch.max.bytes`.
-const MAX_BYTES: usize = 55 << 20;

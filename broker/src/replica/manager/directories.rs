@@ -111,6 +111,7 @@ impl FlushListener for FlushRouter {
 impl Manager {
     /// Opens and locks every log directory, formats empty ones, and recovers the logs in them.
     pub fn open(config: Arc<Config>, identity: &Identity, metrics: Metrics) -> Result<Self, ottla_storage::Error> {
+        ottla_storage::check_distinct(&config.log_dirs)?;
         let clock = Clock::new();
         let router = Arc::new(FlushRouter::default());
         let cache = FileCache::new(open_files());
@@ -119,14 +120,14 @@ impl Manager {
         for path in &config.log_dirs {
             let options = LogDirOptions {
                 path: path.clone(),
-                free_space_reserve: FREE_SPACE_RESERVE,
+                free_space_reserve: config.storage.free_space_reserve,
                 cache: Arc::clone(&cache),
                 listener: Arc::clone(&router) as Arc<dyn FlushListener>,
             };
             let directory = LogDir::open(options, identity, DirectoryId(Uuid::new_v4()))?;
             let defaults = Arc::new(LogConfig::default());
             let load = LoadOptions {
-                threads: RECOVERY_THREADS,
+                threads: config.storage.recovery_threads,
                 config: &|_: &TopicName| Arc::clone(&defaults),
                 verify_all: false,
                 now: clock.now(),
@@ -203,11 +204,6 @@ impl Manager {
         failure.map_or(Ok(()), Err)
     }
 }
-
-/// Bytes that producers may not use, so that metadata, checkpoints and deletes go on when the disk is nearly full.
-const FREE_SPACE_RESERVE: u64 = 64 << 20;
-/// `num.recovery.threads.per.data.dir`.
-const RECOVERY_THREADS: usize = 2;
 
 /// How many segment files may be open: a half of what the process may open, since connections need theirs.
 fn open_files() -> usize {

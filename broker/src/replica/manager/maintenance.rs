@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ottla_core::{Offset, TopicPartition};
 use tokio_util::sync::CancellationToken;
@@ -11,17 +10,11 @@ use tracing::{info, warn};
 
 use super::Manager;
 
-/// Kafka's `log.flush.offset.checkpoint.interval.ms`.
-const CHECKPOINT: Duration = Duration::from_secs(60);
-/// `log.retention.check.interval.ms`.
-const RETENTION: Duration = Duration::from_secs(300);
-
 impl Manager {
     /// Keeps the logs tidy until shutdown. Each pass is file work, done off the async threads.
     pub async fn maintain(self: Arc<Self>, shutdown: CancellationToken) {
-        let mut checkpoint = tokio::time::interval(CHECKPOINT);
-        let retention_every = self.retention_interval();
-        let mut retention = tokio::time::interval(retention_every);
+        let mut checkpoint = tokio::time::interval(self.config.storage.checkpoint_interval);
+        let mut retention = tokio::time::interval(self.config.storage.retention_check_interval);
         checkpoint.tick().await;
         retention.tick().await;
         loop {
@@ -35,11 +28,6 @@ impl Manager {
                 warn!(%error, "a maintenance pass did not finish");
             }
         }
-    }
-
-    fn retention_interval(&self) -> Duration {
-        let given = self.config.fixed.get("log.retention.check.interval.ms").and_then(|v| v.parse().ok());
-        given.map_or(RETENTION, Duration::from_millis)
     }
 
     /// Removes what is older or more than each topic keeps.

@@ -1,0 +1,71 @@
+//! What whoever operates a broker sees and sets: request metrics, the free-space reserve, who may write internal topics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_core::controller::{ConfigChange, ConfigOp, IncrementalAlterConfigs, ResourceChanges};
+use ottla_core::metadata::Resource;
+use ottla_protocol::ErrorCode;
+use ottla_protocol::client::{Client, ClientConfig};
+
+use super::produce_fetch::{batch, produce};
+use super::raw::Raw;
+use crate::telemetry::Snapshot;
+use crate::testing::TestBroker;
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answered_request_is_counted_and_timed_under_its_name() {
+    let broker = TestBroker::start().await;
+    let client = broker.client().await;
+    broker.create_topic("t", 1, &[]).await;
+    for acks in [1, -1, 0] {
+        client.produce("t", 0, batch("v"), acks, TIMEOUT).await.unwrap();
+    }
+    // Answered behind the one without an answer.
+    client.produce("t", 0, batch("v"), 1, TIMEOUT).await.unwrap();
+    let registry = broker.running.broker.replicas.metrics().registry(Arc::new(Snapshot::default));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    for line in [
+        "kafka_network_requestmetrics_requests_total{request=\"Produce\"} 4",
+        "kafka_network_requestmetrics_totaltimems_count{request=\"Produce\"} 4",
+        "kafka_network_requestmetrics_requests_total{request=\"DeleteGroups\"} 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_free_space_reserve_may_be_changed_while_the_broker_runs() {
+    let broker = TestBroker::start().await;
+    let mut client = Raw::connect(broker.address()).await;
+    broker.create_topic("t", 1, &[]).await;
+    let mut reserve = async |bytes: i64| {
+        let key = "ottla.free.space.reserve.bytes".to_owned();
+        let change = ConfigChange { key, op: ConfigOp::Set, value: Some(bytes.to_string()) };
+        let resources = vec![ResourceChanges { resource: Resource::every_broker(), changes: vec![change] }];
+        let command = IncrementalAlterConfigs { resources, validate_only: false };
+        broker.controller.submit(command).await.unwrap();
+        client.call(&produce("t", 1, batch("v")), 9).await.responses[0].partition_responses[0].error_code
+    };
+    assert_eq!(reserve(i64::MAX).await, ErrorCode::KAFKA_STORAGE_ERROR);
+    assert_eq!(reserve(0).await, ErrorCode::NONE);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn internal_topics_are_written_by_kafkas_own_tools_alone() {
+    let broker = TestBroker::start().await;
+    let topic = "__consumer_offsets";
+    let mut client = Raw::connect(broker.address()).await;
+    let mut answer = async || client.call(&produce(topic, 1, batch("v")), 9).await.responses.remove(0);
+    let missing = answer().await.partition_responses[0].error_code;
+    assert_eq!(missing, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    broker.create_topic(topic, 1, &[]).await;
+    let refused = answer().await.partition_responses[0].error_code;
+    assert_eq!(refused, ErrorCode::INVALID_TOPIC_EXCEPTION);
+    let tool = Client::connect([broker.address().to_string()], ClientConfig::new("__admin_client")).await.unwrap();
+    let written = tool.produce(topic, 0, batch("v"), 1, TIMEOUT).await.unwrap();
+    assert_eq!((written.error_code, written.base_offset), (ErrorCode::NONE, 0));
+}
