@@ -82,6 +82,9 @@ impl Broker {
         if let Some(partition) = topic.and_then(|topic| topic.partition(index)) {
             return Ok(Arc::clone(partition));
         }
+        if self.replicas.topics().is_offline(name, index) {
+            return Err(Error::Offline);
+        }
         match self.image().topic(name).and_then(|topic| topic.partition(index)) {
             // What the published image has this broker lead has been opened, unless its log cannot be served.
             Some(state) if state.leader == self.id() => Err(Error::NotServed),

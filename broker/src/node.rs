@@ -46,6 +46,9 @@ pub enum Error {
     /// The metadata log failed while the broker ran.
     #[error("the metadata log has stopped: {0}")]
     MetadataStopped(String),
+    /// No log directory is left to work with.
+    #[error("every log directory has failed")]
+    AllDirectoriesFailed,
     /// A thread could not be started, or has panicked.
     #[error("cannot set up the process: {0}")]
     Process(#[from] std::io::Error),
@@ -58,7 +61,7 @@ impl Error {
             Self::Http { .. } | Self::Controller(_) | Self::Start(broker::StartError::Listen { .. }) => 2,
             Self::Storage(ottla_storage::Error::Identity(_)) => 3,
             Self::Metadata(error) if error.is_identity() => 3,
-            Self::Storage(_) | Self::Metadata(_) | Self::MetadataStopped(_) => 4,
+            Self::Storage(_) | Self::Metadata(_) | Self::MetadataStopped(_) | Self::AllDirectoriesFailed => 4,
             Self::Start(broker::StartError::Register(SubmitError::Stopped)) => 4,
             Self::Start(broker::StartError::Register(SubmitError::Refused(_))) => 3,
             Self::Start(_) | Self::Process(_) => 70,
@@ -158,7 +161,10 @@ impl Node {
     /// Resolves when the node cannot go on and must be stopped, with the reason.
     pub async fn failed(&self) -> Error {
         // Without metadata the broker would go on with what it knew for ever.
-        Error::MetadataStopped(self.metadata.log().stopped().await.unwrap_or_default())
+        tokio::select! {
+            reason = self.metadata.log().stopped() => Error::MetadataStopped(reason.unwrap_or_default()),
+            () = self.broker().replicas.all_directories_failed() => Error::AllDirectoriesFailed,
+        }
     }
 
     /// Stops in order; what was acked is on disk, and marked so, when it returns.

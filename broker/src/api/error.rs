@@ -21,6 +21,7 @@ pub fn of_replica(error: &replica::Error) -> ErrorCode {
         replica::Error::Invalid(invalid) => of_invalid(invalid),
         replica::Error::OffsetOutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
         replica::Error::OffsetNotAvailable => ErrorCode::OFFSET_NOT_AVAILABLE,
+        replica::Error::Offline | replica::Error::Damaged(_) => ErrorCode::KAFKA_STORAGE_ERROR,
         replica::Error::Storage(error) => of_storage(error),
     }
 }

@@ -4,9 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ottla_core::BrokerEpoch;
 use ottla_core::controller::{PreviousStop, Settings};
 use ottla_core::metadata::{self, SecurityProtocol};
+use ottla_core::{BrokerEpoch, TopicId};
 use tokio::net::lookup_host;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -70,7 +70,8 @@ impl Running {
         for listener in listeners {
             tasks.spawn(listener.run(Arc::clone(&shared)));
         }
-        tasks.spawn(Arc::clone(&broker.replicas).maintain(shutdown.clone()));
+        let replicas = Arc::clone(&broker.replicas);
+        tasks.spawn(Arc::clone(&replicas).maintain(shutdown.clone()));
         let follow = Arc::clone(&broker.groups).follow(
             broker.controller.watch(),
             Arc::clone(&broker.replicas),
@@ -78,6 +79,11 @@ impl Running {
             shutdown.clone(),
         );
         tasks.spawn(follow);
+        tasks.spawn({
+            let (controller, broker) = (broker.controller.clone(), Arc::clone(&broker));
+            let epoch = move || broker.epoch.get().copied();
+            Arc::clone(&replicas).report(controller, epoch, shutdown.clone())
+        });
         for (name, address) in &addresses {
             info!(listener = %name, %address, "listening");
         }
@@ -127,7 +133,8 @@ async fn bind(endpoint: &crate::config::Endpoint) -> io::Result<Listener> {
 }
 
 fn uptime(broker: &Broker, incarnation: Uuid, addresses: &[(String, SocketAddr)]) -> Uptime {
-    let directories = broker.replicas.directories();
+    let directories: Vec<_> =
+        broker.replicas.directories().into_iter().filter(|directory| directory.failure.is_none()).collect();
     let bound = |name: &str| addresses.iter().find(|(bound, _)| bound == name).map_or(0, |(_, at)| at.port());
     let endpoints = broker.config.listeners.advertised.iter().map(|endpoint| metadata::Endpoint {
         listener: endpoint.name.clone(),
@@ -141,14 +148,14 @@ fn uptime(broker: &Broker, incarnation: Uuid, addresses: &[(String, SocketAddr)]
         cluster_id: broker.image().cluster_id().to_owned(),
         endpoints: endpoints.collect(),
         rack: broker.config.rack.clone(),
-        previous: previous_stop(&directories),
+        previous: previous_stop(&directories, broker.replicas.damaged()),
         heartbeat_interval: Settings::new(broker.config.fixed.clone()).heartbeat_interval(),
         directories: directories.iter().map(|dir| dir.id).collect(),
     }
 }
 
 /// The stop before this start: clean if it was in every directory.
-fn previous_stop(directories: &[Directory]) -> PreviousStop {
+fn previous_stop(directories: &[Directory], damaged: Vec<(TopicId, i32)>) -> PreviousStop {
     use ottla_storage::PreviousStop as Stop;
     let mut clean = None;
     let mut page_cache_kept = true;
@@ -164,7 +171,7 @@ fn previous_stop(directories: &[Directory]) -> PreviousStop {
         }
     }
     match clean {
-        Some(epoch) if epoch != BrokerEpoch(-1) => PreviousStop::Clean(epoch),
-        _ => PreviousStop::Unclean { page_cache_kept, damaged: Vec::new() },
+        Some(epoch) if epoch != BrokerEpoch(-1) && damaged.is_empty() => PreviousStop::Clean(epoch),
+        _ => PreviousStop::Unclean { page_cache_kept, damaged },
     }
 }

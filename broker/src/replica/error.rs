@@ -43,6 +43,12 @@ pub enum Error {
     /// The leader is new and does not know yet what is committed.
     #[error("the high watermark has not reached the start of the leader's term")]
     OffsetNotAvailable,
+    /// The log directory of the replica has failed, or is not there.
+    #[error("the log directory of the replica is offline")]
+    Offline,
+    /// The log is damaged and not served.
+    #[error(transparent)]
+    Damaged(ottla_storage::Damage),
     /// The log says no.
     #[error(transparent)]
     Storage(ottla_storage::Error),

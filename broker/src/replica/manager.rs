@@ -5,19 +5,24 @@
 
 mod directories;
 mod maintenance;
+mod opening;
+mod reports;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ottla_core::config::Layers;
 use ottla_core::metadata::{Image, LocalChanges, LocalPartition, RemovedPartition, Resource};
 use ottla_core::partition::LeaderTerm;
-use ottla_core::{BrokerId, DirectoryId, TopicId, TopicName, TopicPartition};
-use ottla_storage::{LoadedLog, LogDir};
+use ottla_core::{BrokerId, TopicId, TopicName, TopicPartition};
+use ottla_storage::LogDir;
 use parking_lot::{Mutex, RwLock};
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use self::directories::FlushRouter;
+use self::opening::Found;
+use self::reports::Reports;
 use super::{Error, LocalTopic, Partition, TopicSettings, Topics};
 use crate::clock::Clock;
 use crate::config::{Config, Storage};
@@ -35,8 +40,13 @@ pub struct Manager {
     topics: Topics,
     router: Arc<FlushRouter>,
     directories: RwLock<Vec<LogDir>>,
-    /// Logs found at start that no partition has asked for yet.
-    unclaimed: Mutex<HashMap<TopicPartition, LoadedLog>>,
+    /// Directories that could not be opened at the start.
+    missing: Vec<Directory>,
+    /// Logs found at start that no partition has asked for yet, or that are damaged.
+    unclaimed: Mutex<HashMap<TopicPartition, Vec<Found>>>,
+    /// What was moved away before the start is still to be deleted.
+    is_first_image: AtomicBool,
+    reports: Arc<Reports>,
 }
 
 impl Replicas for Manager {
@@ -87,6 +97,9 @@ impl Manager {
             });
         }
         self.topics.put(drafts.into_values());
+        if self.is_first_image.swap(false, Ordering::Relaxed) {
+            self.delete_moved(image);
+        }
         if changes.broker_config {
             self.set_free_space_reserve(image);
             let all: Vec<TopicName> = self.topics.all().iter().map(|topic| topic.name.clone()).collect();
@@ -113,8 +126,14 @@ impl Manager {
         let partition = match &draft.partitions[index] {
             Some(partition) => Arc::clone(partition),
             None => match self.open_replica(local, Arc::clone(&settings)) {
-                Ok(partition) => Arc::clone(draft.partitions[index].insert(partition)),
-                Err(error) => return error!(partition = %local.partition, %error, "cannot open the replica"),
+                Ok(partition) => {
+                    draft.offline.remove(&local.partition.partition);
+                    Arc::clone(draft.partitions[index].insert(partition))
+                }
+                Err(error) => {
+                    draft.offline.insert(local.partition.partition);
+                    return error!(partition = %local.partition, %error, "cannot open the replica");
+                }
             },
         };
         if let Err(error) = begin(&partition, settings) {
@@ -128,7 +147,7 @@ impl Manager {
         }
         let name = local.partition.topic.clone();
         let settings = Arc::new(self.settings(&name, image));
-        LocalTopic { name, id: local.topic_id, settings, partitions: Vec::new() }
+        LocalTopic { name, id: local.topic_id, settings, partitions: Vec::new(), offline: BTreeSet::new() }
     }
 
     /// What the configuration says of a topic, over all its layers.
@@ -151,12 +170,7 @@ impl Manager {
     }
 
     fn open_replica(&self, local: &LocalPartition, settings: Arc<TopicSettings>) -> Result<Arc<Partition>, Error> {
-        let found = self.unclaimed.lock().remove(&local.partition);
-        let found = found.and_then(|found| self.claim(found, local.topic_id));
-        let (mut log, high_watermark) = match found {
-            Some(found) => found?,
-            None => (self.create_log(local, &settings)?, ottla_core::Offset::ZERO),
-        };
+        let (mut log, high_watermark) = self.find_or_create(local, &settings)?;
         log.set_config(Arc::clone(&settings.log));
         Ok(self.router.adopt(
             local.topic_id,
@@ -167,51 +181,19 @@ impl Manager {
         ))
     }
 
-    /// The log found at start, if it is the one of this topic; one of an earlier topic of that name goes.
-    fn claim(
-        &self,
-        found: LoadedLog,
-        topic_id: TopicId,
-    ) -> Option<Result<(ottla_storage::Log, ottla_core::Offset), Error>> {
-        let is_same = found.topic_id.is_none_or(|id| id == topic_id);
-        match found.log {
-            Ok((log, _)) if is_same => Some(Ok((log, found.high_watermark))),
-            Ok((log, _)) => {
-                info!(partition = %found.partition, "deleting the log of an earlier topic of this name");
-                self.delete_log(log);
-                None
-            }
-            Err(damage) => {
-                let source = std::io::Error::new(std::io::ErrorKind::InvalidData, damage);
-                let path = found.partition.to_string().into();
-                Some(Err(ottla_storage::Error::Io { operation: "serve", path, source }.into()))
-            }
-        }
-    }
-
-    fn create_log(&self, local: &LocalPartition, settings: &TopicSettings) -> Result<ottla_storage::Log, Error> {
-        let directories = self.directories.read();
-        let directory = if local.directory == DirectoryId::ZERO {
-            self.router.least_used(&directories)
-        } else {
-            directories.iter().find(|dir| dir.id() == local.directory)
-        };
-        let directory = directory.ok_or(Error::UnknownPartition)?;
-        let handle = self.router.next_handle();
-        let config = Arc::clone(&settings.log);
-        Ok(directory.create(local.partition.clone(), local.topic_id, config, handle, self.clock.now())?)
-    }
-
     fn delete(&self, removed: &RemovedPartition) {
         let Some(topic) = self.topics.by_id(removed.topic_id) else { return };
-        let Some(partition) = topic.partition(removed.partition.partition).cloned() else { return };
+        let index = removed.partition.partition;
         let mut rest = LocalTopic::clone(&topic);
-        rest.partitions[removed.partition.partition as usize] = None;
-        if rest.partitions.iter().all(Option::is_none) {
+        rest.offline.remove(&index);
+        let place = usize::try_from(index).ok().and_then(|index| rest.partitions.get_mut(index));
+        let partition = place.and_then(Option::take);
+        if rest.offline.is_empty() && rest.partitions.iter().all(Option::is_none) {
             self.topics.remove(&topic.name, topic.id);
         } else {
             self.topics.put([rest]);
         }
+        let Some(partition) = partition else { return };
         if let Some(log) = self.router.release(&partition) {
             self.delete_log(log);
         }

@@ -167,6 +167,10 @@ impl Partition {
     }
 
     fn not_leader(&self) -> Error {
+        // Who leads instead will be known when the controller has heard of the failure.
+        if let Err(error) = self.reader.check_online() {
+            return error.into();
+        }
         match &self.inner.lock().role {
             Role::Follower { leader, epoch } => Error::NotLeader { leader: *leader, epoch: *epoch },
             Role::Leader(leader) => {

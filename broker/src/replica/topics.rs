@@ -1,6 +1,6 @@
 //! The topics that have a replica here, found by name or id without copying either.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ottla_core::{TopicId, TopicName};
@@ -19,6 +19,8 @@ pub struct LocalTopic {
     pub settings: Arc<TopicSettings>,
     /// Its partitions by index; none where the replica is elsewhere.
     pub partitions: Vec<Option<Arc<Partition>>>,
+    /// Partitions whose replica is here and cannot be served: its log is damaged, or its directory has failed.
+    pub offline: BTreeSet<i32>,
 }
 
 impl LocalTopic {
@@ -56,6 +58,11 @@ impl Topics {
         let maps = self.maps.read();
         let found = maps.by_name.get(name).and_then(|topic| topic.partition(index));
         found.cloned().ok_or(Error::UnknownPartition)
+    }
+
+    /// Whether a replica of the partition `index` of the topic called `name` is here and cannot be served.
+    pub fn is_offline(&self, name: &str, index: i32) -> bool {
+        self.maps.read().by_name.get(name).is_some_and(|topic| topic.offline.contains(&index))
     }
 
     /// Every topic.

@@ -51,6 +51,11 @@ impl LogReader {
         Offset(self.shared.flushed.load(Ordering::Acquire))
     }
 
+    /// An error if the log's directory has failed.
+    pub fn check_online(&self) -> Result<()> {
+        self.shared.dir.check_online()
+    }
+
     /// Bytes of all segments.
     pub fn size(&self) -> u64 {
         self.shared.view.read().segments.iter().map(|s| s.size).sum()

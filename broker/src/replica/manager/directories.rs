@@ -3,17 +3,20 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ottla_core::{BrokerEpoch, DirectoryId, Offset, TopicId, TopicName, TopicPartition};
 use ottla_storage::{
-    FileCache, FlushListener, Flushed, Identity, LoadOptions, Log, LogConfig, LogDir, LogDirOptions, PreviousStop,
+    FileCache, FlushListener, Flushed, Identity, LoadOptions, LoadedLog, Log, LogConfig, LogDir, LogDirOptions,
+    MetaProperties, PreviousStop,
 };
 use parking_lot::{Mutex, RwLock};
 use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::Manager;
+use super::opening::Found;
+use super::reports::Reports;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::replica::{Partition, TopicSettings, Topics};
@@ -22,7 +25,7 @@ use crate::telemetry::{Metrics, TopicCounters};
 /// A log directory as others see it.
 #[derive(Clone, Debug)]
 pub struct Directory {
-    /// `directory.id`.
+    /// `directory.id`; zero for one that cannot even be read.
     pub id: DirectoryId,
     /// The folder.
     pub path: PathBuf,
@@ -35,11 +38,16 @@ pub struct Directory {
 /// Brings what the flushers report to the partitions.
 #[derive(Default)]
 pub(super) struct FlushRouter {
+    reports: Arc<Reports>,
     partitions: RwLock<HashMap<u64, Arc<Partition>>>,
     next: AtomicU64,
 }
 
 impl FlushRouter {
+    pub(super) fn new(reports: Arc<Reports>) -> Self {
+        Self { reports, ..Self::default() }
+    }
+
     pub(super) fn next_handle(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
@@ -66,10 +74,10 @@ impl FlushRouter {
         partition.take_log()
     }
 
-    /// The directory with the fewest partitions, of those that work.
+    /// The directory with the fewest partitions, of those that work; of several the one with the most free bytes.
     pub(super) fn least_used<'a>(&self, directories: &'a [LogDir]) -> Option<&'a LogDir> {
         if let [only] = directories {
-            return Some(only);
+            return Some(only).filter(|dir| dir.failure().is_none());
         }
         let mut counts: HashMap<PathBuf, usize> = HashMap::new();
         for partition in self.partitions.read().values() {
@@ -78,7 +86,8 @@ impl FlushRouter {
             }
         }
         let online = directories.iter().filter(|dir| dir.failure().is_none());
-        online.min_by_key(|dir| counts.get(dir.path()).copied().unwrap_or(0))
+        let free = |dir: &LogDir| std::cmp::Reverse(dir.space().look());
+        online.min_by_key(|dir| (counts.get(dir.path()).copied().unwrap_or(0), free(dir)))
     }
 }
 
@@ -95,6 +104,7 @@ impl FlushListener for FlushRouter {
 
     fn on_directory_failed(&self, dir: &Path, reason: &str) {
         error!(dir = %dir.display(), reason, "log directory failed: its partitions are not served any more");
+        self.reports.directory_failed();
         let all: Vec<_> = self.partitions.read().values().cloned().collect();
         let dir = dir.to_owned();
         // The caller may hold the lock of the very partition that met the failure, so this cannot be done here.
@@ -113,32 +123,37 @@ impl Manager {
     pub fn open(config: Arc<Config>, identity: &Identity, metrics: Metrics) -> Result<Self, ottla_storage::Error> {
         ottla_storage::check_distinct(&config.log_dirs)?;
         let clock = Clock::new();
-        let router = Arc::new(FlushRouter::default());
+        let reports = Arc::new(Reports::default());
+        let router = Arc::new(FlushRouter::new(Arc::clone(&reports)));
         let cache = FileCache::new(open_files());
-        let mut directories = Vec::new();
-        let mut unclaimed = HashMap::new();
+        let options = |path: &Path| LogDirOptions {
+            path: path.to_owned(),
+            free_space_reserve: config.storage.free_space_reserve,
+            cache: Arc::clone(&cache),
+            listener: Arc::clone(&router) as Arc<dyn FlushListener>,
+        };
+        let is_new = config.log_dirs.iter().all(|path| !matches!(MetaProperties::read(path), Ok(Some(_))));
+        let (mut directories, mut missing) = (Vec::new(), Vec::new());
+        let mut unclaimed: HashMap<_, Vec<Found>> = HashMap::new();
         for path in &config.log_dirs {
-            let options = LogDirOptions {
-                path: path.clone(),
-                free_space_reserve: config.storage.free_space_reserve,
-                cache: Arc::clone(&cache),
-                listener: Arc::clone(&router) as Arc<dyn FlushListener>,
-            };
-            let directory = LogDir::open(options, identity, DirectoryId(Uuid::new_v4()))?;
-            let defaults = Arc::new(LogConfig::default());
-            let load = LoadOptions {
-                threads: config.storage.recovery_threads,
-                config: &|_: &TopicName| Arc::clone(&defaults),
-                verify_all: false,
-                now: clock.now(),
-            };
-            for loaded in directory.load(&load)? {
-                if let Err(damage) = &loaded.log {
-                    error!(partition = %loaded.partition, %damage, "log is damaged and not served");
+            let opened =
+                check_there(path, is_new).and_then(|()| open_directory(options(path), &config, identity, &clock));
+            match opened {
+                Ok((directory, logs)) => {
+                    for loaded in logs {
+                        let found = Found { directory: directory.id(), loaded };
+                        unclaimed.entry(found.loaded.partition.clone()).or_default().push(found);
+                    }
+                    directories.push(directory);
                 }
-                unclaimed.insert(loaded.partition.clone(), loaded);
+                // The first one holds the metadata: without it there is no broker.
+                Err(error @ ottla_storage::Error::Io { .. }) if !directories.is_empty() => {
+                    error!(dir = %path.display(), %error, "log directory is offline: its partitions are not served");
+                    let (id, failure) = (DirectoryId::ZERO, Some(error.to_string().into()));
+                    missing.push(Directory { id, path: path.clone(), previous_stop: PreviousStop::None, failure });
+                }
+                Err(error) => return Err(error),
             }
-            directories.push(directory);
         }
         Ok(Self {
             me: config.node_id,
@@ -148,11 +163,14 @@ impl Manager {
             topics: Topics::default(),
             router,
             directories: RwLock::new(directories),
+            missing,
             unclaimed: Mutex::new(unclaimed),
+            is_first_image: AtomicBool::new(true),
+            reports,
         })
     }
 
-    /// The log directories, in the order of the configuration.
+    /// The log directories, in the order of the configuration, those that are missing last.
     pub fn directories(&self) -> Vec<Directory> {
         let describe = |dir: &LogDir| Directory {
             id: dir.id(),
@@ -160,7 +178,14 @@ impl Manager {
             previous_stop: dir.previous_stop(),
             failure: dir.failure(),
         };
-        self.directories.read().iter().map(describe).collect()
+        self.directories.read().iter().map(describe).chain(self.missing.iter().cloned()).collect()
+    }
+
+    /// Takes a log directory offline, as a failed flush would.
+    pub fn fail_directory(&self, id: DirectoryId, reason: &str) {
+        if let Some(directory) = self.directories.read().iter().find(|directory| directory.id() == id) {
+            directory.fail(reason);
+        }
     }
 
     /// Every log directory with the partitions that lie in it and the bytes of their segments.
@@ -185,15 +210,21 @@ impl Manager {
             watermarks.entry(path.clone()).or_default().push((partition.id().clone(), partition.high_watermark()));
             logs.entry(path).or_default().push(log);
         }
-        for (partition, loaded) in self.unclaimed.lock().drain() {
-            let Ok((log, _)) = loaded.log else { continue };
+        for Found { loaded, .. } in self.unclaimed.lock().drain().flat_map(|(_, found)| found) {
+            let (partition, Ok((log, _))) = (loaded.partition, loaded.log) else { continue };
             let path = log.directory().to_owned();
             watermarks.entry(path.clone()).or_default().push((partition, loaded.high_watermark));
             logs.entry(path).or_default().push(log);
         }
         let mut failure = None;
-        for directory in std::mem::take(&mut *self.directories.write()) {
+        let directories = std::mem::take(&mut *self.directories.write());
+        let some_work = directories.iter().any(|directory| directory.failure().is_none());
+        for directory in directories {
             let path = directory.path().to_owned();
+            if let Some(reason) = directory.failure().filter(|_| some_work) {
+                warn!(dir = %path.display(), %reason, "log directory had failed and is left as it is");
+                continue;
+            }
             let logs = logs.remove(&path).unwrap_or_default();
             let watermarks = watermarks.remove(&path).unwrap_or_default();
             if let Err(error) = directory.close(logs, watermarks.into_iter(), broker_epoch, self.clock.now()) {
@@ -203,6 +234,34 @@ impl Manager {
         }
         failure.map_or(Ok(()), Err)
     }
+}
+
+/// An error if the directory is not there although this broker has run before: its disk is not mounted, and an empty one
+/// in its place would be taken for a disk that lost everything.
+fn check_there(path: &Path, is_new: bool) -> Result<(), ottla_storage::Error> {
+    if is_new || path.exists() {
+        return Ok(());
+    }
+    let source = std::io::ErrorKind::NotFound.into();
+    Err(ottla_storage::Error::Io { operation: "find", path: path.to_owned(), source })
+}
+
+/// Opens a directory and recovers the logs in it.
+fn open_directory(
+    options: LogDirOptions,
+    config: &Config,
+    identity: &Identity,
+    clock: &Clock,
+) -> Result<(LogDir, Vec<LoadedLog>), ottla_storage::Error> {
+    let directory = LogDir::open(options, identity, DirectoryId(Uuid::new_v4()))?;
+    let defaults = Arc::new(LogConfig::default());
+    let logs = directory.load(&LoadOptions {
+        threads: config.storage.recovery_threads,
+        config: &|_: &TopicName| Arc::clone(&defaults),
+        verify_all: false,
+        now: clock.now(),
+    })?;
+    Ok((directory, logs))
 }
 
 /// How many segment files may be open: a half of what the process may open, since connections need theirs.
