@@ -20,10 +20,11 @@ sim:
     cargo test --package ottla-core --tests
     cargo test --package ottla-storage --test recovery
 
-# Throughput, latency and processor time beside the limit of this machine.
-bench *ARGS:
+# Throughput, latency and processor time beside the limit of this machine; `just bench cluster`: of three brokers, beside Kafka's.
+bench WHAT="run" *ARGS:
     cargo build --release --package ottla-broker --package ottla-bench
-    cargo run --quiet --release --package ottla-bench -- run {{ARGS}}
+    if [ {{WHAT}} = cluster ]; then tests/clients/install; fi
+    cargo run --quiet --release --package ottla-bench -- {{WHAT}} {{ARGS}}
 
 # Ordinary clients and Kafka's own tools against a local cluster; installs them.
 clients *SUITES:

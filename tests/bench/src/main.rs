@@ -4,6 +4,7 @@
 //! `null` server receives, checks checksums, appends and answers, and does nothing else.
 
 mod cell;
+mod cluster;
 mod load;
 mod null;
 mod report;
@@ -50,6 +51,8 @@ enum Command {
         #[arg(long)]
         data: Option<PathBuf>,
     },
+    /// Measure clusters of three beside Apache Kafka.
+    Cluster(cluster::Arguments),
     /// Serve the least that a broker could do, until killed.
     Null {
         /// Port on 127.0.0.1.
@@ -64,6 +67,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Null { port, dir } => null::serve(port, &dir),
+        Command::Cluster(arguments) => cluster::run(arguments),
         Command::Run { broker, rounds, seconds, only, mut servers, data } => {
             let cells: Vec<Cell> = Cell::all().into_iter().filter(|cell| cell.name().contains(&only)).collect();
             run(&broker, &mut servers, rounds, Duration::from_secs(seconds), &cells, data)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use ottla_nemesis::checker::{self, Report};
 use ottla_nemesis::history::History;
-use ottla_nemesis::nemesis::{Plan, run};
+use ottla_nemesis::nemesis::{Plan, Series, run};
 use ottla_nemesis::process::{Disk, Durability, Flavor, Network};
 use ottla_nemesis::report;
 use ottla_nemesis::workload::Load;
@@ -109,9 +109,8 @@ async fn run_once(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         network,
         disk: disks.then_some(DISK),
         folder,
-        length: Duration::from_secs_f64(arguments.minutes * 60.0),
         seed,
-        only: arguments.only,
+        series: Series::Seeded(arguments.only, Duration::from_secs_f64(arguments.minutes * 60.0)),
         longest: Duration::from_secs(arguments.longest),
         load: Load { calls_per_second: arguments.calls_per_second, ..Load::default() },
     };

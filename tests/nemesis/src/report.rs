@@ -52,7 +52,7 @@ pub fn page(title: &str, report: &Report) -> String {
 
 /// For every time a fault was done, the longest gap of any partition. The gaps of one time follow each other, with
 /// ascending partitions.
-fn worst_by_fault(gaps: &[Gap]) -> BTreeMap<&str, Vec<u64>> {
+pub fn worst_by_fault(gaps: &[Gap]) -> BTreeMap<&str, Vec<u64>> {
     let mut worst: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     let mut last = None;
     for gap in gaps {

@@ -1,5 +1,6 @@
 //! Pipelined produce: two connections, five requests in flight on each, batches encoded beforehand.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
@@ -38,21 +39,23 @@ pub fn run(
         .collect::<anyhow::Result<_>>()?;
     // A first round makes the files, so that the load measures appends.
     for frames in &frames {
-        pipeline(server, frames, Instant::now() + Duration::from_secs(30), frames.len() as u64)?;
+        pipeline(server.address, frames, Instant::now() + Duration::from_secs(30), frames.len() as u64)?;
     }
     let clock = Clock::start(server)?;
     let deadline = Instant::now() + length;
     let sent: u64 = std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            frames.iter().map(|frames| scope.spawn(move || pipeline(server, frames, deadline, u64::MAX))).collect();
+        let threads: Vec<_> = frames
+            .iter()
+            .map(|frames| scope.spawn(move || pipeline(server.address, frames, deadline, u64::MAX)))
+            .collect();
         threads.into_iter().map(|thread| thread.join().expect("the loads do not panic")).sum::<anyhow::Result<u64>>()
     })?;
     clock.stop(sent, sent * records as u64, sent * batch.len() as u64, histogram())
 }
 
 /// Keeps requests in flight until the deadline or `most` requests; returns how many were acked.
-fn pipeline(server: &Server, frames: &[Bytes], deadline: Instant, most: u64) -> anyhow::Result<u64> {
-    let mut connection = Connection::open(server.address)?;
+pub fn pipeline(address: SocketAddr, frames: &[Bytes], deadline: Instant, most: u64) -> anyhow::Result<u64> {
+    let mut connection = Connection::open(address)?;
     let mut frames = frames.iter().cycle();
     let (mut sent, mut acked) = (0u64, 0u64);
     let mut head = [0; 64];

@@ -10,8 +10,8 @@ use super::target::Target;
 /// A fault, before it is known which broker it hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// SIGKILL, started again at once.
-    Kill(Target),
+    /// SIGKILL, started again after a while.
+    Kill(Target, Duration),
     /// SIGKILL of all, started again at once.
     KillAll,
     /// SIGSTOP for a while.
@@ -24,8 +24,8 @@ pub enum Fault {
     Deafen(Target, Duration),
     /// Cut from the controller alone, both directions; a controller is cut from the next broker.
     CutFromController(Target, Duration),
-    /// Cut from the clients as it is killed.
-    CutFromClientsAndKill(Target),
+    /// Cut from the clients as it is killed, for a while.
+    CutFromClientsAndKill(Target, Duration),
     /// SIGKILL, and all that was not flushed is lost.
     LosePower(Target),
     /// The same for all at once.
@@ -54,14 +54,14 @@ pub struct Means {
 impl Fault {
     /// Every fault that `means` allow, for a random length and target.
     pub(super) fn all(means: Means, target: Target, length: Duration) -> Vec<Self> {
-        let mut faults = vec![Self::Kill(target), Self::KillAll, Self::Freeze(target, length), Self::Roll];
+        let mut faults = vec![Self::Kill(target, length / 2), Self::KillAll, Self::Freeze(target, length), Self::Roll];
         if means.network && means.replicated {
             faults.extend([
                 Self::Isolate(target, length),
                 Self::Mute(target, length),
                 Self::Deafen(target, length),
                 Self::CutFromController(target, length),
-                Self::CutFromClientsAndKill(target),
+                Self::CutFromClientsAndKill(target, length / 2),
             ]);
         }
         if means.disks {
@@ -80,14 +80,14 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Kill(target) => write!(f, "kill {target}"),
+            Self::Kill(target, _) => write!(f, "kill {target}"),
             Self::KillAll => f.write_str("kill all"),
             Self::Freeze(target, _) => write!(f, "freeze {target}"),
             Self::Isolate(target, _) => write!(f, "isolate {target}"),
             Self::Mute(target, _) => write!(f, "mute {target}"),
             Self::Deafen(target, _) => write!(f, "deafen {target}"),
             Self::CutFromController(target, _) => write!(f, "cut {target} from the controller"),
-            Self::CutFromClientsAndKill(target) => write!(f, "cut {target} from clients and kill it"),
+            Self::CutFromClientsAndKill(target, _) => write!(f, "cut {target} from clients and kill it"),
             Self::LosePower(target) => write!(f, "power loss of {target}"),
             Self::AllLosePower => f.write_str("power loss of all"),
             Self::FillDisk(target, _) => write!(f, "disk full of {target}"),

@@ -9,6 +9,15 @@ use rand::{Rng, SeedableRng};
 use super::fault::{Fault, Means};
 use super::target::Target;
 
+/// Which faults a run does.
+#[derive(Clone, Debug)]
+pub enum Series {
+    /// Those of the seed whose names contain this, for so long.
+    Seeded(String, Duration),
+    /// Just these.
+    Listed(Vec<Fault>),
+}
+
 /// An endless series of faults.
 #[derive(Debug)]
 pub struct Schedule {

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use ottla_protocol::client::{Client, ClientConfig};
-use ottla_protocol::messages::DescribeQuorumRequest;
 use ottla_protocol::messages::describe_quorum::{PartitionData, TopicData};
+use ottla_protocol::messages::elect_leaders::TopicPartitions;
+use ottla_protocol::messages::{DescribeQuorumRequest, ElectLeadersRequest};
 
 use super::{Broker, Child, Disk, Flavor, Network};
 
@@ -142,6 +143,17 @@ impl Cluster {
         let partition = response.topics.first().and_then(|topic| topic.partitions.first());
         let leader = partition.context("the answer lacks the quorum")?.leader_id;
         usize::try_from(leader).context("the quorum has no leader")
+    }
+
+    /// Gives every partition of a topic back to the first of its replicas, as far as that works just now.
+    pub async fn elect_preferred_leaders(&self, topic: &str) {
+        let Ok(client) = self.client(Duration::from_secs(5)).await else { return };
+        let Ok(metadata) = client.refresh_metadata(&[topic]).await else { return };
+        let partitions = metadata.topics.get(topic).map(|topic| topic.partitions.keys().copied().collect());
+        let asked = TopicPartitions { topic: topic.into(), partitions: partitions.unwrap_or_default() };
+        let request = ElectLeadersRequest { topic_partitions: Some(vec![asked]), ..ElectLeadersRequest::default() };
+        // Whoever needs a certain leader looks who it is.
+        let _ = client.send_to_controller(&request).await;
     }
 
     /// Processor seconds of all brokers.

@@ -66,6 +66,14 @@ impl Flavor {
         matches!(self, Self::Ottla { .. })
     }
 
+    /// What an ack means.
+    pub fn durability(&self) -> Durability {
+        match self {
+            Self::Ottla { durability, .. } => *durability,
+            Self::Kafka { .. } => Durability::Replicated,
+        }
+    }
+
     /// Writes the properties of broker `id` into `folder` and, for Kafka, formats its data folder.
     pub(super) fn prepare(
         &self,

@@ -1,0 +1,120 @@
+//! Throughput, processor time and latency of acks=all with three replicas.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hdrhistogram::Histogram;
+
+use super::table::Figures;
+use super::{Bench, Kind};
+use crate::load::{batch, e2e, histogram, produce, produce_frame};
+use crate::wire::Connection;
+
+const PARTITIONS: i32 = 3;
+const RECORDS: usize = 64;
+const SIZE: usize = 1024;
+
+/// All figures.
+pub(super) fn measure(bench: &Bench<'_>, length: Duration) -> anyhow::Result<Figures> {
+    let mut figures = Figures::default();
+    warm(bench)?;
+    let throughput = throughput(bench, length, &mut figures)?;
+    serial(bench, length, &mut figures)?;
+    end_to_end(bench, "e2e 100 B at 1 k/s", (1, 100), 1_000.0, length, &mut figures)?;
+    let half = throughput / 2.0 / (RECORDS * SIZE) as f64;
+    end_to_end(bench, "e2e 64 KiB batches at half of max", (RECORDS, SIZE), half, length, &mut figures)?;
+    let memory: u64 =
+        bench.cluster.brokers.iter().map(|broker| broker.process.memory()).sum::<anyhow::Result<u64>>()?;
+    figures.add("memory of the three after it, MiB", (memory >> 20) as f64);
+    Ok(figures)
+}
+
+/// A virtual machine needs load before it shows what it can do.
+fn warm(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let length = if bench.kind == Kind::Kafka { Duration::from_secs(20) } else { Duration::from_secs(1) };
+    let leaders = bench.topic("warm", PARTITIONS, 3)?;
+    produce_all(&leaders, "warm", length).map(drop)
+}
+
+/// One connection per partition, to its leader; returns the batches acked.
+pub(super) fn produce_all(leaders: &[SocketAddr], topic: &str, length: Duration) -> anyhow::Result<u64> {
+    let batch = batch(RECORDS, SIZE);
+    let deadline = Instant::now() + length;
+    std::thread::scope(|scope| {
+        let load = |(partition, leader): (usize, &SocketAddr)| {
+            let (batch, leader) = (batch.clone(), *leader);
+            scope.spawn(move || {
+                let frames: [Bytes; 1] = [produce_frame(topic, partition as i32, batch, -1)?];
+                produce::pipeline(leader, &frames, deadline, u64::MAX)
+            })
+        };
+        let threads: Vec<_> = leaders.iter().enumerate().map(load).collect();
+        threads.into_iter().map(|thread| thread.join().expect("the loads do not panic")).sum::<anyhow::Result<u64>>()
+    })
+}
+
+fn throughput(bench: &Bench<'_>, length: Duration, figures: &mut Figures) -> anyhow::Result<f64> {
+    let leaders = bench.topic("throughput", PARTITIONS, 3)?;
+    // The files are made before the clock starts.
+    produce_all(&leaders, "throughput", Duration::from_millis(500))?;
+    let (began, cpu) = (Instant::now(), bench.cluster.cpu_seconds()?);
+    let batches = produce_all(&leaders, "throughput", length)? as f64;
+    let seconds = began.elapsed().as_secs_f64();
+    let cpu = bench.cluster.cpu_seconds()? - cpu;
+    let bytes = batches * (RECORDS * SIZE) as f64;
+    figures.add("64 KiB batches, MB/s", bytes / seconds / 1e6);
+    figures.add(
+        "64 KiB batches, processor time of the three per 1 KiB record, µs",
+        cpu * 1e6 / (batches * RECORDS as f64),
+    );
+    Ok(bytes / seconds)
+}
+
+fn serial(bench: &Bench<'_>, length: Duration, figures: &mut Figures) -> anyhow::Result<()> {
+    let leaders = bench.topic("serial", 1, 3)?;
+    let frame = produce_frame("serial", 0, batch(1, SIZE), -1)?;
+    let mut connection = Connection::open(leaders[0])?;
+    let (mut latency, mut head) = (histogram(), [0; 64]);
+    let mut one = |latency: &mut Histogram<u64>| -> anyhow::Result<()> {
+        let began = Instant::now();
+        connection.send(&frame)?;
+        connection.discard(&mut head)?;
+        Ok(latency.record((began.elapsed().as_micros() as u64).max(1))?)
+    };
+    let warm = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < warm {
+        one(&mut latency)?;
+    }
+    latency.clear();
+    let cpu = bench.cluster.cpu_seconds()?;
+    let deadline = Instant::now() + length;
+    while Instant::now() < deadline {
+        one(&mut latency)?;
+    }
+    let cpu = bench.cluster.cpu_seconds()? - cpu;
+    figures.add("serial 1 KiB, p50, ms", latency.value_at_quantile(0.5) as f64 / 1e3);
+    figures.add("serial 1 KiB, p99, ms", latency.value_at_quantile(0.99) as f64 / 1e3);
+    figures.add("serial 1 KiB, processor time of the three per record, µs", cpu * 1e6 / latency.len() as f64);
+    Ok(())
+}
+
+fn end_to_end(
+    bench: &Bench<'_>,
+    name: &str,
+    of: (usize, usize),
+    per_second: f64,
+    length: Duration,
+    figures: &mut Figures,
+) -> anyhow::Result<()> {
+    // The first topic is for warming: a cold path is not what is asked for.
+    let mut latency = histogram();
+    for (turn, length) in [(0, Duration::from_secs(1)), (1, length)] {
+        let topic = format!("e2e-{}-{turn}", of.0);
+        let leaders = bench.topic(&topic, 1, 3)?;
+        latency = e2e::steady(leaders[0], &topic, of, per_second, length)?;
+    }
+    figures.add(&format!("{name}, p50, ms"), latency.value_at_quantile(0.5) as f64 / 1e3);
+    figures.add(&format!("{name}, p99, ms"), latency.value_at_quantile(0.99) as f64 / 1e3);
+    Ok(())
+}
