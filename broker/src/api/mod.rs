@@ -27,6 +27,7 @@ mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
+mod leaders;
 mod leave_group;
 mod list_config_resources;
 mod list_groups;

@@ -21,9 +21,9 @@ use ottla_protocol::messages::produce::{
 };
 use tokio::time::Instant;
 
-use super::Context;
+use super::{Context, leaders};
 use crate::net::{CloseReason, Step};
-use crate::replica::{Error, Invalid, LocalTopic, ProduceWait, check_batch, has_to_unpack};
+use crate::replica::{Error, Invalid, LocalTopic, Partition, ProduceWait, check_batch, has_to_unpack};
 
 use self::answer::{Exchange, Waiting};
 
@@ -69,7 +69,7 @@ impl Produce {
             let target = self.topic(&name, topic_id);
             let mut partitions = Vec::with_capacity(partition_data.len());
             for data in last_of_each(partition_data) {
-                partitions.push(self.partition(&target, &name, data, place));
+                partitions.push(self.partition(&target, (&name, topic_id), data, place));
                 place += 1;
             }
             responses.push(TopicProduceResponse { name, topic_id, partition_responses: partitions });
@@ -80,14 +80,15 @@ impl Produce {
     /// The topic meant, by name before version 13 and by id from it on.
     fn topic(&self, name: &str, id: uuid::Uuid) -> Result<Option<Arc<LocalTopic>>, ErrorCode> {
         let topics = self.context.broker.replicas.topics();
-        let topic = if self.context.version >= 13 {
-            Some(topics.by_id(TopicId(id)).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?)
-        } else {
-            topics.by_name(name)
-        };
-        let name = topic.as_ref().map_or(name, |topic| topic.name.as_str());
-        let exists = || topic.is_some() || self.context.broker.image().topic(name).is_some();
-        if is_internal(name) && !self.may_write_internal() && exists() {
+        let by_id = self.context.version >= 13;
+        let topic = if by_id { topics.by_id(TopicId(id)) } else { topics.by_name(name) };
+        // Looked up only where nothing of the topic is here, or nothing is to be appended.
+        let elsewhere = || leaders::topic(&self.context.broker.image(), name, id).map(|topic| topic.name.clone());
+        if topic.is_none() && by_id && elsewhere().is_none() {
+            return Err(ErrorCode::UNKNOWN_TOPIC_ID);
+        }
+        let known = topic.as_ref().map(|topic| topic.name.clone()).or_else(elsewhere);
+        if known.is_some_and(|name| is_internal(name.as_str())) && !self.may_write_internal() {
             return Err(ErrorCode::INVALID_TOPIC_EXCEPTION);
         }
         Ok(topic)
@@ -101,7 +102,7 @@ impl Produce {
     fn partition(
         &self,
         topic: &Result<Option<Arc<LocalTopic>>, ErrorCode>,
-        name: &str,
+        (name, topic_id): (&str, uuid::Uuid),
         data: PartitionProduceData,
         place: usize,
     ) -> PartitionProduceResponse {
@@ -110,7 +111,11 @@ impl Produce {
             Ok(topic) => topic.as_deref(),
             Err(code) => return answer::refused(index, *code),
         };
-        let partition = match self.context.broker.replica(topic, name, index) {
+        let found = match topic {
+            None if name.is_empty() => self.elsewhere(topic_id, index),
+            topic => self.context.broker.replica(topic, name, index),
+        };
+        let partition = match found {
             Ok(partition) => partition,
             Err(error) => return answer::failed(index, &error, None),
         };
@@ -139,13 +144,21 @@ impl Produce {
         }
     }
 
+    /// Who has the partition of a topic of which nothing was here when it was looked up by its id.
+    fn elsewhere(&self, id: uuid::Uuid, index: i32) -> Result<Arc<Partition>, Error> {
+        let image = self.context.broker.image();
+        let topic = leaders::topic(&image, "", id).ok_or(Error::UnknownTopicId)?;
+        self.context.broker.replica(None, topic.name.as_str(), index)
+    }
+
     fn finish(self, exchange: Exchange, response: ProduceResponse, timeout: Duration) -> Step {
         match self.wait {
             Some(wait) if !wait.sealed() => {
-                Step::Wait(Box::new(Waiting::new(exchange, response, wait, Instant::now() + timeout)))
+                let deadline = Instant::now() + timeout;
+                Step::Wait(Box::new(Waiting::new(self.context, exchange, response, wait, deadline)))
             }
-            Some(wait) => exchange.answer(&answer::settled(response, &wait)),
-            None if self.acks == RequiredAcks::Leader => exchange.answer(&response),
+            Some(wait) => exchange.answer(&answer::settled(response, &wait, &self.context)),
+            None if self.acks == RequiredAcks::Leader => exchange.answer(&answer::pointing_on(response, &self.context)),
             None if answer::has_error(&response) => Step::Close(CloseReason::UnansweredFailure),
             None => Step::NoAnswer,
         }

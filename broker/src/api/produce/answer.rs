@@ -6,14 +6,14 @@ use std::task::{Context, Poll};
 use ottla_core::Offset;
 use ottla_protocol::codec::Str;
 use ottla_protocol::messages::produce::{
-    BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, ProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse,
 };
 use ottla_protocol::{ApiKey, ErrorCode};
 use ottla_storage::AppendInfo;
 use tokio::time::Instant;
 
-use crate::api::error;
 use crate::api::table::encode;
+use crate::api::{self, error, leaders};
 use crate::net::{CloseReason, Pending, Response, Step};
 use crate::replica::{Error, Invalid, Outcome, ProduceWait};
 
@@ -74,7 +74,7 @@ pub(super) fn has_error(response: &ProduceResponse) -> bool {
 }
 
 /// The response with what the waits of its batches came to.
-pub(super) fn settled(mut response: ProduceResponse, wait: &ProduceWait) -> ProduceResponse {
+pub(super) fn settled(mut response: ProduceResponse, wait: &ProduceWait, context: &api::Context) -> ProduceResponse {
     let partitions = response.responses.iter_mut().flat_map(|topic| &mut topic.partition_responses);
     for (place, partition) in partitions.enumerate() {
         let outcome = wait.outcome(place);
@@ -82,11 +82,36 @@ pub(super) fn settled(mut response: ProduceResponse, wait: &ProduceWait) -> Prod
             *partition = refused(partition.index, error::of_outcome(outcome));
         }
     }
+    pointing_on(response, context)
+}
+
+/// The response with who leads, and where, what this broker does not (KIP-951).
+pub(super) fn pointing_on(mut response: ProduceResponse, context: &api::Context) -> ProduceResponse {
+    let elsewhere = |p: &PartitionProduceResponse| p.error_code == ErrorCode::NOT_LEADER_OR_FOLLOWER;
+    if context.version < 10 || !response.responses.iter().any(|topic| topic.partition_responses.iter().any(elsewhere)) {
+        return response;
+    }
+    let image = context.broker.image();
+    let mut pointed_to = Vec::new();
+    for answers in &mut response.responses {
+        let topic = leaders::topic(&image, &answers.name, answers.topic_id);
+        for partition in answers.partition_responses.iter_mut().filter(|p| elsewhere(p)) {
+            if let Some(state) = topic.and_then(|topic| topic.partition(partition.index)) {
+                partition.current_leader =
+                    LeaderIdAndEpoch { leader_id: state.leader.0, leader_epoch: state.leader_epoch.0 };
+            }
+            pointed_to.push(partition.current_leader.leader_id);
+        }
+    }
+    let addresses = leaders::addresses(&image, &context.peer.listener, pointed_to);
+    let endpoint = |leaders::Address { id, host, port, rack }| NodeEndpoint { node_id: id, host, port, rack };
+    response.node_endpoints = addresses.into_iter().map(endpoint).collect();
     response
 }
 
 /// An answer that waits for the watermark.
 pub(super) struct Waiting {
+    context: api::Context,
     exchange: Exchange,
     response: ProduceResponse,
     wait: Arc<ProduceWait>,
@@ -95,16 +120,17 @@ pub(super) struct Waiting {
 
 impl Waiting {
     pub(super) fn new(
+        context: api::Context,
         exchange: Exchange,
         response: ProduceResponse,
         wait: Arc<ProduceWait>,
         deadline: Instant,
     ) -> Self {
-        Self { exchange, response, wait, deadline }
+        Self { context, exchange, response, wait, deadline }
     }
 
     fn answer(&mut self) -> Step {
-        let response = settled(std::mem::take(&mut self.response), &self.wait);
+        let response = settled(std::mem::take(&mut self.response), &self.wait, &self.context);
         self.exchange.answer(&response)
     }
 }
