@@ -16,9 +16,13 @@ use uuid::Uuid;
 
 use crate::broker::{self, Broker, Running};
 use crate::config::{Config, host_name};
-use crate::controller::{self, ControllerListener, ListenError, Peers, Service, Services, SubmitError, Token, quorum};
+use crate::controller::quorum::{self, Door, Newcomer};
+use crate::controller::{self, ControllerListener, ListenError, Peers, Service, Services, SubmitError, Token};
 use crate::replica::Manager;
 use crate::telemetry::{self, Health, Metrics, State};
+
+/// The folder of the metadata log, in the first log directory.
+const METADATA: &str = "__cluster_metadata";
 
 /// Why a node does not start, or does not go on.
 #[derive(Debug, thiserror::Error)]
@@ -97,17 +101,25 @@ impl Node {
         let peers = Peers::new(token.as_ref());
         let (services, controller_address) = listen(&config, token, &shutdown).await?;
 
-        let cluster_id = known_cluster_id(&config)?.unwrap_or_else(controller::new_cluster_id);
-        let identity = Identity { cluster_id: cluster_id.clone(), node_id: config.node_id };
+        let door = Door::new(config.node_id, config.quorum.founders());
+        services.add(door.service());
+        let entrance = quorum::find(&newcomer(&config)?, &peers, &door).await.map_err(controller::StartError::from)?;
+        let identity = Identity { cluster_id: entrance.cluster_id.clone(), node_id: config.node_id };
         let (opening, counting) = (Arc::clone(&config), metrics.clone());
         let replicas = tokio::task::spawn_blocking(move || Manager::open(opening, &identity, counting)).await;
         let replicas = Arc::new(replicas.map_err(std::io::Error::other)??);
         let incarnation = Uuid::new_v4();
         let clock = *replicas.clock();
+        let log = log_options(&config, &replicas, controller_address);
+        let settings = Settings::new(config.fixed.clone());
         let options = controller::Options {
+            log,
+            incarnation,
+            settings,
+            entrance,
             peers: peers.clone(),
+            door,
             services: services.clone(),
-            ..metadata_options(&config, &replicas, incarnation, cluster_id, controller_address)
         };
         let given = Arc::clone(&replicas) as Arc<dyn controller::Replicas>;
         let metadata = Service::start(options, given, move || clock.now()).await?;
@@ -160,9 +172,11 @@ impl Node {
 
     /// Resolves when the node cannot go on and must be stopped, with the reason.
     pub async fn failed(&self) -> Error {
-        // Without metadata the broker would go on with what it knew for ever.
+        let log = self.metadata.log();
         tokio::select! {
-            reason = self.metadata.log().stopped() => Error::MetadataStopped(reason.unwrap_or_default()),
+            // Without metadata the broker would go on with what it knew for ever.
+            reason = log.stopped() => Error::MetadataStopped(reason.unwrap_or_default()),
+            refusal = log.sent_away() => controller::StartError::from(refusal).into(),
             () = self.broker().replicas.all_directories_failed() => Error::AllDirectoriesFailed,
         }
     }
@@ -208,9 +222,7 @@ async fn listen(
 /// What the other nodes dial to reach this one's CONTROLLER listener.
 fn advertised_controller(config: &Config, bound: Option<SocketAddr>) -> String {
     let (Some(listener), Some(bound)) = (&config.listeners.controller, bound) else { return String::new() };
-    if let crate::config::Quorum::Founding(voters) = &config.quorum
-        && let Some(own) = voters.iter().find(|voter| voter.id == config.node_id)
-    {
+    if let Some(own) = config.quorum.founders().iter().find(|voter| voter.id == config.node_id) {
         return own.address.clone();
     }
     let endpoint = config.listeners.controller_advertised.as_ref().unwrap_or(listener);
@@ -220,33 +232,25 @@ fn advertised_controller(config: &Config, bound: Option<SocketAddr>) -> String {
     format!("{open}{host}{close}:{port}")
 }
 
-/// The cluster that the disks belong to, else the one that the configuration names.
-fn known_cluster_id(config: &Config) -> Result<Option<String>, Error> {
+/// What the configuration and the disks say of this broker.
+fn newcomer(config: &Config) -> Result<Newcomer, Error> {
+    let mut on_disk = None;
     for dir in &config.log_dirs {
-        if let Some(properties) = MetaProperties::read(dir)? {
-            return Ok(Some(config.cluster_id.clone().unwrap_or(properties.cluster_id)));
-        }
+        let found = MetaProperties::read(dir)?;
+        on_disk = on_disk.or(found.map(|properties| properties.cluster_id));
     }
-    Ok(config.cluster_id.clone())
+    Ok(Newcomer {
+        me: config.node_id,
+        quorum: config.quorum.clone(),
+        on_disk,
+        configured: config.cluster_id.clone(),
+        has_log: quorum::has_log(&config.log_dirs[0].join(METADATA)),
+    })
 }
 
-fn metadata_options(
-    config: &Config,
-    replicas: &Manager,
-    incarnation: Uuid,
-    cluster_id: String,
-    bound: Option<SocketAddr>,
-) -> controller::Options {
+fn log_options(config: &Config, replicas: &Manager, bound: Option<SocketAddr>) -> quorum::Options {
     let directories = replicas.directories();
     let first = directories.first().expect("the configuration has at least one log directory");
     let me = quorum::VoterId::new(config.node_id, first.id);
-    let address = advertised_controller(config, bound);
-    controller::Options {
-        log: quorum::Options::new(first.path.join("__cluster_metadata"), me, address),
-        incarnation,
-        settings: Settings::new(config.fixed.clone()),
-        cluster_id: Some(cluster_id),
-        peers: Peers::new(None),
-        services: Services::default(),
-    }
+    quorum::Options::new(first.path.join(METADATA), me, advertised_controller(config, bound))
 }

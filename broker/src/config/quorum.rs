@@ -26,6 +26,14 @@ pub enum Quorum {
 }
 
 impl Quorum {
+    /// The founding voters, where they are given.
+    pub fn founders(&self) -> &[Voter] {
+        match self {
+            Self::Founding(voters) => voters,
+            Self::Alone | Self::Joining(_) => &[],
+        }
+    }
+
     pub(super) fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         const VOTERS: &str = "controller.quorum.voters";
         const BOOTSTRAP: &str = "controller.quorum.bootstrap.servers";

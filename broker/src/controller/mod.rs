@@ -27,6 +27,8 @@ mod service;
 mod sessions;
 
 #[cfg(test)]
+mod cluster_tests;
+#[cfg(test)]
 mod life_tests;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Starts and stops the parts in their order: log, publisher, driver; and founds the cluster at the first start.
+//! Starts and stops the parts in their order: log, publisher, driver; and waits until this broker is in its cluster.
 
 use std::sync::Arc;
 
@@ -12,15 +12,14 @@ use super::balance::balance;
 use super::driver::Driver;
 use super::handle::{ControllerHandle, SubmitError};
 use super::listener::Services;
-use super::log::MetadataLog;
+use super::log::{MetadataLog, Role};
 use super::peers::Peers;
 use super::publisher::{Publisher, Replicas};
-use super::quorum::{self, RaftLog};
+use super::quorum::{self, Door, Entrance, RaftLog, Way};
 use super::rpc::Rpc;
 use super::sessions::Keeper;
 
 /// What the service is told at its start.
-#[derive(Clone)]
 pub struct Options {
     /// The log's folder and identity.
     pub log: quorum::Options,
@@ -28,10 +27,12 @@ pub struct Options {
     pub incarnation: Uuid,
     /// The broker's properties.
     pub settings: Settings,
-    /// `cluster.id` of the configuration or the disks, if either says.
-    pub cluster_id: Option<String>,
+    /// How this broker comes to its cluster.
+    pub entrance: Entrance,
     /// The CONTROLLER listeners of the other nodes.
     pub peers: Peers,
+    /// Where they ask this one about the quorum.
+    pub door: Door,
     /// Where this node's own services are added.
     pub services: Services,
 }
@@ -45,6 +46,9 @@ pub enum StartError {
     /// The cluster could not be founded.
     #[error("cannot found the cluster: {0}")]
     Found(#[from] SubmitError),
+    /// The cluster has no place for this broker, or for its disk (exit code 3).
+    #[error(transparent)]
+    Refused(#[from] quorum::Refusal),
     /// The metadata is another cluster's (exit code 3).
     #[error("the metadata log is that of cluster {found}, this broker belongs to {expected}")]
     OtherCluster {
@@ -59,7 +63,7 @@ impl StartError {
     /// Whether the disk is not this broker's, or was written by a newer Ottla, and must not be touched (exit code 3).
     pub fn is_identity(&self) -> bool {
         match self {
-            Self::OtherCluster { .. } | Self::Log(quorum::StartError::OtherVoter { .. }) => true,
+            Self::OtherCluster { .. } | Self::Refused(_) | Self::Log(quorum::StartError::OtherVoter { .. }) => true,
             Self::Log(error) => error.is_from_a_newer_version(),
             Self::Found(_) => false,
         }
@@ -74,7 +78,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts the metadata of a cluster of one; the cluster is founded if the log is empty.
+    /// Starts the metadata, and returns once this broker is in its cluster and has its image: founded, resumed or taken
+    /// in. Waits for as long as there is no leader.
     ///
     /// `replicas` get nothing to do until [`register`](super::register) has begun this uptime.
     pub async fn start(
@@ -82,12 +87,12 @@ impl Service {
         replicas: Arc<dyn Replicas>,
         now: impl Fn() -> Now + Send + Sync + 'static,
     ) -> Result<Self, StartError> {
-        let me = options.log.me.broker();
-        let log = Arc::new(RaftLog::start_alone(options.log).await?);
-        let publisher = Publisher::new(me, options.incarnation, log.committed(), replicas);
-        let settings = options.settings;
-        let (driver, handle) =
-            Driver::new(Arc::clone(&log), settings.clone(), publisher.published(), options.peers, now);
+        let Options { log, incarnation, settings, entrance, peers, door, services } = options;
+        let me = log.me.broker();
+        let log = RaftLog::start(log, entrance.clone(), peers.clone()).await?;
+        door.open(&log);
+        let publisher = Publisher::new(me, incarnation, log.committed(), replicas);
+        let (driver, handle) = Driver::new(Arc::clone(&log), settings.clone(), publisher.published(), peers, now);
         let ways = (handle.local.clone(), handle.remote.clone());
         let (keeper, doorbell) = Keeper::new(me, settings.clone(), log.role(), log.committed(), ways);
         let rpc = Rpc {
@@ -97,7 +102,7 @@ impl Service {
             settings: settings.clone(),
             doorbell,
         };
-        options.services.add(rpc.into_service());
+        services.add(rpc.into_service());
         let tasks = [
             tokio::spawn(publisher.run()),
             tokio::spawn(driver.run()),
@@ -105,23 +110,49 @@ impl Service {
             tokio::spawn(balance(settings, log.role(), handle.local.clone())),
         ];
         let service = Self { log, handle, tasks };
-        let result = service.found(options.cluster_id).await;
-        if result.is_err() {
-            service.shutdown().await;
-        }
-        result.map(|()| service)
-    }
-
-    async fn found(&self, wanted: Option<String>) -> Result<(), StartError> {
-        let cluster_id = wanted.clone().unwrap_or_else(new_cluster_id);
-        let found = self.handle.submit(FoundCluster { cluster_id }).await?;
-        match wanted {
-            Some(expected) if expected != found => Err(StartError::OtherCluster { expected, found }),
-            _ => {
-                info!(cluster = %found, "metadata is ready");
-                Ok(())
+        match service.enter(&entrance).await {
+            Ok(cluster_id) => {
+                info!(cluster = %cluster_id, "metadata is ready");
+                door.belongs_to(&cluster_id);
+                Ok(service)
+            }
+            Err(error) => {
+                service.shutdown().await;
+                Err(error)
             }
         }
+    }
+
+    /// Waits until the cluster is there and this broker belongs to it; founds it where this node leads an empty log.
+    async fn enter(&self, entrance: &Entrance) -> Result<String, StartError> {
+        let (mut images, mut role) = (self.handle.watch(), self.log.role());
+        let found = loop {
+            let found = images.borrow_and_update().cluster_id().to_owned();
+            if !found.is_empty() {
+                break found;
+            }
+            if *role.borrow_and_update() == Role::Leader {
+                let cluster_id = entrance.cluster_id.clone();
+                match self.handle.submit(FoundCluster { cluster_id }).await {
+                    Ok(_) | Err(SubmitError::TimedOut) => continue,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            tokio::select! {
+                _ = images.changed() => {}
+                _ = role.changed() => {}
+                refusal = self.log.sent_away() => return Err(refusal.into()),
+                _ = self.log.stopped() => return Err(SubmitError::Stopped.into()),
+            }
+        };
+        if entrance.way == Way::Join {
+            self.log.admitted().await?;
+        }
+        let expected = entrance.cluster_id.clone();
+        if expected.is_empty() || expected == found {
+            return Ok(found);
+        }
+        Err(StartError::OtherCluster { expected, found })
     }
 
     /// Asks the controller, and sees the cluster.
@@ -130,7 +161,7 @@ impl Service {
     }
 
     /// The metadata log.
-    pub fn log(&self) -> &RaftLog {
+    pub fn log(&self) -> &Arc<RaftLog> {
         &self.log
     }
 

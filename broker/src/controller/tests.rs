@@ -49,16 +49,21 @@ fn log_options(folder: &Path) -> quorum::Options {
     quorum::Options::new(folder.join("metadata"), quorum::VoterId::new(ME, DIRECTORY), "127.0.0.1:9093".into())
 }
 
-async fn start_with(log: quorum::Options, previous: PreviousStop) -> Running {
-    let (incarnation, notes) = (Uuid::new_v4(), Arc::new(Notes::default()));
-    let options = Options {
+fn options(log: quorum::Options, incarnation: Uuid, cluster_id: &str) -> Options {
+    Options {
         log,
         incarnation,
         settings: Settings::default(),
-        cluster_id: None,
+        entrance: quorum::Entrance::alone(cluster_id.to_owned()),
         peers: Peers::new(None),
+        door: quorum::Door::new(ME, &[]),
         services: Services::default(),
-    };
+    }
+}
+
+async fn start_with(log: quorum::Options, previous: PreviousStop) -> Running {
+    let (incarnation, notes) = (Uuid::new_v4(), Arc::new(Notes::default()));
+    let options = options(log, incarnation, "cluster");
     let now = || Now { monotonic: Duration::ZERO, wall: Timestamp(0) };
     let service = Service::start(options, Arc::clone(&notes) as Arc<dyn Replicas>, now).await.unwrap();
     let uptime = Uptime {
@@ -184,23 +189,15 @@ async fn commands_submitted_together_are_all_answered_and_decided_one_upon_the_o
 async fn the_metadata_of_another_cluster_or_voter_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     start(folder.path()).await.service.shutdown().await;
-    let start = |log, cluster_id: Option<&str>| {
-        let settings = Settings::default();
-        let options = Options {
-            log,
-            incarnation: Uuid::new_v4(),
-            settings,
-            cluster_id: cluster_id.map(str::to_owned),
-            peers: Peers::new(None),
-            services: Services::default(),
-        };
+    let start = |log, cluster_id: &str| {
+        let options = options(log, Uuid::new_v4(), cluster_id);
         Service::start(options, Arc::new(Notes::default()), || Now { monotonic: Duration::ZERO, wall: Timestamp(0) })
     };
-    let other = start(log_options(folder.path()), Some("other")).await;
+    let other = start(log_options(folder.path()), "other").await;
     assert!(matches!(other, Err(StartError::OtherCluster { .. })));
     let emptied = quorum::VoterId::new(ME, DirectoryId(Uuid::from_u128(8)));
     let log = quorum::Options { me: emptied, ..log_options(folder.path()) };
-    let other = start(log, None).await;
+    let other = start(log, "cluster").await;
     assert!(matches!(other, Err(StartError::Log(quorum::StartError::OtherVoter { .. }))));
 }
 

@@ -5,8 +5,14 @@
 // openraft's StorageError is large, and what its traits return.
 #![allow(clippy::result_large_err)]
 
+mod admittance;
+mod contact;
+mod door;
+mod elector;
+mod entrance;
 mod frame;
 mod index;
+mod membership;
 mod network;
 mod segments;
 mod snapshots;
@@ -22,27 +28,36 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::error::{ClientWriteError, Fatal, RaftError};
 use openraft::{BasicNode, Config, Raft, RaftMetrics, ServerState, SnapshotPolicy};
 use ottla_core::metadata::{Entry, Image};
 use ottla_core::{BrokerId, LogIndex};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::info;
 
+pub use door::Door;
+pub use entrance::{Entrance, Newcomer, Refusal, Way, find, has_log};
+pub use membership::{ChangeError, Member, Members};
 pub use segments::SegmentError;
 pub use snapshots::SnapshotError;
 pub use store::OpenError;
 pub use types::VoterId;
 pub use wire::DecodeError;
 
-use self::network::NoPeers;
+use self::admittance::{Admission, Admittance, Passport};
+use self::contact::Contact;
+use self::elector::Elector;
+use self::network::{Acks, Network};
 use self::snapshots::Snapshots;
 use self::state_machine::StateMachine;
 use self::store::Store;
-use self::types::{Counted, Decided, Quorum};
+use self::types::{Counted, Decided, LogId, Quorum, Vote};
 use super::log::{MetadataLog, Outcome, ProposeError, Role};
+use super::peers::Peers;
 
 /// A snapshot is taken each time this many entries have been applied since the last.
 const ENTRIES_PER_SNAPSHOT: u64 = 2000;
@@ -50,6 +65,16 @@ const ENTRIES_PER_SNAPSHOT: u64 = 2000;
 const BYTES_PER_SNAPSHOT: u64 = 16 << 20;
 /// So many entries before the snapshot stay, for followers that are a little behind.
 const ENTRIES_KEPT: u64 = 500;
+/// How long a request to a follower may take, which a slow disk there must not exceed again and again; openraft beats
+/// half as often again as seldom as this. A voter is bound to a leader for about as long after each beat, and that, not
+/// the detection of a dead leader, is most of what an election takes.
+const BEAT: Duration = Duration::from_millis(200);
+/// openraft wants its time-outs to differ.
+const LEASE: Duration = Duration::from_millis(202);
+/// Bytes of a snapshot in one request.
+const SNAPSHOT_PIECE: u64 = 1 << 20;
+/// How long a follower may take for a piece; with the last it decodes and flushes the whole.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the log is told at its start.
 #[derive(Clone, Debug)]
@@ -91,6 +116,14 @@ pub enum StartError {
         /// Whose log it is.
         found: String,
     },
+    /// The file that says whose log it is.
+    #[error("the metadata log in {}: {source}", folder.display())]
+    Passport {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// Raft gave up.
     #[error("the metadata log cannot start: {0}")]
     Raft(String),
@@ -109,42 +142,123 @@ impl StartError {
 
 /// The metadata log of a quorum.
 pub struct RaftLog {
+    me: VoterId,
     raft: Raft<Quorum>,
+    store: Store,
     committed: watch::Receiver<Arc<Image>>,
     role: watch::Receiver<Role>,
-    tasks: [JoinHandle<()>; 2],
+    contact: Arc<Contact>,
+    acks: Acks,
+    admission: watch::Receiver<Admission>,
+    /// The membership is changed by one at a time.
+    change: tokio::sync::Mutex<()>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl RaftLog {
-    /// Opens the log, and founds a quorum of one if the folder is empty. Returns once there is a leader that may
-    /// decide: this node.
-    pub async fn start_alone(options: Options) -> Result<Self, StartError> {
+    /// Opens the log, and begins a quorum of one if it is empty and the entrance says so. Does not wait for a leader.
+    pub async fn start(options: Options, entrance: Entrance, peers: Peers) -> Result<Arc<Self>, StartError> {
         let store = Store::open(&options.folder)?;
         let (sender, committed) = watch::channel(Arc::new(Image::default()));
         let machine = StateMachine::load(Snapshots::new(&options.folder), sender)?;
+        let passport = passport(&options, &entrance)?;
         let config = Arc::new(config(&options).validate().map_err(|error| StartError::Raft(error.to_string()))?);
-        let log_size = store.clone();
-        let raft = Raft::new(options.me, config, NoPeers, store, machine).await;
-        let raft = raft.map_err(|error| StartError::Raft(error.to_string()))?;
+        let (acks, contact) = (Acks::default(), Arc::new(Contact::new(LEASE)));
+        let network = Network { peers: peers.clone(), acks: acks.clone() };
         let failed = |error: &dyn std::error::Error| StartError::Raft(error.to_string());
-        let is_new = !raft.is_initialized().await.map_err(|error| failed(&error))?;
-        if is_new {
-            info!(voter = %options.me, "founding a metadata quorum of one");
+        let raft = Raft::new(options.me, config, network, store.clone(), machine).await;
+        let raft = raft.map_err(|error| failed(&error))?;
+        if entrance.way == Way::Found && !raft.is_initialized().await.map_err(|error| failed(&error))? {
+            info!(voter = %options.me, "founding a metadata quorum");
             let members = BTreeMap::from([(options.me, BasicNode::new(&options.address))]);
             // This elects too; to ask again would cost a second term.
             raft.initialize(members).await.map_err(|error| failed(&error))?;
         }
-        let metrics = raft.metrics();
-        check_voter(&metrics.borrow(), options.me)?;
-        if !is_new && metrics.borrow().state != ServerState::Leader {
-            // The only voter need not wait for an election time-out.
-            raft.trigger().elect().await.map_err(|error| failed(&error))?;
-        }
-        let (sender, role) = watch::channel(Role::Follower { leader: None });
-        let tasks = [tokio::spawn(watch_role(metrics, sender)), tokio::spawn(watch_size(raft.clone(), log_size))];
-        let mut log = Self { raft, committed, role, tasks };
-        log.role.wait_for(|role| *role == Role::Leader).await.map_err(|error| failed(&error))?;
+        let (role_sender, role) = watch::channel(Role::Follower { leader: None });
+        let (told, admission) = watch::channel(None);
+        let elector = Elector {
+            raft: raft.clone(),
+            store: store.clone(),
+            me: options.me,
+            contact: Arc::clone(&contact),
+            peers: peers.clone(),
+        };
+        let tasks = Mutex::new(vec![
+            tokio::spawn(watch_role(raft.metrics(), role_sender)),
+            tokio::spawn(watch_size(raft.clone(), store.clone())),
+            tokio::spawn(elector.run()),
+            tokio::spawn({
+                let (contact, raft, peers) = (Arc::clone(&contact), raft.clone(), peers.clone());
+                async move { contact.watch(raft, options.me, peers).await }
+            }),
+        ]);
+        let change = tokio::sync::Mutex::default();
+        let log = Self { me: options.me, raft, store, committed, role, contact, acks, admission, change, tasks };
+        let log = Arc::new(log);
+        let admittance = Admittance { peers, me: options.me, address: options.address, entrance, passport, told };
+        let admitting = tokio::spawn(admittance.run(Arc::downgrade(&log)));
+        log.tasks.lock().push(admitting);
         Ok(log)
+    }
+
+    /// The log of a cluster of one: returns once this node leads it.
+    pub async fn start_alone(options: Options) -> Result<Arc<Self>, StartError> {
+        let log = Self::start(options, Entrance::alone(String::new()), Peers::new(None)).await?;
+        let mut role = log.role();
+        let led = role.wait_for(|role| *role == Role::Leader).await;
+        led.map_err(|error| StartError::Raft(error.to_string()))?;
+        Ok(log)
+    }
+
+    /// Who this node is in the quorum.
+    pub fn me(&self) -> VoterId {
+        self.me
+    }
+
+    /// Resolves once the leader knows this node as what it should be, or sends it away.
+    pub async fn admitted(&self) -> Result<(), Refusal> {
+        let mut admission = self.admission.clone();
+        match admission.wait_for(Option::is_some).await {
+            Ok(told) => told.clone().unwrap_or(Ok(())),
+            // The log has been shut down.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Resolves when the leader sends this node away: another disk has taken its place.
+    pub async fn sent_away(&self) -> Refusal {
+        let mut admission = self.admission.clone();
+        let told = admission.wait_for(|told| matches!(told, Some(Err(_)))).await.map(|told| told.clone());
+        match told {
+            Ok(Some(Err(refusal))) => refusal,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Something came from a node that leads by `vote`.
+    fn hears(&self, vote: &Vote) {
+        if *vote >= self.raft.metrics().borrow().vote {
+            self.contact.heard();
+        }
+    }
+
+    fn hears_leader(&self) -> bool {
+        let leader = self.raft.metrics().borrow().current_leader;
+        self.contact.is_there(leader)
+    }
+
+    /// Whether nothing was ever written to it.
+    fn is_empty(&self) -> bool {
+        self.store.last().is_none()
+    }
+
+    /// Whether this node would vote for `candidate`, whose last entry is `last`; and for how long it is still bound.
+    fn would_vote_for(&self, candidate: VoterId, last: Option<LogId>) -> Option<Duration> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow();
+        let follows = metrics.current_leader.filter(|leader| *leader != candidate);
+        let is_led = contact::leads(&metrics) || self.contact.is_there(follows);
+        (!is_led && last >= self.store.last()).then(|| self.contact.bound())
     }
 
     /// Takes a snapshot of at least what is applied now, and returns once it is on disk.
@@ -172,7 +286,7 @@ impl RaftLog {
     pub async fn shutdown(&self) {
         // An error means that it has stopped already.
         drop(self.raft.shutdown().await);
-        self.tasks.iter().for_each(JoinHandle::abort);
+        self.tasks.lock().iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -209,11 +323,16 @@ impl MetadataLog for RaftLog {
 type Metrics = RaftMetrics<VoterId, BasicNode>;
 
 fn config(options: &Options) -> Config {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Config {
         cluster_name: "ottla-metadata".to_owned(),
-        heartbeat_interval: 50,
-        election_timeout_min: 150,
-        election_timeout_max: 300,
+        heartbeat_interval: millis(BEAT),
+        election_timeout_min: millis(BEAT) + 1,
+        election_timeout_max: millis(LEASE),
+        // The elector knows better.
+        enable_elect: false,
+        install_snapshot_timeout: millis(SNAPSHOT_TIMEOUT),
+        snapshot_max_chunk_size: SNAPSHOT_PIECE,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(options.entries_per_snapshot),
         max_in_snapshot_log_to_keep: options.entries_kept,
         replication_lag_threshold: options.entries_per_snapshot + options.entries_kept,
@@ -221,13 +340,14 @@ fn config(options: &Options) -> Config {
     }
 }
 
-fn check_voter(metrics: &Metrics, me: VoterId) -> Result<(), StartError> {
-    let membership = metrics.membership_config.membership();
-    if membership.nodes().next().is_none() || membership.get_node(&me).is_some() {
-        return Ok(());
+fn passport(options: &Options, entrance: &Entrance) -> Result<Passport, StartError> {
+    let other = |found| StartError::OtherVoter { expected: options.me, found };
+    let passport = Passport::read(&options.folder, options.me).map_err(other)?;
+    if entrance.way != Way::Resume {
+        let io = |source| StartError::Passport { folder: options.folder.clone(), source };
+        passport.write(options.me, entrance.way == Way::Found || passport.joined).map_err(io)?;
     }
-    let found: Vec<_> = membership.voter_ids().map(|voter| voter.to_string()).collect();
-    Err(StartError::OtherVoter { expected: me, found: found.join(", ") })
+    Ok(passport)
 }
 
 /// Keeps `role` what it is, until Raft stops.

@@ -87,6 +87,11 @@ impl Store {
         Ok(Self { writer: Writer::start(segments, Arc::clone(&index), Arc::clone(&written)), written, index })
     }
 
+    /// The last entry, or the last one that a snapshot took the place of.
+    pub(super) fn last(&self) -> Option<LogId> {
+        self.index.lock().last()
+    }
+
     /// How many bytes of entries have been written, those found at the start included; only ever grows.
     pub(super) fn written_bytes(&self) -> u64 {
         self.written.load(Ordering::Relaxed)

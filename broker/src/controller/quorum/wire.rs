@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::types::{Decided, LogEntry, LogId, Membership, Payload, SnapshotMeta, StoredMembership, Vote, VoterId};
 
 #[allow(missing_docs, clippy::all, unused_qualifications)]
-mod proto {
+pub(super) mod proto {
     include!(concat!(env!("OUT_DIR"), "/ottla.quorum.v1.rs"));
 }
 
@@ -33,18 +33,25 @@ pub enum DecodeError {
 type Result<T> = std::result::Result<T, DecodeError>;
 
 pub(super) fn encode_entry(entry: &LogEntry) -> Vec<u8> {
+    entry_to_proto(entry).encode_to_vec()
+}
+
+pub(super) fn decode_entry(bytes: &[u8]) -> Result<LogEntry> {
+    entry_from_proto(proto::LogEntry::decode(bytes)?)
+}
+
+pub(super) fn entry_to_proto(entry: &LogEntry) -> proto::LogEntry {
     use proto::log_entry::Payload as Kind;
     let payload = match &entry.payload {
         Payload::Blank => Kind::Blank(proto::Blank {}),
         Payload::Normal(decided) => Kind::Records(decided.0.encode()),
         Payload::Membership(membership) => Kind::Membership(membership_to_proto(membership)),
     };
-    proto::LogEntry { id: Some(log_id_to_proto(&entry.log_id)), payload: Some(payload) }.encode_to_vec()
+    proto::LogEntry { id: Some(log_id_to_proto(&entry.log_id)), payload: Some(payload) }
 }
 
-pub(super) fn decode_entry(bytes: &[u8]) -> Result<LogEntry> {
+pub(super) fn entry_from_proto(entry: proto::LogEntry) -> Result<LogEntry> {
     use proto::log_entry::Payload as Kind;
-    let entry = proto::LogEntry::decode(bytes)?;
     let payload = match entry.payload.ok_or(DecodeError::Impossible("entry payload"))? {
         Kind::Blank(_) => Payload::Blank,
         Kind::Records(bytes) => Payload::Normal(Decided(Arc::new(Entry::decode(&bytes)?))),
@@ -54,11 +61,19 @@ pub(super) fn decode_entry(bytes: &[u8]) -> Result<LogEntry> {
 }
 
 pub(super) fn encode_vote(vote: &Vote) -> Vec<u8> {
-    proto::Vote { leader: Some(leader_to_proto(&vote.leader_id)), committed: vote.committed }.encode_to_vec()
+    vote_to_proto(vote).encode_to_vec()
 }
 
 pub(super) fn decode_vote(bytes: &[u8]) -> Result<Vote> {
-    let vote = proto::Vote::decode(bytes)?;
+    vote_from_proto(Some(proto::Vote::decode(bytes)?))
+}
+
+pub(super) fn vote_to_proto(vote: &Vote) -> proto::Vote {
+    proto::Vote { leader: Some(leader_to_proto(&vote.leader_id)), committed: vote.committed }
+}
+
+pub(super) fn vote_from_proto(vote: Option<proto::Vote>) -> Result<Vote> {
+    let vote = vote.ok_or(DecodeError::Impossible("vote"))?;
     Ok(Vote { leader_id: leader_from_proto(vote.leader)?, committed: vote.committed })
 }
 
@@ -71,31 +86,40 @@ pub(super) fn decode_log_id(bytes: &[u8]) -> Result<LogId> {
 }
 
 pub(super) fn encode_snapshot_meta(meta: &SnapshotMeta) -> Vec<u8> {
-    let header = proto::SnapshotHeader {
+    snapshot_meta_to_proto(meta).encode_to_vec()
+}
+
+pub(super) fn decode_snapshot_meta(bytes: &[u8]) -> Result<SnapshotMeta> {
+    snapshot_meta_from_proto(proto::SnapshotHeader::decode(bytes)?)
+}
+
+pub(super) fn snapshot_meta_to_proto(meta: &SnapshotMeta) -> proto::SnapshotHeader {
+    proto::SnapshotHeader {
         id: meta.snapshot_id.clone(),
         last: meta.last_log_id.as_ref().map(log_id_to_proto),
         membership_id: meta.last_membership.log_id().as_ref().map(log_id_to_proto),
         membership: Some(membership_to_proto(meta.last_membership.membership())),
-    };
-    header.encode_to_vec()
+    }
 }
 
-pub(super) fn decode_snapshot_meta(bytes: &[u8]) -> Result<SnapshotMeta> {
-    let header = proto::SnapshotHeader::decode(bytes)?;
-    let optional = |id: Option<proto::LogId>| id.map(|id| log_id_from_proto(Some(id))).transpose();
+pub(super) fn snapshot_meta_from_proto(header: proto::SnapshotHeader) -> Result<SnapshotMeta> {
     let membership = membership_from_proto(header.membership.ok_or(DecodeError::Impossible("membership"))?)?;
     Ok(SnapshotMeta {
-        last_log_id: optional(header.last)?,
-        last_membership: StoredMembership::new(optional(header.membership_id)?, membership),
+        last_log_id: optional_log_id(header.last)?,
+        last_membership: StoredMembership::new(optional_log_id(header.membership_id)?, membership),
         snapshot_id: header.id,
     })
 }
 
-fn voter_to_proto(id: &VoterId) -> proto::VoterId {
+pub(super) fn optional_log_id(id: Option<proto::LogId>) -> Result<Option<LogId>> {
+    id.map(|id| log_id_from_proto(Some(id))).transpose()
+}
+
+pub(super) fn voter_to_proto(id: &VoterId) -> proto::VoterId {
     proto::VoterId { node: id.broker().0, directory: id.directory().0.as_bytes().to_vec() }
 }
 
-fn voter_from_proto(id: Option<proto::VoterId>) -> Result<VoterId> {
+pub(super) fn voter_from_proto(id: Option<proto::VoterId>) -> Result<VoterId> {
     let id = id.ok_or(DecodeError::Impossible("voter"))?;
     let directory = Uuid::from_slice(&id.directory).map_err(|_| DecodeError::Impossible("directory id"))?;
     Ok(VoterId::new(BrokerId(id.node), DirectoryId(directory)))
@@ -110,7 +134,7 @@ fn leader_from_proto(id: Option<proto::LeaderId>) -> Result<LeaderId<VoterId>> {
     Ok(LeaderId::new(id.term, voter_from_proto(id.voter)?))
 }
 
-fn log_id_to_proto(id: &LogId) -> proto::LogId {
+pub(super) fn log_id_to_proto(id: &LogId) -> proto::LogId {
     proto::LogId { leader: Some(leader_to_proto(&id.leader_id)), index: id.index }
 }
 
