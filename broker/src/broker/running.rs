@@ -101,8 +101,8 @@ impl Running {
         move || shared.open_connections()
     }
 
-    /// Stops: what it leads is handed over, no new connections or requests, then the replicas flushed and the clean-stop markers written. The metadata
-    /// goes on; the caller stops it afterwards.
+    /// Stops: what it leads is handed over, no new connections or requests, then the replicas flushed and the clean-stop
+    /// markers written. The metadata goes on; the caller stops it afterwards.
     pub async fn stop(self) -> Result<(), ottla_storage::Error> {
         self.life.hand_over().await;
         self.shutdown.cancel();

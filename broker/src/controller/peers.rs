@@ -25,6 +25,11 @@ use super::listener::Token;
 /// How long a dial may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(400);
 
+/// How often an open connection is tried out.
+const PING: Duration = Duration::from_secs(1);
+/// How long the peer may take to answer before the connection is given up.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// What generated clients are made of: `SomethingClient::new(peers.peer(address))`.
 pub type Peer = InterceptedService<Channel, Credentials>;
 
@@ -74,6 +79,9 @@ impl Peers {
             None => {
                 let endpoint = Endpoint::from_shared(format!("http://{address}"));
                 let endpoint = endpoint.map_err(|_| InvalidAddress(address.to_owned()))?;
+                // A peer whose host is gone without a word must not keep its connection for as long as TCP would.
+                let endpoint = endpoint.http2_keep_alive_interval(PING).keep_alive_timeout(PING_TIMEOUT);
+                let endpoint = endpoint.keep_alive_while_idle(true);
                 let channel = endpoint.connect_with_connector_lazy(self.dial.clone());
                 channels.entry(address.to_owned()).or_insert(channel).clone()
             }

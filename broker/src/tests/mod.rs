@@ -4,6 +4,7 @@ mod directories;
 mod groups;
 mod groups_oracle;
 mod hostile;
+mod leaders;
 mod operating;
 mod oracle;
 mod produce_fetch;
