@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_core::controller::{CreateTopics, FoundCluster, NewTopic, Settings};
-use ottla_core::metadata::{Entry, Image};
-use ottla_core::{BrokerId, LogIndex, TopicId};
+use ottla_core::controller::{CreateTopics, FenceBroker, FoundCluster, NewTopic, PartitionAssignment, Settings};
+use ottla_core::metadata::{self, Entry, Image};
+use ottla_core::{BrokerEpoch, BrokerId, LogIndex, TopicId};
 use ottla_protocol::client::{Client, ClientConfig};
 use ottla_storage::Identity;
 use parking_lot::Mutex;
@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::controller::{
     ControllerHandle, Driver, MetadataLog, Outcome, Peers, ProposeError, Publisher, Replicas, Role,
 };
-use crate::replica::Manager;
+use crate::replica::{Manager, Partition};
 use crate::telemetry::Metrics;
 
 /// A log of one voter that commits at once and forgets at the end.
@@ -66,7 +66,7 @@ impl MetadataLog for MemoryLog {
 pub(crate) struct TestBroker {
     pub(crate) running: Running,
     pub(crate) controller: ControllerHandle,
-    _data: TempDir,
+    _data: Arc<TempDir>,
 }
 
 impl TestBroker {
@@ -77,7 +77,12 @@ impl TestBroker {
 
     /// Starts one with `properties` besides.
     pub(crate) async fn start_with(properties: &[(&str, &str)]) -> Self {
-        let data = tempfile::tempdir().unwrap();
+        let log = Arc::new(MemoryLog::new());
+        Self::start_on(log, Arc::new(tempfile::tempdir().unwrap()), properties).await
+    }
+
+    /// Starts one on a log that others may share, with what is in `data`.
+    async fn start_on(log: Arc<MemoryLog>, data: Arc<TempDir>, properties: &[(&str, &str)]) -> Self {
         let mut values = BTreeMap::from([
             ("listeners".to_owned(), "PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0".to_owned()),
             ("log.dirs".to_owned(), data.path().join("logs").display().to_string()),
@@ -86,7 +91,6 @@ impl TestBroker {
         let config = Arc::new(Config::from_values(values).unwrap());
         let identity = Identity { cluster_id: "test".to_owned(), node_id: config.node_id };
         let replicas = Arc::new(Manager::open(Arc::clone(&config), &identity, Metrics::new()).unwrap());
-        let log = Arc::new(MemoryLog::new());
         let incarnation = Uuid::new_v4();
         let given = Arc::clone(&replicas) as Arc<dyn Replicas>;
         let publisher = Publisher::new(config.node_id, incarnation, log.committed(), given);
@@ -97,6 +101,8 @@ impl TestBroker {
         tokio::spawn(publisher.run());
         tokio::spawn(driver.run());
         controller.submit(FoundCluster { cluster_id: "test".to_owned() }).await.unwrap();
+        // Another broker may have founded it, and this one not have seen it yet.
+        controller.watch().wait_for(|image| !image.cluster_id().is_empty()).await.unwrap();
         let broker = Arc::new(Broker::new(config, controller.clone(), replicas));
         let running = Running::start(broker, incarnation).await.unwrap();
         Self { running, controller, _data: data }
@@ -121,6 +127,118 @@ impl TestBroker {
         for (name, result) in created {
             result.unwrap_or_else(|error| panic!("{name}: {error}"));
         }
+    }
+}
+
+/// Brokers that share a metadata log, with ids from 1 on. Every one of them decides on it, so that any may stop.
+pub(crate) struct TestCluster {
+    log: Arc<MemoryLog>,
+    properties: Vec<(String, String)>,
+    brokers: BTreeMap<i32, TestBroker>,
+    data: BTreeMap<i32, Arc<TempDir>>,
+    halted: BTreeMap<i32, BrokerEpoch>,
+}
+
+impl TestCluster {
+    /// Starts `count` brokers with `properties`.
+    pub(crate) async fn start(count: i32, properties: &[(&str, &str)]) -> Self {
+        let properties = properties.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        let log = Arc::new(MemoryLog::new());
+        let mut cluster =
+            Self { log, properties, brokers: BTreeMap::new(), data: BTreeMap::new(), halted: BTreeMap::new() };
+        for id in 1..=count {
+            cluster.start_broker(id, &[]).await;
+        }
+        cluster
+    }
+
+    /// Starts broker `id` on what its last uptime left, with `properties` besides.
+    pub(crate) async fn start_broker(&mut self, id: i32, properties: &[(&str, &str)]) {
+        let data = self.data.entry(id).or_insert_with(|| Arc::new(tempfile::tempdir().unwrap()));
+        let id_text = id.to_string();
+        let mut all = vec![("node.id", id_text.as_str())];
+        all.extend(self.properties.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        all.extend(properties);
+        let broker = TestBroker::start_on(Arc::clone(&self.log), Arc::clone(data), &all).await;
+        self.brokers.insert(id, broker);
+    }
+
+    /// Stops broker `id` and has it fenced.
+    pub(crate) async fn stop_broker(&mut self, id: i32) {
+        let broker = self.brokers.remove(&id).unwrap();
+        let epoch = *broker.running.broker.epoch.get().unwrap();
+        broker.running.leave().await.unwrap();
+        broker.controller.submit(FenceBroker { broker: BrokerId(id), epoch }).await.unwrap();
+    }
+
+    /// Stops broker `id` without anybody being told.
+    pub(crate) async fn halt_broker(&mut self, id: i32) {
+        let broker = self.brokers.remove(&id).unwrap();
+        self.halted.insert(id, *broker.running.broker.epoch.get().unwrap());
+        broker.running.leave().await.unwrap();
+    }
+
+    /// Has the broker `id` that was halted fenced.
+    pub(crate) async fn fence_halted(&mut self, id: i32) {
+        let epoch = self.halted.remove(&id).unwrap();
+        let controller = &self.brokers.values().next().unwrap().controller;
+        controller.submit(FenceBroker { broker: BrokerId(id), epoch }).await.unwrap();
+    }
+
+    /// Broker `id`.
+    pub(crate) fn broker(&self, id: i32) -> &TestBroker {
+        &self.brokers[&id]
+    }
+
+    /// Has broker `id` fenced though it goes on.
+    pub(crate) async fn fence(&self, id: i32) {
+        let broker = self.broker(id);
+        let epoch = *broker.running.broker.epoch.get().unwrap();
+        broker.controller.submit(FenceBroker { broker: BrokerId(id), epoch }).await.unwrap();
+    }
+
+    /// Makes a topic of one partition whose replicas are `replicas`, the first of which leads.
+    pub(crate) async fn create_topic(&self, name: &str, replicas: &[i32], configs: &[(&str, &str)]) {
+        let mut topic = NewTopic::with_defaults(name, TopicId(Uuid::new_v4()));
+        topic.assignments =
+            vec![PartitionAssignment { partition: 0, brokers: replicas.iter().copied().map(BrokerId).collect() }];
+        topic.configs = configs.iter().map(|(key, value)| (key.to_string(), Some(value.to_string()))).collect();
+        let controller = &self.brokers.values().next().unwrap().controller;
+        let created = controller.submit(CreateTopics { topics: vec![topic], validate_only: false }).await.unwrap();
+        for (name, result) in created {
+            result.unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+        for id in replicas {
+            eventually("every replica is there", || self.try_replica(*id, name).is_some()).await;
+        }
+    }
+
+    fn try_replica(&self, id: i32, topic: &str) -> Option<Arc<Partition>> {
+        self.broker(id).running.broker.replicas.topics().partition(topic, 0).ok()
+    }
+
+    /// The replica of partition 0 of `topic` on broker `id`.
+    pub(crate) fn replica(&self, id: i32, topic: &str) -> Arc<Partition> {
+        self.try_replica(id, topic).unwrap()
+    }
+
+    /// Partition 0 of `topic` as the controller has it.
+    pub(crate) fn state(&self, topic: &str) -> Arc<metadata::Partition> {
+        let image = Arc::clone(&self.log.committed.borrow());
+        Arc::clone(image.topic(topic).unwrap().partition(0).unwrap())
+    }
+
+    /// The bytes of the first segment of partition 0 of `topic` on broker `id`.
+    pub(crate) fn segment(&self, id: i32, topic: &str) -> Vec<u8> {
+        let replica = self.replica(id, topic);
+        let end = replica.reader().log_end();
+        let slice = replica.reader().read(replica.reader().log_start(), usize::MAX, end, true).unwrap();
+        slice.map_or_else(Vec::new, |slice| slice.read().unwrap())
+    }
+
+    /// A client that begins at broker `id`.
+    pub(crate) async fn client(&self, id: i32) -> Client {
+        self.broker(id).client().await
     }
 }
 

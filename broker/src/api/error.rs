@@ -17,6 +17,7 @@ pub fn of_replica(error: &replica::Error) -> ErrorCode {
         replica::Error::UnknownTopicId => ErrorCode::UNKNOWN_TOPIC_ID,
         replica::Error::NotLeader { .. } => ErrorCode::NOT_LEADER_OR_FOLLOWER,
         replica::Error::NotServed => ErrorCode::KAFKA_STORAGE_ERROR,
+        replica::Error::NotReplica { .. } => ErrorCode::UNKNOWN_LEADER_EPOCH,
         replica::Error::Refused(refusal) => of_refusal(refusal),
         replica::Error::Invalid(invalid) => of_invalid(invalid),
         replica::Error::OffsetOutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,

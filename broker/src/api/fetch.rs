@@ -29,6 +29,7 @@ pub(super) fn handle(context: Context, header: &RequestHeader, mut reader: Reade
         version: header.api_version,
         correlation_id: header.correlation_id,
         read_committed: request.isolation_level == 1,
+        is_replica: session::replica_of(&request).is_some(),
     };
     if !(0..=1).contains(&request.isolation_level) {
         return Ok(exchange.refuse_everything(&request, ErrorCode::UNKNOWN_SERVER_ERROR));

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ottla_core::controller::{PreviousStop, Settings};
 use ottla_core::metadata::{self, SecurityProtocol};
@@ -17,7 +18,7 @@ use super::Broker;
 use crate::api::Dispatcher;
 use crate::controller::{Life, SubmitError, Uptime, register};
 use crate::net::{Listener, Shared};
-use crate::replica::Directory;
+use crate::replica::{Directory, fetcher, send_proposals, watch_lag};
 
 /// Why a broker does not come up.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +73,7 @@ impl Running {
         }
         let replicas = Arc::clone(&broker.replicas);
         tasks.spawn(Arc::clone(&replicas).maintain(shutdown.clone()));
+        replicate(&broker, life.epoch(), &tasks, &shutdown);
         let follow = Arc::clone(&broker.groups).follow(
             broker.controller.watch(),
             Arc::clone(&broker.replicas),
@@ -105,6 +107,11 @@ impl Running {
     /// markers written. The metadata goes on; the caller stops it afterwards.
     pub async fn stop(self) -> Result<(), ottla_storage::Error> {
         self.life.hand_over().await;
+        self.leave().await
+    }
+
+    /// Stops without anybody being told.
+    pub(crate) async fn leave(self) -> Result<(), ottla_storage::Error> {
         self.shutdown.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -119,6 +126,26 @@ impl Running {
             Err(ottla_storage::Error::Io { operation: "close", path: "log directories".into(), source })
         })
     }
+}
+
+/// Starts what keeps the replicas of other brokers and of this one together.
+fn replicate(broker: &Arc<Broker>, epoch: BrokerEpoch, tasks: &TaskTracker, shutdown: &CancellationToken) {
+    let replicas = &broker.replicas;
+    let context = fetcher::Context {
+        me: broker.id(),
+        epoch,
+        listener: broker.config.listeners.inter_broker.clone(),
+        controller: broker.controller.clone(),
+        clock: *replicas.clock(),
+        settings: fetcher::Settings::read(&broker.config),
+    };
+    let (fetchers, stop) = (Arc::clone(replicas.fetchers()), shutdown.clone());
+    tasks.spawn(async move { fetchers.run(Arc::new(context), stop).await });
+    let (manager, controller) = (Arc::clone(replicas), broker.controller.clone());
+    tasks.spawn(send_proposals(manager, controller, broker.id(), epoch, shutdown.clone()));
+    let max_lag = broker.config.fixed.get("replica.lag.time.max.ms").and_then(|value| value.trim().parse().ok());
+    let max_lag = Duration::from_millis(max_lag.unwrap_or(30_000));
+    tasks.spawn(watch_lag(Arc::clone(replicas), max_lag, shutdown.clone()));
 }
 
 async fn bind(endpoint: &crate::config::Endpoint) -> io::Result<Listener> {

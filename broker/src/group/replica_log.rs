@@ -10,7 +10,7 @@ use ottla_core::{LeaderEpoch, Now, Offset};
 use ottla_records::{BatchBuilder, Compression, Limits, RecordReader, batches};
 
 use super::log::{Appended, LoadError, OffsetsLog, Replay};
-use crate::replica::{Error, FetchWait, Outcome, Partition, ProduceWait};
+use crate::replica::{Error, FetchWait, Interest, Outcome, Partition, ProduceWait};
 
 /// Bytes read at a time while loading (`offsets.load.buffer.size`).
 const LOAD_BYTES: usize = 5 << 20;
@@ -86,7 +86,7 @@ impl OffsetsLog for ReplicaLog {
         Box::pin(async move {
             let wait = Arc::new(FetchWait::default());
             while partition.high_watermark() < end {
-                partition.park_fetch(&wait, 0);
+                partition.park_fetch(&wait, 0, Interest::Committed);
                 // It may have moved before the wait was known.
                 if partition.high_watermark() >= end {
                     break;
@@ -100,7 +100,7 @@ impl OffsetsLog for ReplicaLog {
                 })
                 .await;
             }
-            partition.unpark_fetch(&wait);
+            partition.unpark_fetch(&wait, Interest::Committed);
             Ok(())
         })
     }

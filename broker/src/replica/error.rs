@@ -24,6 +24,14 @@ pub enum Error {
     /// This broker leads the partition, but its log is damaged or its directory has failed.
     #[error("the log of the partition cannot be served")]
     NotServed,
+    /// A broker takes itself for a follower, in a term that is not known here to have it as one.
+    #[error("broker {broker} is no replica of the partition in epoch {epoch}")]
+    NotReplica {
+        /// Who fetched.
+        broker: BrokerId,
+        /// The term it named.
+        epoch: LeaderEpoch,
+    },
     /// The partition machine refuses.
     #[error(transparent)]
     Refused(#[from] partition::Refusal),

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ottla_core::config::Layers;
 use ottla_core::metadata::{Image, LocalChanges, LocalPartition, RemovedPartition, Resource};
-use ottla_core::partition::LeaderTerm;
+use ottla_core::partition::{FollowerTerm, LeaderTerm};
 use ottla_core::{BrokerId, TopicId, TopicName, TopicPartition};
 use ottla_storage::LogDir;
 use parking_lot::{Mutex, RwLock};
@@ -23,6 +23,9 @@ use tracing::{error, warn};
 use self::directories::FlushRouter;
 use self::opening::Found;
 use self::reports::Reports;
+use super::fetcher::Fetchers;
+use super::isr::Proposals;
+use super::partition::Links;
 use super::{Error, LocalTopic, Partition, TopicSettings, Topics};
 use crate::clock::Clock;
 use crate::config::{Config, Storage};
@@ -39,6 +42,8 @@ pub struct Manager {
     clock: Clock,
     topics: Topics,
     router: Arc<FlushRouter>,
+    proposals: Arc<Proposals>,
+    fetchers: Arc<Fetchers>,
     directories: RwLock<Vec<LogDir>>,
     /// Directories that could not be opened at the start.
     missing: Vec<Directory>,
@@ -66,6 +71,21 @@ impl Manager {
         &self.metrics
     }
 
+    /// What leaders propose to the controller.
+    pub fn proposals(&self) -> &Arc<Proposals> {
+        &self.proposals
+    }
+
+    /// What fetches for the replicas that follow.
+    pub fn fetchers(&self) -> &Arc<Fetchers> {
+        &self.fetchers
+    }
+
+    /// The partition that the flusher knows under `handle`.
+    pub(super) fn partition_of_handle(&self, handle: u64) -> Option<Arc<Partition>> {
+        self.router.partition(handle)
+    }
+
     /// The time, as replicas see it.
     pub fn clock(&self) -> &Clock {
         &self.clock
@@ -87,12 +107,16 @@ impl Manager {
                     replicas: state.brokers().collect(),
                     isr: state.isr.clone(),
                 };
+                self.fetchers.assign(partition, BrokerId::NONE);
                 partition.lead(term, settings, self.clock.now())
             });
         }
         for local in &changes.follow {
+            let term = FollowerTerm { leader: local.state.leader, leader_epoch: local.state.leader_epoch };
             self.place(local, image, &mut drafts, |partition, _| {
-                partition.follow(local.state.leader, local.state.leader_epoch);
+                let FollowerTerm { leader, .. } = term;
+                self.fetchers.assign(partition, leader);
+                partition.follow(term);
                 Ok(())
             });
         }
@@ -115,7 +139,7 @@ impl Manager {
         local: &LocalPartition,
         image: &Image,
         drafts: &mut HashMap<TopicId, LocalTopic>,
-        begin: impl FnOnce(&Partition, Arc<TopicSettings>) -> Result<(), Error>,
+        begin: impl FnOnce(&Arc<Partition>, Arc<TopicSettings>) -> Result<(), Error>,
     ) {
         let draft = drafts.entry(local.topic_id).or_insert_with(|| self.draft(local, image));
         let Ok(index) = usize::try_from(local.partition.partition) else { return };
@@ -177,7 +201,10 @@ impl Manager {
             log,
             settings,
             high_watermark,
-            self.metrics.topic(local.partition.topic.as_str()),
+            Links {
+                proposals: Arc::clone(&self.proposals),
+                counters: self.metrics.topic(local.partition.topic.as_str()),
+            },
         ))
     }
 
@@ -194,6 +221,7 @@ impl Manager {
             self.topics.put([rest]);
         }
         let Some(partition) = partition else { return };
+        self.fetchers.assign(&partition, BrokerId::NONE);
         if let Some(log) = self.router.release(&partition) {
             self.delete_log(log);
         }

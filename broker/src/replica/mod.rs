@@ -5,6 +5,8 @@
 
 mod batch_check;
 mod error;
+pub mod fetcher;
+mod isr;
 mod manager;
 mod partition;
 mod recompress;
@@ -15,8 +17,9 @@ mod wait;
 
 pub use batch_check::{Checked, Invalid, RecordError, check_batch, has_to_unpack};
 pub use error::Error;
+pub use isr::{Proposals, send_proposals, watch_lag};
 pub use manager::{Directory, Manager};
-pub use partition::{Partition, Read, ReadLimits};
+pub use partition::{Fetched, FollowerRead, Interest, Partition, Read, ReadLimits};
 pub use settings::TopicSettings;
 pub use topics::{LocalTopic, Topics};
 pub use unpacking::Unpacking;

@@ -3,25 +3,44 @@
 //! The lock is held for an append or a change of role, never across a wait. Reads do not take it: they look at the
 //! published watermark and the log's own published end.
 
+mod following;
+mod leading;
 mod reading;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
+use std::sync::{Arc, Weak};
 
-use ottla_core::partition::{self, Durability, Effect, Leader, LeaderTerm, LogPosition, RequiredAcks};
-use ottla_core::{BrokerId, LeaderEpoch, Now, Offset, PartitionEpoch, TopicId, TopicPartition};
-use ottla_storage::{AppendInfo, EpochEnd, FileSlice, Log, LogReader};
-use parking_lot::{Mutex, MutexGuard};
+use ottla_core::partition::{self, Durability, Effect, Follower, FollowerTerm, Leader};
+use ottla_core::{BrokerId, LeaderEpoch, Offset, PartitionEpoch, TopicId, TopicPartition};
+use ottla_storage::{EpochEnd, FileSlice, Log, LogReader};
+use parking_lot::Mutex;
 
+use super::fetcher::Followed;
+use super::isr::Proposals;
 use super::{Error, FetchWait, Outcome, ProduceWait, TopicSettings};
 use crate::telemetry::TopicCounters;
+
+pub use following::Fetched;
+pub use leading::FollowerRead;
 
 /// Who this replica is at the moment.
 enum Role {
     Leader(Box<Leader>),
-    Follower { leader: BrokerId, epoch: LeaderEpoch },
+    Follower(Box<Follower>),
 }
+
+/// What a waiting fetch waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Records below the high watermark: a consumer's.
+    Committed,
+    /// Records in the log: a follower's.
+    Appended,
+}
+
+/// Fetches that wait, each with the place of this partition in it.
+type Waiting = Mutex<Vec<(Arc<FetchWait>, usize)>>;
 
 /// A batch whose reply waits for the watermark.
 struct WaitingProduce {
@@ -50,8 +69,18 @@ pub struct Partition {
     leading: AtomicI32,
     high_watermark: AtomicI64,
     inner: Mutex<Inner>,
-    fetches: Mutex<Vec<(Arc<FetchWait>, usize)>>,
+    consumers: Waiting,
+    followers: Waiting,
+    /// Where this replica is fetched for while it follows.
+    fetcher: Mutex<Weak<Followed>>,
+    proposals: Arc<Proposals>,
     counters: TopicCounters,
+}
+
+/// What a partition tells of, and counts at.
+pub(super) struct Links {
+    pub(super) proposals: Arc<Proposals>,
+    pub(super) counters: TopicCounters,
 }
 
 /// What a read may return.
@@ -74,6 +103,8 @@ pub struct Read {
     pub records: Option<FileSlice>,
     /// The reader's log differs from this one: where its last epoch ends here (KIP-595).
     pub diverging: Option<EpochEnd>,
+    /// What counted as the end for this reader: the watermark, for a follower the log end.
+    pub end: Offset,
 }
 
 impl Partition {
@@ -84,10 +115,12 @@ impl Partition {
         settings: Arc<TopicSettings>,
         high_watermark: Offset,
         handle: u64,
-        counters: TopicCounters,
+        links: Links,
     ) -> Self {
         let reader = log.reader();
         let high_watermark = high_watermark.min(reader.log_end()).max(reader.log_start());
+        let nobody = FollowerTerm { leader: BrokerId::NONE, leader_epoch: LeaderEpoch::NONE };
+        let role = Role::Follower(Box::new(Follower::new(nobody, following::tail(&log), high_watermark)));
         Self {
             id: log.partition().clone(),
             topic_id,
@@ -95,15 +128,12 @@ impl Partition {
             reader,
             leading: AtomicI32::new(LeaderEpoch::NONE.0),
             high_watermark: AtomicI64::new(high_watermark.0),
-            inner: Mutex::new(Inner {
-                log: Some(log),
-                role: Role::Follower { leader: BrokerId::NONE, epoch: LeaderEpoch::NONE },
-                settings,
-                produces: VecDeque::new(),
-                effects: Vec::new(),
-            }),
-            fetches: Mutex::default(),
-            counters,
+            inner: Mutex::new(Inner { log: Some(log), role, settings, produces: VecDeque::new(), effects: Vec::new() }),
+            consumers: Mutex::default(),
+            followers: Mutex::default(),
+            fetcher: Mutex::default(),
+            proposals: links.proposals,
+            counters: links.counters,
         }
     }
 
@@ -150,7 +180,7 @@ impl Partition {
                 let term = leader.term();
                 Some((term.isr.len(), leader.min_isr(), term.replicas.len()))
             }
-            Role::Follower { .. } => None,
+            Role::Follower(_) => None,
         }
     }
 
@@ -161,180 +191,12 @@ impl Partition {
         Ok(current)
     }
 
-    /// The answer to a broker that takes itself for a follower of this partition and is none.
-    pub fn not_replicated(&self) -> Error {
-        self.not_leader()
-    }
-
     fn not_leader(&self) -> Error {
         // Who leads instead will be known when the controller has heard of the failure.
         if let Err(error) = self.reader.check_online() {
             return error.into();
         }
-        match &self.inner.lock().role {
-            Role::Follower { leader, epoch } => Error::NotLeader { leader: *leader, epoch: *epoch },
-            Role::Leader(leader) => {
-                Error::NotLeader { leader: leader.term().leader, epoch: leader.term().leader_epoch }
-            }
-        }
-    }
-
-    /// Appends one checked batch as the leader. With `wait`, the reply is due when the watermark has passed the batch:
-    /// the place of the wait ends then.
-    pub fn append(
-        &self,
-        batch: &[u8],
-        acks: RequiredAcks,
-        wait: Option<(&Arc<ProduceWait>, usize)>,
-        now: Now,
-    ) -> Result<AppendInfo, Error> {
-        let mut inner = self.inner.lock();
-        let Inner { log: Some(log), role: Role::Leader(leader), .. } = &mut *inner else {
-            drop(inner);
-            return Err(self.not_leader());
-        };
-        leader.check_append(acks)?;
-        let info = log.append_as_leader(batch, leader.term().leader_epoch, now)?;
-        if !info.duplicate {
-            self.appended(&mut inner, info.log_end);
-            self.counters.messages_in.inc_by((info.last_offset.0 - info.base_offset.0 + 1).unsigned_abs());
-            self.counters.bytes_in.inc_by(batch.len() as u64);
-        }
-        if let Some((wait, place)) = wait {
-            // A duplicate waits too: the first one's flush may still be under way.
-            self.park(&mut inner, info.last_offset.plus(1), wait, place);
-        }
-        self.perform(inner);
-        Ok(info)
-    }
-
-    /// Tells the machine of a grown log and asks for the flush that the topic's durability wants.
-    fn appended(&self, inner: &mut Inner, log_end: Offset) {
-        let Inner { log: Some(log), role: Role::Leader(leader), effects, settings, .. } = inner else { return };
-        leader.appended(log_end, effects);
-        if settings.partition.durability == Durability::Fsync {
-            log.request_flush();
-        }
-    }
-
-    fn park(&self, inner: &mut Inner, upto: Offset, wait: &Arc<ProduceWait>, place: usize) {
-        let Role::Leader(leader) = &inner.role else { return };
-        wait.begin(place);
-        if leader.high_watermark() >= upto {
-            wait.end(place, Outcome::Committed);
-        } else {
-            inner.produces.push_back(WaitingProduce { upto, wait: Arc::clone(wait), place });
-        }
-    }
-
-    /// The flusher has made everything below `upto` durable.
-    pub(super) fn flushed(&self, upto: Offset) {
-        let mut inner = self.inner.lock();
-        let Inner { role, effects, .. } = &mut *inner;
-        if let Role::Leader(leader) = role {
-            leader.flushed(upto, effects);
-        }
-        self.perform(inner);
-    }
-
-    /// Performs what the machine asked for. Waiters are woken after the lock is released: they will want it.
-    fn perform(&self, mut inner: MutexGuard<'_, Inner>) {
-        if inner.effects.is_empty() {
-            return;
-        }
-        let mut ended = Vec::new();
-        let mut wake_fetches = false;
-        let mut effects = std::mem::take(&mut inner.effects);
-        for effect in effects.drain(..) {
-            match effect {
-                Effect::AdvanceHighWatermark { to } => {
-                    self.high_watermark.store(to.0, Ordering::Release);
-                    wake_fetches = true;
-                    while inner.produces.front().is_some_and(|w| w.upto <= to) {
-                        ended.extend(inner.produces.pop_front().map(|w| (w, Outcome::Committed)));
-                    }
-                }
-                Effect::WakeFollowers { .. } => wake_fetches = true,
-                Effect::FailProduces => {
-                    wake_fetches = true;
-                    ended.extend(inner.produces.drain(..).map(|w| (w, Outcome::NotLeader)));
-                }
-                // One replica a partition: there is nobody to admit or to drop.
-                Effect::ProposeIsr(proposal) => {
-                    tracing::warn!(partition = %self.id, ?proposal, "isr proposals are not sent yet");
-                }
-            }
-        }
-        inner.effects = effects;
-        drop(inner);
-        for (waiting, outcome) in ended {
-            waiting.wait.end(waiting.place, outcome);
-        }
-        if wake_fetches {
-            self.wake_fetches();
-        }
-    }
-
-    fn wake_fetches(&self) {
-        let waiting = std::mem::take(&mut *self.fetches.lock());
-        for (fetch, place) in waiting {
-            fetch.notify(place);
-        }
-    }
-
-    /// Has `fetch` told at the next move of the watermark or change of role. The caller looks again afterwards, lest it
-    /// miss a move in between.
-    pub fn park_fetch(&self, fetch: &Arc<FetchWait>, place: usize) {
-        self.fetches.lock().push((Arc::clone(fetch), place));
-    }
-
-    /// Takes back [`Partition::park_fetch`].
-    pub fn unpark_fetch(&self, fetch: &Arc<FetchWait>) {
-        self.fetches.lock().retain(|(waiting, _)| !Arc::ptr_eq(waiting, fetch));
-    }
-
-    /// Leads from now on, or goes on leading with a new state of the same term.
-    pub(super) fn lead(&self, term: LeaderTerm, settings: Arc<TopicSettings>, now: Now) -> Result<(), Error> {
-        let mut inner = self.inner.lock();
-        let Inner { log, role, effects, settings: current, .. } = &mut *inner;
-        let Some(log) = log else { return Err(Error::UnknownPartition) };
-        *current = settings;
-        let leading = match role {
-            Role::Leader(leader) if leader.term().leader_epoch == term.leader_epoch => {
-                let LeaderTerm { partition_epoch, replicas, isr, .. } = term;
-                leader.state_committed(now.monotonic, partition_epoch, replicas, isr, effects);
-                None
-            }
-            _ => {
-                let epoch = term.leader_epoch;
-                log.begin_epoch(epoch)?;
-                let local = LogPosition { end: log.log_end(), flushed: log.flushed() };
-                let (settings, high_watermark) = (current.partition, self.high_watermark());
-                let leader = Leader::new(now.monotonic, term, settings, local, high_watermark, effects);
-                *role = Role::Leader(Box::new(leader));
-                // What an unclean stop left unflushed is committed only when it is on the disk.
-                if settings.durability == Durability::Fsync && local.flushed < local.end {
-                    log.request_flush();
-                }
-                Some(epoch)
-            }
-        };
-        if let Some(epoch) = leading {
-            self.leading.store(epoch.0, Ordering::Release);
-        }
-        self.perform(inner);
-        Ok(())
-    }
-
-    /// Leads no more; `leader` does, or nobody.
-    pub(super) fn follow(&self, leader: BrokerId, epoch: LeaderEpoch) {
-        let mut inner = self.inner.lock();
-        self.leading.store(LeaderEpoch::NONE.0, Ordering::Release);
-        let Inner { role, effects, .. } = &mut *inner;
-        if let Role::Leader(machine) = std::mem::replace(role, Role::Follower { leader, epoch }) {
-            machine.resign(effects);
-        }
-        self.perform(inner);
+        not_leader(&self.inner.lock().role)
     }
 
     /// The topic's settings changed.
@@ -360,7 +222,9 @@ impl Partition {
         for produce in waiting {
             produce.wait.end(produce.place, Outcome::StorageFailed);
         }
-        self.wake_fetches();
+        self.stop_following();
+        self.wake(Interest::Committed);
+        self.wake(Interest::Appended);
     }
 
     /// Runs `work` on the log under the lock, unless it has been taken.
@@ -370,7 +234,7 @@ impl Partition {
 
     /// Takes the log away: to delete or to close it. Nothing can be appended afterwards, and who waits is told.
     pub(super) fn take_log(&self) -> Option<Log> {
-        self.follow(BrokerId::NONE, LeaderEpoch::NONE);
+        self.follow(FollowerTerm { leader: BrokerId::NONE, leader_epoch: LeaderEpoch::NONE });
         self.inner.lock().log.take()
     }
 
@@ -378,7 +242,15 @@ impl Partition {
     pub fn partition_epoch(&self) -> Option<PartitionEpoch> {
         match &self.inner.lock().role {
             Role::Leader(leader) => Some(leader.term().partition_epoch),
-            Role::Follower { .. } => None,
+            Role::Follower(_) => None,
         }
     }
+}
+
+fn not_leader(role: &Role) -> Error {
+    let (leader, epoch) = match role {
+        Role::Follower(follower) => (follower.term().leader, follower.term().leader_epoch),
+        Role::Leader(leader) => (leader.term().leader, leader.term().leader_epoch),
+    };
+    Error::NotLeader { leader, epoch }
 }

@@ -1,6 +1,6 @@
 //! Those who wait for a partition: produces for the watermark, fetches for records.
 
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::task::Waker;
 
 use futures::task::AtomicWaker;
@@ -91,6 +91,9 @@ impl ProduceWait {
 #[derive(Debug, Default)]
 pub struct FetchWait {
     moved: Mutex<Vec<usize>>,
+    hinted: AtomicBool,
+    interrupted: AtomicBool,
+    over: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -99,6 +102,39 @@ impl FetchWait {
     pub fn notify(&self, place: usize) {
         self.moved.lock().push(place);
         self.waker.wake();
+    }
+
+    /// A partition has something to tell that is not worth an answer of its own: its watermark has moved,
+    /// and who waits is a follower.
+    pub fn hint(&self) {
+        if !self.hinted.swap(true, Ordering::AcqRel) {
+            self.waker.wake();
+        }
+    }
+
+    /// Whether there has been a hint.
+    pub fn is_hinted(&self) -> bool {
+        self.hinted.load(Ordering::Acquire)
+    }
+
+    /// A newer fetch takes its place: the answer is due now. False if it has been given already.
+    pub fn interrupt(&self) -> bool {
+        if self.over.load(Ordering::Acquire) {
+            return false;
+        }
+        self.interrupted.store(true, Ordering::Release);
+        self.waker.wake();
+        true
+    }
+
+    /// Whether a newer fetch has taken its place.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Acquire)
+    }
+
+    /// The answer has been given.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::Release);
     }
 
     /// Has `waker` woken at the next change.

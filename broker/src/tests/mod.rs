@@ -9,3 +9,4 @@ mod operating;
 mod oracle;
 mod produce_fetch;
 mod raw;
+mod replication;

@@ -131,7 +131,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "group.share.min.heartbeat.interval.ms",                  Int,      "5000",                  AtLeast(1), ReadOnly, unused;
     "ssl.principal.mapping.rules",                            String,   "DEFAULT",               Any, ReadOnly, unused;
     "remote.log.manager.fetch.quota.window.size.seconds",     Int,      "1",                     AtLeast(1), ReadOnly, unused;
-    "replica.selector.class",                                 String,   None,                    Any, ReadOnly, unused;
+    "replica.selector.class",                                 String,   None,                    Any, ReadOnly, used;
     "max.connections.per.ip",                                 Int,      "2147483647",            AtLeast(0), Cluster, used;
     "background.threads",                                     Int,      "10",                    AtLeast(1), Cluster, unused;
     "group.streams.max.assignment.interval.ms",               Int,      "15000",                 Any, ReadOnly, unused;
@@ -141,7 +141,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "remote.log.index.file.cache.total.size.bytes",           Long,     "1073741824",            AtLeast(1), Cluster, unused;
     "log.dir",                                                List,     "./ottla-data",          Any, ReadOnly, used;
     "log.segment.bytes",                                      Int,      "1073741824",            AtLeast(1_048_576), Cluster, used;
-    "replica.fetch.response.max.bytes",                       Int,      "10485760",              AtLeast(0), ReadOnly, unused;
+    "replica.fetch.response.max.bytes",                       Int,      "10485760",              AtLeast(0), ReadOnly, used;
     "group.max.session.timeout.ms",                           Int,      "1800000",               Any, ReadOnly, used;
     "group.consumer.heartbeat.interval.ms",                   Int,      "5000",                  AtLeast(1), ReadOnly, unused;
     "controller.listener.names",                              List,     "CONTROLLER",            Any, ReadOnly, used;
@@ -206,7 +206,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "ssl.engine.factory.class",                               Class,    None,                    Any, PerBroker, unused;
     "replica.socket.receive.buffer.bytes",                    Int,      "65536",                 Any, ReadOnly, unused;
     "ssl.allow.dn.changes",                                   Boolean,  "false",                 Any, ReadOnly, unused;
-    "replica.fetch.wait.max.ms",                              Int,      "500",                   Any, ReadOnly, unused;
+    "replica.fetch.wait.max.ms",                              Int,      "500",                   Any, ReadOnly, used;
     "group.coordinator.background.threads",                   Int,      "2",                     Any, ReadOnly, unused;
     "group.consumer.min.heartbeat.interval.ms",               Int,      "5000",                  AtLeast(1), ReadOnly, unused;
     "group.share.max.delivery.count.limit",                   Int,      "10",                    Any, ReadOnly, unused;
@@ -279,7 +279,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "group.share.max.share.sessions",                         Int,      "2000",                  Any, ReadOnly, unused;
     "ssl.keymanager.algorithm",                               String,   "SunX509",               Any, PerBroker, unused;
     "sasl.login.callback.handler.class",                      Class,    None,                    Any, ReadOnly, unused;
-    "replica.fetch.max.bytes",                                Int,      "1048576",               AtLeast(0), ReadOnly, unused;
+    "replica.fetch.max.bytes",                                Int,      "1048576",               AtLeast(0), ReadOnly, used;
     "sasl.server.callback.handler.class",                     Class,    None,                    Any, ReadOnly, unused;
     "share.coordinator.cached.buffer.max.bytes",              Int,      "1048588",               Any, Cluster, unused;
     "log.cleaner.dedupe.buffer.size",                         Long,     "134217728",             Any, Cluster, unused;

@@ -103,7 +103,7 @@ message! {
         /// Where a follower must truncate, if its log does not fit the leader.
         [12+, tag 0] diverging_epoch: EpochEndOffset,
         /// The leader to go to instead (KIP-951).
-        [12+, tag 1] current_leader: LeaderIdAndEpoch,
+        [12+, tag 1, ignorable] current_leader: LeaderIdAndEpoch,
         [12+, tag 2] snapshot_id: SnapshotId,
         /// Transactions whose records a reader of committed ones must drop.
         [4+, null 4+, ignorable] aborted_transactions: Option<Vec<AbortedTransaction>> = Some(Vec::new()),

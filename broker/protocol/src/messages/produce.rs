@@ -59,7 +59,7 @@ message! {
         /// What a person should read; null for the standard text of the code.
         [8+, null 8+, ignorable] error_message: Option<Str>,
         /// The leader to go to instead (KIP-951).
-        [10+, tag 0] current_leader: LeaderIdAndEpoch,
+        [10+, tag 0, ignorable] current_leader: LeaderIdAndEpoch,
     }
 
     /// An element of `record_errors` of [`PartitionProduceResponse`].

@@ -28,6 +28,7 @@ pub(super) struct Exchange {
     pub(super) version: i16,
     pub(super) correlation_id: i32,
     pub(super) read_committed: bool,
+    pub(super) is_replica: bool,
 }
 
 impl Exchange {
@@ -76,15 +77,20 @@ impl Exchange {
 
     fn partition(self, item: &Item, result: ReadResult, files: &mut Vec<FileSlice>) -> std::io::Result<PartitionData> {
         let index = item.wanted.partition;
-        if let (Some(partition), bytes @ 1..) = (&item.partition, bytes_of(&result)) {
+        if let (Some(partition), bytes @ 1.., false) = (&item.partition, bytes_of(&result), self.is_replica) {
             partition.counters().bytes_out.inc_by(bytes as u64);
         }
         match result {
             Ok(read) => self.found(index, read, files),
             Err(error) => {
                 let mut data = self.failed(index, error::of_replica(&error));
-                if let Error::NotLeader { leader, epoch } = error {
-                    data.current_leader = LeaderIdAndEpoch { leader_id: leader.0, leader_epoch: epoch.0 };
+                match error {
+                    Error::NotLeader { leader, epoch } => {
+                        data.current_leader = LeaderIdAndEpoch { leader_id: leader.0, leader_epoch: epoch.0 };
+                    }
+                    // Kafka's followers ask for it by ListOffsets.
+                    Error::OffsetOutOfRange { start, .. } if self.is_replica => data.log_start_offset = start.0,
+                    _ => {}
                 }
                 Ok(data)
             }

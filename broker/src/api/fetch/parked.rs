@@ -1,14 +1,19 @@
 //! A fetch that waits for enough records.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use super::answer::Exchange;
 use super::plan::{Plan, ReadResult};
 use crate::net::{Pending, Step};
-use crate::replica::{FetchWait, ReadLimits};
+use crate::replica::{FetchWait, Interest, ReadLimits};
+
+/// How long a follower may wait to hear of a watermark that has moved: the next records most likely bring it.
+const LATE_WATERMARK: Duration = Duration::from_millis(5);
 
 struct Parked {
     exchange: Exchange,
@@ -16,22 +21,30 @@ struct Parked {
     plan: Option<Plan>,
     results: Vec<ReadResult>,
     wait: Arc<FetchWait>,
+    interest: Interest,
+    /// Runs once a follower has a move of the watermark to hear of.
+    watermark: Option<Pin<Box<Sleep>>>,
 }
 
 /// Parks the fetch at its partitions. `results` are too little to answer with.
 pub(super) fn park(exchange: Exchange, plan: Plan, results: Vec<ReadResult>) -> Step {
     let wait = Arc::new(FetchWait::default());
+    let interest = plan.interest();
     for (place, item) in plan.items.iter().enumerate() {
         if let Some(partition) = &item.partition {
-            partition.park_fetch(&wait, place);
-            // The watermark may have moved between the read and this moment, with nobody told.
-            let seen = results[place].as_ref().map(|read| read.high_watermark);
-            if seen.is_ok_and(|seen| seen != partition.high_watermark()) {
+            partition.park_fetch(&wait, place, interest);
+            // It may have moved between the read and this moment, with nobody told.
+            let Ok(read) = &results[place] else { continue };
+            if read.end != partition.end_for(interest) {
                 wait.notify(place);
+            }
+            if interest == Interest::Appended && plan.session.is_behind(&item.wanted, partition.high_watermark().0) {
+                wait.hint();
             }
         }
     }
-    Step::Wait(Box::new(Parked { exchange, plan: Some(plan), results, wait }))
+    plan.session.parked(&wait);
+    Step::Wait(Box::new(Parked { exchange, plan: Some(plan), results, wait, interest, watermark: None }))
 }
 
 impl Parked {
@@ -41,7 +54,7 @@ impl Parked {
         for place in moved {
             // Before the read, lest a move in between be missed.
             if let Some(partition) = &plan.items[place].partition {
-                partition.park_fetch(&self.wait, place);
+                partition.park_fetch(&self.wait, place, self.interest);
             }
             let limits = ReadLimits { max_bytes: usize::MAX, at_least_one_batch: true };
             self.results[place] = plan.read_one(place, limits);
@@ -51,23 +64,36 @@ impl Parked {
 
     fn answer(&mut self) -> Step {
         self.unpark();
+        self.wait.end();
         let Some(mut plan) = self.plan.take() else { return Step::NoAnswer };
-        // Together the single reads may be more than the whole may have.
-        let results = plan.read();
+        // Together the single reads may be more than the whole may have. What a newer fetch will read is not read here.
+        let results = if self.wait.is_interrupted() { plan.read_no_records() } else { plan.read() };
         self.exchange.answer(plan, results)
     }
 
     fn unpark(&self) {
         let Some(plan) = &self.plan else { return };
         for partition in plan.items.iter().filter_map(|item| item.partition.as_ref()) {
-            partition.unpark_fetch(&self.wait);
+            partition.unpark_fetch(&self.wait, self.interest);
         }
+    }
+
+    /// Whether a moved watermark has waited long enough.
+    fn is_watermark_due(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.interest == Interest::Committed || !self.wait.is_hinted() {
+            return false;
+        }
+        let sleep = self.watermark.get_or_insert_with(|| Box::pin(tokio::time::sleep(LATE_WATERMARK)));
+        sleep.as_mut().poll(cx).is_ready()
     }
 }
 
 impl Pending for Parked {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         self.wait.register(cx.waker());
+        if self.wait.is_interrupted() || self.is_watermark_due(cx) {
+            return Poll::Ready(self.answer());
+        }
         let moved = self.wait.take_moved();
         if !moved.is_empty() && self.look_again(moved) { Poll::Ready(self.answer()) } else { Poll::Pending }
     }
@@ -79,10 +105,16 @@ impl Pending for Parked {
     fn expire(&mut self) -> Step {
         self.answer()
     }
+
+    /// A follower's next fetch takes the place of this one.
+    fn may_overlap(&self) -> bool {
+        self.interest == Interest::Appended
+    }
 }
 
 impl Drop for Parked {
     fn drop(&mut self) {
         self.unpark();
+        self.wait.end();
     }
 }

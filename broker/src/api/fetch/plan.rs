@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_core::{LeaderEpoch, Offset, TopicId};
+use ottla_core::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, TopicId};
 use ottla_protocol::messages::fetch::FetchRequest;
 use tokio::time::Instant;
 
-use super::session::{FetchSession, Wanted};
+use super::session::{FetchSession, Wanted, replica_of};
 use crate::broker::Broker;
-use crate::replica::{Error, Partition, Read, ReadLimits};
+use crate::replica::{Error, FollowerRead, Interest, Partition, Read, ReadLimits};
 
 /// A fetch under way.
 pub(super) struct Plan {
@@ -17,7 +17,9 @@ pub(super) struct Plan {
     pub(super) session: FetchSession,
     pub(super) items: Vec<Item>,
     by_id: bool,
-    is_replica: bool,
+    replica: Option<(BrokerId, BrokerEpoch)>,
+    /// Consumers from this version on may be served by followers (KIP-392).
+    from_follower: bool,
     max_bytes: usize,
     min_bytes: usize,
     pub(super) deadline: Instant,
@@ -38,7 +40,8 @@ impl Plan {
         let items = session.wanted().into_iter().map(|wanted| Item { wanted, partition: None }).collect();
         let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
         let most = broker.config.storage.fetch_max_bytes;
-        let limit = usize::try_from(request.max_bytes).unwrap_or(0).min(most);
+        let limit = usize::try_from(session.max_bytes.unwrap_or(request.max_bytes)).unwrap_or(0).min(most);
+        let replica = replica_of(request).map(|id| (BrokerId(id), BrokerEpoch(request.replica_state.replica_epoch)));
         Self {
             max_bytes: limit,
             min_bytes: usize::try_from(request.min_bytes).unwrap_or(0).min(limit),
@@ -46,15 +49,24 @@ impl Plan {
             session,
             items,
             by_id: version >= 13,
-            is_replica: request.replica_id >= 0 || request.replica_state.replica_id >= 0,
+            replica,
+            from_follower: version >= 11,
             deadline: Instant::now() + wait,
         }
+    }
+
+    /// What its partitions have to have more of before there is an answer.
+    pub(super) fn interest(&self) -> Interest {
+        if self.replica.is_some() { Interest::Appended } else { Interest::Committed }
     }
 
     /// Reads every partition within the limits of the whole.
     pub(super) fn read(&mut self) -> Vec<ReadResult> {
         let mut left = self.max_bytes;
-        let mut nothing_yet = true;
+        let mut nothing_yet = !self.session.is_update;
+        if self.session.is_update {
+            left = 0;
+        }
         (0..self.items.len())
             .map(|place| {
                 let limits = ReadLimits { max_bytes: left, at_least_one_batch: nothing_yet };
@@ -67,19 +79,36 @@ impl Plan {
             .collect()
     }
 
+    /// Only what is to be told besides records.
+    pub(super) fn read_no_records(&mut self) -> Vec<ReadResult> {
+        let limits = ReadLimits { max_bytes: 0, at_least_one_batch: false };
+        (0..self.items.len()).map(|place| self.read_one(place, limits)).collect()
+    }
+
     /// Reads the partition at `place`.
     pub(super) fn read_one(&mut self, place: usize, limits: ReadLimits) -> ReadResult {
         let partition = self.find(&self.items[place].wanted)?;
         let item = &mut self.items[place];
         let partition = item.partition.insert(partition);
-        let wanted = &item.wanted;
+        let wanted = &mut item.wanted;
         let max_bytes = limits.max_bytes.min(usize::try_from(wanted.max_bytes).unwrap_or(0));
-        partition.read(
-            Offset(wanted.offset),
-            LeaderEpoch(wanted.current_epoch),
-            LeaderEpoch(wanted.last_fetched_epoch),
-            ReadLimits { max_bytes, ..limits },
-        )
+        let limits = ReadLimits { max_bytes, ..limits };
+        let (offset, current_epoch) = (Offset(wanted.offset), LeaderEpoch(wanted.current_epoch));
+        let last_fetched_epoch = LeaderEpoch(wanted.last_fetched_epoch);
+        let Some((broker, broker_epoch)) = self.replica else {
+            return partition.read(offset, current_epoch, last_fetched_epoch, self.from_follower, limits);
+        };
+        let fetch = FollowerRead {
+            broker,
+            broker_epoch,
+            // A fetch that is read again has been counted.
+            is_news: std::mem::take(&mut wanted.is_named),
+            offset,
+            flushed: Offset(wanted.flushed),
+            current_epoch,
+            last_fetched_epoch,
+        };
+        partition.read_as_follower(&fetch, limits, self.broker.replicas.clock().now())
     }
 
     fn find(&self, wanted: &Wanted) -> Result<Arc<Partition>, Error> {
@@ -95,8 +124,7 @@ impl Plan {
                 Err(_) => self.broker.replica(None, &wanted.topic, wanted.partition)?,
             }
         };
-        // A topic of one replica has no followers.
-        if self.is_replica { Err(found.not_replicated()) } else { Ok(found) }
+        Ok(found)
     }
 
     fn find_elsewhere(&self, wanted: &Wanted) -> Result<Arc<Partition>, Error> {
@@ -111,7 +139,11 @@ impl Plan {
     pub(super) fn is_due(&self, results: &[ReadResult]) -> bool {
         let bytes: usize = results.iter().map(bytes_of).sum();
         let urgent = |result: &ReadResult| result.as_ref().map_or(true, |read| read.diverging.is_some());
-        bytes >= self.min_bytes || results.is_empty() || self.deadline <= Instant::now() || results.iter().any(urgent)
+        bytes >= self.min_bytes
+            || results.is_empty()
+            || self.session.is_update
+            || self.deadline <= Instant::now()
+            || results.iter().any(urgent)
     }
 }
 

@@ -4,7 +4,7 @@
 //! quiet for long enough makes place; else the client goes on without a session.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -14,6 +14,8 @@ use ottla_protocol::messages::fetch::{FetchPartition, FetchRequest};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
+
+use crate::replica::FetchWait;
 
 /// `min.incremental.fetch.session.eviction.ms`.
 const QUIET: Duration = Duration::from_secs(120);
@@ -34,6 +36,10 @@ pub(super) struct Wanted {
     pub(super) current_epoch: i32,
     pub(super) last_fetched_epoch: i32,
     pub(super) max_bytes: i32,
+    /// What a follower holds on the disk; -1 for a consumer.
+    pub(super) flushed: i64,
+    /// Whether the client has named the partition in this very fetch.
+    pub(super) is_named: bool,
 }
 
 type Key = (Str, Uuid, i32);
@@ -48,6 +54,8 @@ impl Wanted {
             current_epoch: partition.current_leader_epoch,
             last_fetched_epoch: partition.last_fetched_epoch,
             max_bytes: partition.partition_max_bytes,
+            flushed: partition.flushed_offset,
+            is_named: true,
         }
     }
 
@@ -77,6 +85,12 @@ struct State {
     /// Place of the partition to begin with, so that those at the end get their turn.
     first: usize,
     last_used: Instant,
+    /// The follower whose session it is. Those are never evicted, and a follower has one.
+    replica: Option<i32>,
+    /// A follower's: the bytes that its last fetch for records asked for.
+    max_bytes: i32,
+    /// A follower's: the fetch that waits.
+    parked: Weak<FetchWait>,
 }
 
 /// The sessions of a broker.
@@ -96,6 +110,10 @@ pub(super) struct FetchSession {
     listed: Vec<Wanted>,
     /// Every partition is answered for, changed or not.
     pub(super) is_full: bool,
+    /// A follower's: how many bytes to answer with, where the session says so.
+    pub(super) max_bytes: Option<i32>,
+    /// A follower's that only tells where it stands: it gets its answer at once.
+    pub(super) is_update: bool,
 }
 
 impl FetchSessions {
@@ -122,12 +140,12 @@ impl FetchSessions {
                 self.sessions.lock().remove(&id);
             }
             let listed = listed(request);
-            let opened = if epoch == INITIAL { self.create(&listed, version) } else { None };
+            let opened = if epoch == INITIAL { self.create(&listed, request, version) } else { None };
             let (id, state) = opened.map_or((0, None), |(id, state)| (id, Some(state)));
-            return Ok(FetchSession { id, state, listed, is_full: true });
+            return Ok(FetchSession { id, state, listed, is_full: true, max_bytes: None, is_update: false });
         }
         let state = self.sessions.lock().get(&id).cloned().ok_or(ErrorCode::FETCH_SESSION_ID_NOT_FOUND)?;
-        {
+        let (max_bytes, is_update) = {
             let mut state = state.lock();
             if state.epoch != epoch {
                 return Err(ErrorCode::INVALID_FETCH_SESSION_EPOCH);
@@ -136,15 +154,21 @@ impl FetchSessions {
                 return Err(ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR);
             }
             state.update(request);
-        }
-        Ok(FetchSession { id, state: Some(state), listed: Vec::new(), is_full: false })
+            state.overtake(request)
+        };
+        Ok(FetchSession { id, state: Some(state), listed: Vec::new(), is_full: false, max_bytes, is_update })
     }
 
-    fn create(&self, listed: &[Wanted], version: i16) -> Option<(i32, Arc<Mutex<State>>)> {
+    fn create(&self, listed: &[Wanted], request: &FetchRequest, version: i16) -> Option<(i32, Arc<Mutex<State>>)> {
         let now = Instant::now();
+        let replica = replica_of(request);
         let mut sessions = self.sessions.lock();
-        if sessions.len() >= self.slots {
-            let quietest = sessions.iter().map(|(id, state)| (state.lock().last_used, *id)).min()?;
+        if replica.is_some() {
+            // The one before ended with its connection.
+            sessions.retain(|_, state| state.lock().replica != replica);
+        } else if sessions.len() >= self.slots {
+            let of_consumers = sessions.iter().filter(|(_, state)| state.lock().replica.is_none());
+            let quietest = of_consumers.map(|(id, state)| (state.lock().last_used, *id)).min()?;
             if now - quietest.0 < QUIET {
                 return None;
             }
@@ -157,7 +181,16 @@ impl FetchSessions {
             }
         };
         let partitions = listed.iter().map(|wanted| (wanted.key(), (wanted.clone(), Told::NOTHING))).collect();
-        let state = State { epoch: 1, by_id: version >= 13, partitions, first: 0, last_used: now };
+        let state = State {
+            epoch: 1,
+            by_id: version >= 13,
+            partitions,
+            first: 0,
+            last_used: now,
+            replica,
+            max_bytes: request.max_bytes,
+            parked: Weak::new(),
+        };
         let state = Arc::new(Mutex::new(state));
         sessions.insert(id, Arc::clone(&state));
         Some((id, state))
@@ -185,14 +218,57 @@ impl State {
     }
 }
 
+impl State {
+    /// Has a follower's fetch take the place of the one that is parked. Gives the bytes to answer with, and whether the
+    /// fetch is an update with nothing to take the place of: its records are on their way.
+    fn overtake(&mut self, request: &FetchRequest) -> (Option<i32>, bool) {
+        if self.replica.is_none() {
+            return (None, false);
+        }
+        let was_parked = std::mem::take(&mut self.parked).upgrade().is_some_and(|parked| parked.interrupt());
+        if request.max_bytes > 0 {
+            self.max_bytes = request.max_bytes;
+        }
+        (Some(self.max_bytes), request.max_bytes == 0 && !was_parked)
+    }
+}
+
+/// The follower that asks, if one does.
+pub(super) fn replica_of(request: &FetchRequest) -> Option<i32> {
+    Some(request.replica_id.max(request.replica_state.replica_id)).filter(|id| *id >= 0)
+}
+
 impl FetchSession {
+    /// The fetch is parked with `wait`, for the next one to take its place.
+    pub(super) fn parked(&self, wait: &Arc<FetchWait>) {
+        if let Some(state) = &self.state {
+            let mut state = state.lock();
+            if state.replica.is_some() {
+                state.parked = Arc::downgrade(wait);
+            }
+        }
+    }
+
     /// What this fetch is to read, in the order in which partitions have their turn.
     pub(super) fn wanted(&self) -> Vec<Wanted> {
         let Some(state) = self.state.as_ref().filter(|_| !self.is_full) else { return self.listed.clone() };
+        let mut state = state.lock();
+        let (first, count) = (state.first, state.partitions.len());
+        let in_turn = (0..count).map(|n| (first + n) % count.max(1));
+        let mut take = |n: usize| {
+            let (_, (known, _)) = state.partitions.get_index_mut(n)?;
+            let wanted = known.clone();
+            known.is_named = false;
+            Some(wanted)
+        };
+        in_turn.filter_map(&mut take).collect()
+    }
+
+    /// Whether the client was told another watermark last.
+    pub(super) fn is_behind(&self, wanted: &Wanted, high_watermark: i64) -> bool {
+        let Some(state) = &self.state else { return false };
         let state = state.lock();
-        let count = state.partitions.len();
-        let in_turn = (0..count).map(|n| (state.first + n) % count.max(1));
-        in_turn.filter_map(|n| state.partitions.get_index(n)).map(|(_, (wanted, _))| wanted.clone()).collect()
+        state.partitions.get(&wanted.key()).is_some_and(|(_, told)| told.high_watermark != high_watermark)
     }
 
     /// Notes what the client is told now of a partition; whether that is a change, or `has_news` besides.

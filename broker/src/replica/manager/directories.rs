@@ -19,8 +19,9 @@ use super::opening::Found;
 use super::reports::Reports;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::replica::partition::Links;
 use crate::replica::{Partition, TopicSettings, Topics};
-use crate::telemetry::{Metrics, TopicCounters};
+use crate::telemetry::Metrics;
 
 /// A log directory as others see it.
 #[derive(Clone, Debug)]
@@ -59,13 +60,18 @@ impl FlushRouter {
         mut log: Log,
         settings: Arc<TopicSettings>,
         high_watermark: Offset,
-        counters: TopicCounters,
+        links: Links,
     ) -> Arc<Partition> {
         let handle = self.next_handle();
         log.set_handle(handle);
-        let partition = Arc::new(Partition::new(topic_id, log, settings, high_watermark, handle, counters));
+        let partition = Arc::new(Partition::new(topic_id, log, settings, high_watermark, handle, links));
         self.partitions.write().insert(handle, Arc::clone(&partition));
         partition
+    }
+
+    /// The partition whose flushes are reported under `handle`.
+    pub(super) fn partition(&self, handle: u64) -> Option<Arc<Partition>> {
+        self.partitions.read().get(&handle).cloned()
     }
 
     /// Forgets the partition and takes its log.
@@ -94,11 +100,10 @@ impl FlushRouter {
 impl FlushListener for FlushRouter {
     fn on_flushed(&self, pass: &[Flushed]) {
         let partitions = self.partitions.read();
-        let reached = pass.iter().filter_map(|flushed| Some((partitions.get(&flushed.handle)?, flushed.end)));
-        let reached: Vec<_> = reached.map(|(partition, end)| (Arc::clone(partition), end)).collect();
+        let reached: Vec<_> = pass.iter().filter_map(|flushed| partitions.get(&flushed.handle)).cloned().collect();
         drop(partitions);
-        for (partition, end) in reached {
-            partition.flushed(end);
+        for partition in reached {
+            partition.flushed();
         }
     }
 
@@ -162,6 +167,8 @@ impl Manager {
             clock,
             topics: Topics::default(),
             router,
+            proposals: Arc::default(),
+            fetchers: Arc::default(),
             directories: RwLock::new(directories),
             missing,
             unclaimed: Mutex::new(unclaimed),
@@ -186,6 +193,12 @@ impl Manager {
         if let Some(directory) = self.directories.read().iter().find(|directory| directory.id() == id) {
             directory.fail(reason);
         }
+    }
+
+    /// Has nothing flushed, or flushing go on: disks that hang.
+    #[cfg(test)]
+    pub(crate) fn pause_flushers(&self, paused: bool) {
+        self.directories.read().iter().for_each(|directory| directory.pause_flusher(paused));
     }
 
     /// Every log directory with the partitions that lie in it and the bytes of their segments.

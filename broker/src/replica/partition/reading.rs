@@ -2,25 +2,34 @@
 //!
 //! Must not change who leads, and takes the partition's lock only where the log's structure is asked for.
 
-use ottla_core::{LeaderEpoch, Offset};
+use ottla_core::partition::check_epoch;
+use ottla_core::{BrokerId, LeaderEpoch, Offset};
 use ottla_storage::EpochEnd;
 
 use super::{Partition, Read, ReadLimits, Role};
 use crate::replica::Error;
 
 impl Partition {
-    /// Reads for a consumer: whole batches from the one that holds `offset` on, below the high watermark.
-    /// `current_epoch` and `last_fetched_epoch` are −1 where the reader does not say (KIP-320).
+    /// Reads for a consumer: whole batches from the one that holds `offset` on, below the high watermark. A follower is
+    /// read only with `from_follower` (KIP-392). `current_epoch` and `last_fetched_epoch` are −1 where the reader does
+    /// not say (KIP-320).
     pub fn read(
         &self,
         offset: Offset,
         current_epoch: LeaderEpoch,
         last_fetched_epoch: LeaderEpoch,
+        from_follower: bool,
         limits: ReadLimits,
     ) -> Result<Read, Error> {
-        self.check_leader(current_epoch)?;
-        let high_watermark = self.high_watermark();
-        let mut read = Read { high_watermark, log_start: self.reader.log_start(), records: None, diverging: None };
+        match self.check_leader(current_epoch) {
+            Err(Error::NotLeader { leader, epoch }) if from_follower && leader != BrokerId::NONE => {
+                check_epoch(current_epoch, epoch)?;
+            }
+            checked => drop(checked?),
+        }
+        let end = self.high_watermark();
+        let log_start = self.reader.log_start();
+        let mut read = Read { high_watermark: end, log_start, records: None, diverging: None, end };
         if last_fetched_epoch != LeaderEpoch::NONE {
             read.diverging = self.divergence(offset, last_fetched_epoch)?;
             if read.diverging.is_some() {
@@ -28,7 +37,7 @@ impl Partition {
             }
         }
         let ReadLimits { max_bytes, at_least_one_batch } = limits;
-        read.records = self.reader.read(offset, max_bytes, high_watermark, at_least_one_batch)?;
+        read.records = self.reader.read(offset, max_bytes, end, at_least_one_batch)?;
         Ok(read)
     }
 
@@ -71,7 +80,7 @@ impl Partition {
         match &self.inner.lock().role {
             Role::Leader(leader) if leader.is_established() => Ok(leader.high_watermark()),
             Role::Leader(_) => Err(Error::OffsetNotAvailable),
-            Role::Follower { leader, epoch } => Err(Error::NotLeader { leader: *leader, epoch: *epoch }),
+            role => Err(super::not_leader(role)),
         }
     }
 

@@ -1,0 +1,113 @@
+//! The loop that follows one leader broker: connects, keeps the session going, connects again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesOrdered;
+use ottla_protocol::ErrorCode;
+use ottla_protocol::client::{ClientConfig, Connection, Error as ClientError};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use super::session::Session;
+use super::{Context, Followed};
+
+/// The first pause between two failed attempts, and the longest; the very first attempt after a failure is at once.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// A leader that answers nothing for this much longer than it may hold an answer back is taken for gone.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("the broker is not registered, or has no listener for brokers")]
+    NoAddress,
+    #[error(transparent)]
+    Connection(#[from] ClientError),
+    #[error("the leader ended the session: {0}")]
+    Refused(ErrorCode),
+}
+
+/// Follows until `shutdown`.
+pub(super) async fn run(followed: Arc<Followed>, context: Arc<Context>, shutdown: CancellationToken) {
+    let mut images = context.controller.watch();
+    let mut pause = Duration::ZERO;
+    loop {
+        while followed.partitions.lock().is_empty() {
+            followed.touched.lock().clear();
+            if shutdown.run_until_cancelled(followed.wake.notified()).await.is_none() {
+                return;
+            }
+        }
+        let mut answered = false;
+        let Some(ended) = shutdown.run_until_cancelled(follow(&followed, &context, &mut answered)).await else {
+            return;
+        };
+        if answered {
+            pause = Duration::ZERO;
+        }
+        match ended {
+            Ok(()) => debug!(leader = %followed.leader, "nothing is followed here any more"),
+            Err(error) => info!(leader = %followed.leader, %error, ?pause, "replication session ended"),
+        }
+        let waited = async {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                // It may be a new address, or that nothing is to be followed here any more.
+                _ = images.changed(), if pause > PAUSE.0 => {}
+            }
+        };
+        if shutdown.run_until_cancelled(waited).await.is_none() {
+            return;
+        }
+        pause = (pause * 2).clamp(PAUSE.0, PAUSE.1);
+    }
+}
+
+/// One connection and the session on it, until it fails or nothing is left to be followed.
+async fn follow(followed: &Followed, context: &Context, answered: &mut bool) -> Result<(), Ended> {
+    let connection = connect(followed, context).await?;
+    debug!(leader = %followed.leader, address = connection.address(), "replication session begins");
+    let all: Vec<u64> = followed.partitions.lock().keys().copied().collect();
+    followed.touched.lock().extend(all);
+    let mut session = Session::default();
+    let mut out = FuturesOrdered::new();
+    // The update that is out will be answered at once: what it was to overtake has brought something.
+    let mut is_settling = false;
+    loop {
+        let is_update = !out.is_empty();
+        let may_send = !is_update || (out.len() == 1 && session.is_open() && !is_settling);
+        if may_send && let Some((number, request)) = session.next(followed, context, is_update) {
+            let connection = connection.clone();
+            out.push_back(async move { (number, connection.call(&request, i16::MAX).await) });
+        }
+        if out.is_empty() && followed.partitions.lock().is_empty() {
+            return Ok(());
+        }
+        let now = context.clock.now().monotonic;
+        let resumes = session.resumes_at().map(|at| at.saturating_sub(now));
+        tokio::select! {
+            biased;
+            Some((number, response)) = out.next(), if !out.is_empty() => {
+                *answered = true;
+                let was_full = session.answered(number, response?, followed, context).map_err(Ended::Refused)?;
+                is_settling = was_full && !out.is_empty();
+            }
+            () = followed.wake.notified() => {}
+            () = tokio::time::sleep(resumes.unwrap_or_default()), if resumes.is_some() => {}
+        }
+    }
+}
+
+async fn connect(followed: &Followed, context: &Context) -> Result<Connection, Ended> {
+    let image = context.controller.image();
+    let endpoint = image.broker(followed.leader).and_then(|broker| broker.endpoint(&context.listener));
+    let endpoint = endpoint.ok_or(Ended::NoAddress)?;
+    let config = ClientConfig {
+        connect_timeout: PATIENCE,
+        request_timeout: context.settings.max_wait + PATIENCE,
+        ..ClientConfig::new(format!("broker-{}-fetcher", context.me))
+    };
+    Ok(Connection::open(&endpoint.host, endpoint.port, &config).await?)
+}
