@@ -114,8 +114,10 @@ async fn run_once(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         longest: Duration::from_secs(arguments.longest),
         load: Load { calls_per_second: arguments.calls_per_second, ..Load::default() },
     };
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let outcome = tokio::select! {
         outcome = run(&plan) => outcome,
+        _ = terminated.recv() => Err(anyhow::anyhow!("terminated")),
         // Dropping the run kills its processes and unmounts its file systems.
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     };

@@ -46,7 +46,7 @@ pub(super) fn produce_all(leaders: &[SocketAddr], topic: &str, length: Duration)
             let (batch, leader) = (batch.clone(), *leader);
             scope.spawn(move || {
                 let frames: [Bytes; 1] = [produce_frame(topic, partition as i32, batch, -1)?];
-                produce::pipeline(leader, &frames, deadline, u64::MAX)
+                produce::pipeline(leader, &frames, deadline, u64::MAX, 1)
             })
         };
         let threads: Vec<_> = leaders.iter().enumerate().map(load).collect();

@@ -169,6 +169,8 @@ impl<'r> Bench<'r> {
             let mut leaders = Vec::new();
             for partition in 0..partitions {
                 let leader = self.cluster.leader(name, partition).await?;
+                // What the metadata says, the leader may not have heard yet.
+                client.list_offset(name, partition, -1).await?;
                 leaders.push(self.cluster.brokers[leader].address());
             }
             Ok(leaders)

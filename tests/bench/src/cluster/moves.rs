@@ -31,15 +31,11 @@ pub(super) fn measure(bench: &Bench<'_>, mebibytes: u64) -> anyhow::Result<Figur
     Ok(figures)
 }
 
-/// The third replica is stopped, the others are filled, and it comes back.
+/// A third replica is added to two that are filled.
 fn catch_up(bench: &Bench<'_>, mebibytes: u64, figures: &mut Figures) -> anyhow::Result<()> {
     const TOPIC: &str = "catch-up";
-    // Only its processes are touched through this handle; the borrow checker sees one cluster.
-    let address = make_topic(bench, TOPIC, &[0, 1, 2])?;
-    fill(address, TOPIC, mebibytes / 2)?;
-    // A follower that is throttled by nothing but its own fetches: it is frozen out by its assignment.
-    move_to(bench, TOPIC, &[0, 1])?;
-    fill(address, TOPIC, mebibytes / 2)?;
+    let address = make_topic(bench, TOPIC, &[0, 1])?;
+    fill(address, TOPIC, mebibytes)?;
     let seconds = move_to(bench, TOPIC, &[0, 1, 2])?;
     figures.add("catch-up of a new follower, MB/s", (mebibytes << 20) as f64 / 1e6 / seconds);
     Ok(())
@@ -51,6 +47,8 @@ fn reassign(bench: &Bench<'_>, mebibytes: u64, figures: &mut Figures) -> anyhow:
     let address = make_topic(bench, TOPIC, &[0, 1])?;
     fill(address, TOPIC, mebibytes)?;
     let load = bench.topic("beside", 1, 3)?;
+    // The first seconds are for warming, and for what was just written to reach the disk.
+    paced(load[0], &AtomicBool::new(false), Duration::from_secs(5))?;
     let before = paced(load[0], &AtomicBool::new(false), Duration::from_secs(5))?;
     let stop = AtomicBool::new(false);
     let (seconds, during) = std::thread::scope(|scope| {
@@ -86,7 +84,7 @@ fn paced(address: SocketAddr, stop: &AtomicBool, length: Duration) -> anyhow::Re
 fn fill(address: SocketAddr, topic: &str, mebibytes: u64) -> anyhow::Result<()> {
     let frame = produce_frame(topic, 0, batch(1024, 1024), -1)?;
     let count = (mebibytes << 20) / BATCH;
-    let sent = produce::pipeline(address, &[frame], Instant::now() + LIMIT, count)?;
+    let sent = produce::pipeline(address, &[frame], Instant::now() + LIMIT, count, 1)?;
     ensure!(sent == count, "only {sent} of {count} batches were acked in time");
     Ok(())
 }
@@ -110,6 +108,8 @@ fn make_topic(bench: &Bench<'_>, name: &str, replicas: &[i32]) -> anyhow::Result
         let code = response.topics.first().context("the answer lacks the topic")?.error_code;
         ensure!(code == ErrorCode::NONE, "cannot make {name}: {code:?}");
         bench.cluster.in_sync(&[name], Duration::from_secs(30)).await?;
+        // What the metadata says, the leader may not have heard yet.
+        client.list_offset(name, 0, -1).await?;
         Ok(bench.cluster.brokers[bench.cluster.leader(name, 0).await?].address())
     })
 }

@@ -16,6 +16,8 @@ use crate::wire::{self, Connection};
 const CONNECTIONS: usize = 2;
 /// As many as Kafka's clients keep in flight by default.
 const IN_FLIGHT: usize = 5;
+/// One answer of so many is checked.
+const SAMPLED: u64 = 1024;
 
 /// Sends batches of `records` × `size` bytes round robin over the partitions for `length`.
 pub fn run(
@@ -39,22 +41,29 @@ pub fn run(
         .collect::<anyhow::Result<_>>()?;
     // A first round makes the files, so that the load measures appends.
     for frames in &frames {
-        pipeline(server.address, frames, Instant::now() + Duration::from_secs(30), frames.len() as u64)?;
+        pipeline(server.address, frames, Instant::now() + Duration::from_secs(30), frames.len() as u64, SAMPLED)?;
     }
     let clock = Clock::start(server)?;
     let deadline = Instant::now() + length;
     let sent: u64 = std::thread::scope(|scope| {
         let threads: Vec<_> = frames
             .iter()
-            .map(|frames| scope.spawn(move || pipeline(server.address, frames, deadline, u64::MAX)))
+            .map(|frames| scope.spawn(move || pipeline(server.address, frames, deadline, u64::MAX, SAMPLED)))
             .collect();
         threads.into_iter().map(|thread| thread.join().expect("the loads do not panic")).sum::<anyhow::Result<u64>>()
     })?;
     clock.stop(sent, sent * records as u64, sent * batch.len() as u64, histogram())
 }
 
-/// Keeps requests in flight until the deadline or `most` requests; returns how many were acked.
-pub fn pipeline(address: SocketAddr, frames: &[Bytes], deadline: Instant, most: u64) -> anyhow::Result<u64> {
+/// Keeps requests in flight until the deadline or `most` requests; returns how many were acked. One answer of `checked`
+/// is decoded whole: where they are many, to decode each would be the load generator's cost, not the broker's.
+pub fn pipeline(
+    address: SocketAddr,
+    frames: &[Bytes],
+    deadline: Instant,
+    most: u64,
+    checked: u64,
+) -> anyhow::Result<u64> {
     let mut connection = Connection::open(address)?;
     let mut frames = frames.iter().cycle();
     let (mut sent, mut acked) = (0u64, 0u64);
@@ -65,7 +74,7 @@ pub fn pipeline(address: SocketAddr, frames: &[Bytes], deadline: Instant, most: 
             connection.send(frames.next().expect("there is a frame for each connection"))?;
             sent += 1;
         } else if acked < sent {
-            if acked % 1024 == 0 {
+            if acked.is_multiple_of(checked) {
                 check(connection.receive()?)?;
             } else {
                 connection.discard(&mut head)?;
@@ -77,7 +86,6 @@ pub fn pipeline(address: SocketAddr, frames: &[Bytes], deadline: Instant, most: 
     }
 }
 
-/// Checks one answer in a thousand whole: decoding each would be the load generator's cost, not the broker's.
 fn check(answer: Bytes) -> anyhow::Result<()> {
     let response = wire::decode::<ProduceRequest>(answer, PRODUCE_VERSION)?;
     let partition = response.responses.first().and_then(|topic| topic.partition_responses.first());

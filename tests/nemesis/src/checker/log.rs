@@ -55,7 +55,7 @@ fn against_the_log<'f>(facts: &'f Facts<'_>) -> impl Iterator<Item = (&'f Read, 
     facts.reads.iter().flat_map(|read| {
         let log = facts.logs.get(&read.partition);
         read.runs.iter().filter_map(move |run| {
-            let outcome = log.map_or(Err((run.offset, None)), |log| log.compare(run));
+            let outcome = log?.compare(run);
             outcome.err().map(|(offset, found)| (*read, *run, offset, found))
         })
     })

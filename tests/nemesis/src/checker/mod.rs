@@ -95,6 +95,7 @@ pub fn check(history: &History) -> Report {
     });
     found("liveness", stuck.collect());
     found("harness", without_evidence(&facts));
+    found("harness", never_read(&facts));
     Report { violations, counts: facts.counts(), gaps: ack_gaps(history) }
 }
 
@@ -102,4 +103,11 @@ pub fn check(history: &History) -> Report {
 fn without_evidence(facts: &Facts<'_>) -> Vec<String> {
     let silent = facts.faults.iter().filter(|fault| fault.evidence.is_empty());
     silent.map(|fault| format!("the fault '{}' has nothing to show that it took effect", fault.name)).collect()
+}
+
+/// Partitions that were not read at the end: nothing is known of their records.
+fn never_read(facts: &Facts<'_>) -> Vec<String> {
+    let written: std::collections::BTreeSet<i32> = facts.acked().map(|(writer, ..)| writer.partition).collect();
+    let unread = written.into_iter().filter(|partition| !facts.logs.contains_key(partition));
+    unread.map(|partition| format!("partition {partition} was never read at the end")).collect()
 }

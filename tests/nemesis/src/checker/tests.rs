@@ -291,6 +291,13 @@ fn b9_replicas_that_differ_or_end_early() {
 }
 
 #[test]
+fn a_partition_that_was_not_read_at_the_end_is_no_success() {
+    let mut events = good();
+    events.retain(|event| !matches!(event, Event::Final(_)));
+    assert_eq!(properties(events), ["harness"]);
+}
+
+#[test]
 fn a_fault_without_evidence_and_a_cluster_that_does_not_come_back() {
     let mut silent = good();
     let Some(Event::Fault(fault)) = silent.last_mut() else { panic!("a fault") };

@@ -47,6 +47,9 @@ pub struct Summary {
     pub history: PathBuf,
 }
 
+/// For the final reads of all partitions to begin to succeed.
+const READING: Duration = Duration::from_secs(60);
+
 /// Starts a cluster, harms it under load, lets it heal, and judges.
 pub async fn run(plan: &Plan) -> anyhow::Result<Summary> {
     let options = Options {
@@ -111,8 +114,10 @@ async fn do_faults(plan: &Plan, cluster: &mut Cluster, recorder: &Recorder) -> a
 /// Reads everything as a newcomer would, stops the brokers, and reads their files.
 async fn end(cluster: &mut Cluster, partitions: i32, recorder: &Recorder) -> anyhow::Result<()> {
     let client = cluster.client(Duration::from_secs(10)).await?;
+    let deadline = Instant::now() + READING;
     for partition in 0..partitions {
-        let read = workload::read_to_end(&client, recorder, partition, Duration::from_secs(60)).await;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let read = workload::read_to_end(&client, recorder, partition, left).await;
         if let Err(error) = read {
             recorder.record(Event::Stuck(format!("final read: {error:#}")));
         }
