@@ -14,6 +14,7 @@ pub use running::{Running, StartError};
 use crate::api::{FetchSessions, ProducerIds, Table};
 use crate::config::Config;
 use crate::controller::ControllerHandle;
+use crate::controller::quorum::RaftLog;
 use crate::group::{self, Coordinators};
 use crate::replica::{Error, LocalTopic, Manager, Partition, Unpacking};
 
@@ -35,6 +36,8 @@ pub struct Broker {
     pub producer_ids: ProducerIds,
     /// Says when a batch may be unpacked.
     pub unpacking: Unpacking,
+    /// The metadata quorum, where the metadata log is one.
+    pub quorum: OnceLock<Arc<RaftLog>>,
     /// This uptime, once it is registered.
     pub epoch: OnceLock<BrokerEpoch>,
 }
@@ -52,6 +55,7 @@ impl Broker {
             fetch_sessions: FetchSessions::new(fetch_session_slots(&config)),
             producer_ids: ProducerIds::default(),
             unpacking: Unpacking::default(),
+            quorum: OnceLock::new(),
             epoch: OnceLock::new(),
             config,
         }

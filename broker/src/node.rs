@@ -124,6 +124,8 @@ impl Node {
         let given = Arc::clone(&replicas) as Arc<dyn controller::Replicas>;
         let metadata = Service::start(options, given, move || clock.now()).await?;
         let broker = Arc::new(Broker::new(Arc::clone(&config), metadata.handle(), replicas));
+        // It is set here alone, once.
+        let _ = broker.quorum.set(Arc::clone(metadata.log()));
         let running = Running::start(broker, incarnation).await?;
         health.set(State::Ready);
         if let Some((listener, address)) = http {

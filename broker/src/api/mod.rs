@@ -16,6 +16,7 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
+mod describe_quorum;
 mod describe_topic_partitions;
 mod dispatch;
 mod elect_leaders;
@@ -108,6 +109,7 @@ pub fn table() -> Table {
         Api::answering(0..=3, create_partitions::handle),
         Api::answering(1..=4, describe_configs::handle),
         Api::answering(0..=2, alter_configs::handle),
+        Api::answering(0..=2, describe_quorum::handle),
         Api::answering(0..=1, incremental_alter_configs::handle),
         Api::answering(0..=1, alter_partition_reassignments::handle),
         Api::answering(0..=0, list_partition_reassignments::handle),

@@ -257,7 +257,9 @@ async fn three_nodes_found_one_cluster_and_all_hold_its_log() {
 async fn when_the_leader_is_killed_another_leads_soon_and_nothing_committed_is_lost() {
     let mut cluster = Cluster::start(3).await;
     let mut took = Vec::new();
-    for round in 0..5 {
+    // More rounds by hand, to measure.
+    let rounds = std::env::var("OTTLA_ELECTIONS").map_or(5, |rounds| rounds.parse().unwrap());
+    for round in 0..rounds {
         for number in 0..3 {
             cluster.commit(3 * round + number).await;
         }

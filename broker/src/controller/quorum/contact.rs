@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use openraft::{Raft, ServerState};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tonic::Code;
 use tracing::{debug, info};
 
@@ -25,7 +25,8 @@ const CALL_AGAIN: Duration = Duration::from_millis(100);
 /// What this node has heard of its leader.
 pub(super) struct Contact {
     heard: Mutex<Heard>,
-    changed: Notify,
+    /// Raised each time a leader was found gone.
+    found_gone: watch::Sender<u64>,
     /// For how long a voter is bound to the leader that it heard: openraft's leader lease.
     lease: Duration,
 }
@@ -39,7 +40,7 @@ struct Heard {
 impl Contact {
     /// Nothing heard yet.
     pub(super) fn new(lease: Duration) -> Self {
-        Self { heard: Mutex::default(), changed: Notify::new(), lease }
+        Self { heard: Mutex::default(), found_gone: watch::Sender::new(0), lease }
     }
 
     /// The leader has sent something.
@@ -63,14 +64,14 @@ impl Contact {
         self.heard.lock().at.map_or(Duration::ZERO, |at| self.lease.saturating_sub(at.elapsed()))
     }
 
-    /// Resolves when a leader was found gone since.
-    pub(super) async fn changed(&self) {
-        self.changed.notified().await;
+    /// Changes when a leader was found gone.
+    pub(super) fn gone(&self) -> watch::Receiver<u64> {
+        self.found_gone.subscribe()
     }
 
-    fn gone(&self, leader: VoterId) {
+    fn is_gone(&self, leader: VoterId) {
         self.heard.lock().gone = Some(leader);
-        self.changed.notify_one();
+        self.found_gone.send_modify(|times| *times += 1);
     }
 
     /// Watches whoever leads, until Raft has stopped.
@@ -95,7 +96,7 @@ impl Contact {
                 () = moved => {}
                 reason = until_gone(&peers, leader, &node.addr) => {
                     info!(%leader, reason, "the leader of the metadata quorum is gone");
-                    self.gone(leader);
+                    self.is_gone(leader);
                     if metrics.wait_for(|metrics| metrics.current_leader != Some(leader)).await.is_err() {
                         return;
                     }

@@ -201,4 +201,10 @@ impl quorum_server::Quorum for Door {
         let voter = wire::voter_from_proto(request.voter.clone()).map_err(malformed)?;
         Ok(Response::new(self.log()?.take_in(voter, request).await))
     }
+
+    async fn describe(&self, _: Request<proto::DescribeRequest>) -> Result<Response<proto::DescribeResponse>, Status> {
+        let log = self.log()?;
+        let is_leader = leads(&log.raft.metrics().borrow());
+        Ok(Response::new(log.members().to_proto(is_leader)))
+    }
 }

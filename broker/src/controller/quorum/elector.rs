@@ -37,7 +37,7 @@ pub(super) struct Elector {
 impl Elector {
     /// Runs until Raft has stopped.
     pub(super) async fn run(self) {
-        let mut metrics = self.raft.metrics();
+        let (mut metrics, mut gone) = (self.raft.metrics(), self.contact.gone());
         loop {
             let now = metrics.borrow_and_update().clone();
             if now.running_state.is_err() {
@@ -47,7 +47,7 @@ impl Elector {
                 let wait = self.contact.patience().max(Duration::from_millis(1));
                 tokio::select! {
                     changed = metrics.changed() => if changed.is_err() { return },
-                    () = self.contact.changed() => {}
+                    _ = gone.changed() => {}
                     () = tokio::time::sleep(wait), if self.may_stand(&now) => {}
                 }
                 continue;

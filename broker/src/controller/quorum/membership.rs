@@ -4,18 +4,18 @@
 //! [`ChangeError::NotLeader`], and who asked goes there.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::{BasicNode, ChangeMembers};
-use ottla_core::BrokerId;
 use ottla_core::metadata::Image;
+use ottla_core::{BrokerId, Timestamp};
 use tracing::{info, warn};
 
 use super::contact::leads;
 use super::types::VoterId;
 use super::wire::proto::{self, join_response::Standing};
-use super::{Metrics, RaftLog};
+use super::{Metrics, RaftLog, network};
 use crate::controller::log::MetadataLog;
 
 /// How many entries a learner may lack to be made a voter.
@@ -35,9 +35,9 @@ pub struct Member {
     /// One past the last entry that it is known to have.
     pub log_end: Option<u64>,
     /// When the leader heard from it last; now for the leader itself.
-    pub heard_at: Option<SystemTime>,
+    pub heard_at: Option<Timestamp>,
     /// When it last was known to have all that the leader had.
-    pub caught_up_at: Option<SystemTime>,
+    pub caught_up_at: Option<Timestamp>,
 }
 
 /// The quorum as its leader knows it; other nodes know neither log ends nor times.
@@ -89,7 +89,7 @@ impl RaftLog {
     /// The quorum as this node knows it.
     pub fn members(&self) -> Members {
         let metrics = self.raft.metrics().borrow().clone();
-        let (now, leading) = (SystemTime::now(), leads(&metrics));
+        let (now, leading) = (network::now(), leads(&metrics));
         let membership = metrics.membership_config.membership();
         let voters: BTreeSet<VoterId> = membership.voter_ids().collect();
         let end = |index: Option<u64>| index.map_or(0, |index| index + 1);
@@ -128,7 +128,8 @@ impl RaftLog {
         self.change(ChangeMembers::AddVoterIds(BTreeSet::from([voter])), true).await
     }
 
-    /// Makes a voter a learner. Does nothing if it is one. A leader that removes itself resigns.
+    /// Makes a voter a learner. Does nothing if it is one. A leader that does so to
+    /// itself goes on to lead, without a vote, until it stops.
     pub async fn remove_voter(&self, broker: BrokerId) -> Result<(), ChangeError> {
         let _one_at_a_time = self.change.lock().await;
         let metrics = self.leading()?;

@@ -7,6 +7,7 @@
 
 mod admittance;
 mod contact;
+mod description;
 mod door;
 mod elector;
 mod entrance;
@@ -71,6 +72,8 @@ const ENTRIES_KEPT: u64 = 500;
 const BEAT: Duration = Duration::from_millis(200);
 /// openraft wants its time-outs to differ.
 const LEASE: Duration = Duration::from_millis(202);
+/// A leader that no majority has answered for so long has been replaced by now, or will be.
+const ISOLATION: Duration = Duration::from_millis(2000);
 /// Bytes of a snapshot in one request.
 const SNAPSHOT_PIECE: u64 = 1 << 20;
 /// How long a follower may take for a piece; with the last it decodes and flushes the whole.
@@ -149,6 +152,7 @@ pub struct RaftLog {
     role: watch::Receiver<Role>,
     contact: Arc<Contact>,
     acks: Acks,
+    peers: Peers,
     admission: watch::Receiver<Admission>,
     /// The membership is changed by one at a time.
     change: tokio::sync::Mutex<()>,
@@ -184,7 +188,7 @@ impl RaftLog {
             peers: peers.clone(),
         };
         let tasks = Mutex::new(vec![
-            tokio::spawn(watch_role(raft.metrics(), role_sender)),
+            tokio::spawn(watch_role(raft.metrics(), Arc::clone(&contact), role_sender)),
             tokio::spawn(watch_size(raft.clone(), store.clone())),
             tokio::spawn(elector.run()),
             tokio::spawn({
@@ -193,8 +197,19 @@ impl RaftLog {
             }),
         ]);
         let change = tokio::sync::Mutex::default();
-        let log = Self { me: options.me, raft, store, committed, role, contact, acks, admission, change, tasks };
-        let log = Arc::new(log);
+        let log = Arc::new(Self {
+            me: options.me,
+            raft,
+            store,
+            committed,
+            role,
+            contact,
+            acks,
+            peers: peers.clone(),
+            admission,
+            change,
+            tasks,
+        });
         let admittance = Admittance { peers, me: options.me, address: options.address, entrance, passport, told };
         let admitting = tokio::spawn(admittance.run(Arc::downgrade(&log)));
         log.tasks.lock().push(admitting);
@@ -351,12 +366,16 @@ fn passport(options: &Options, entrance: &Entrance) -> Result<Passport, StartErr
 }
 
 /// Keeps `role` what it is, until Raft stops.
-async fn watch_role(mut metrics: watch::Receiver<Metrics>, role: watch::Sender<Role>) {
+async fn watch_role(mut metrics: watch::Receiver<Metrics>, contact: Arc<Contact>, role: watch::Sender<Role>) {
+    let mut gone = contact.gone();
     loop {
-        let now = role_of(&metrics.borrow_and_update());
+        let now = role_of(&metrics.borrow_and_update(), &contact);
         role.send_if_modified(|role| std::mem::replace(role, now) != now);
-        if metrics.changed().await.is_err() {
-            return;
+        tokio::select! {
+            changed = metrics.changed() => if changed.is_err() { return },
+            _ = gone.changed() => {}
+            // Silence is no event.
+            () = tokio::time::sleep(BEAT) => {}
         }
     }
 }
@@ -377,13 +396,18 @@ async fn watch_size(raft: Raft<Quorum>, log: Store) {
     }
 }
 
-/// A leader may decide once it has applied an entry of its own: then it has applied all that were decided before.
-fn role_of(metrics: &Metrics) -> Role {
+/// A leader may decide once it has applied an entry of its own: then it has applied all that were decided before. One that
+/// no majority has answered for long cannot commit anything, and must not keep those waiting who could ask its successor.
+fn role_of(metrics: &Metrics, contact: &Contact) -> Role {
     let leader_id = metrics.vote.leader_id;
     let has_applied_its_own = metrics.last_applied.is_some_and(|id| id.leader_id == leader_id);
-    if metrics.state == ServerState::Leader && has_applied_its_own {
-        return Role::Leader;
+    let is_heard = metrics.millis_since_quorum_ack.is_none_or(|millis| Duration::from_millis(millis) < ISOLATION);
+    match metrics.state {
+        ServerState::Leader if has_applied_its_own && is_heard => Role::Leader,
+        ServerState::Leader => Role::Follower { leader: None },
+        _ => {
+            let there = metrics.current_leader.filter(|leader| contact.is_there(Some(*leader)));
+            Role::Follower { leader: there.map(|leader| leader.broker()) }
+        }
     }
-    let known = metrics.current_leader.map(|leader| leader.broker());
-    Role::Follower { leader: known.filter(|_| metrics.state != ServerState::Leader) }
 }

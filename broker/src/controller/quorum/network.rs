@@ -15,6 +15,7 @@ use openraft::raft::{
     VoteResponse,
 };
 use openraft::{BasicNode, RaftNetwork, RaftNetworkFactory, SnapshotSegmentId};
+use ottla_core::Timestamp;
 use parking_lot::Mutex;
 use prost::Message;
 use tonic::{Code, Status};
@@ -38,8 +39,14 @@ pub(super) fn client(peers: &Peers, address: &str) -> Result<QuorumClient<Peer>,
 /// When a follower answered last, and when it last had all that the leader had.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ack {
-    pub at: SystemTime,
-    pub caught_up_at: Option<SystemTime>,
+    pub at: Timestamp,
+    pub caught_up_at: Option<Timestamp>,
+}
+
+/// The wall clock, which only people read.
+pub(super) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// What the leader has heard of its followers.
@@ -53,7 +60,7 @@ impl Acks {
 
     /// A heartbeat, which is sent when there is nothing more to send, says that the follower has everything.
     fn note(&self, voter: VoterId, has_everything: bool) {
-        let now = SystemTime::now();
+        let now = now();
         let mut acks = self.0.lock();
         let ack = acks.entry(voter).or_insert(Ack { at: now, caught_up_at: None });
         ack.at = now;
