@@ -1,5 +1,6 @@
 //! One entry of `log.dirs`: lock, identity, checkpoints, recovery and clean stop.
 
+mod future;
 mod load;
 mod stop;
 
@@ -137,12 +138,25 @@ impl LogDir {
             // The checkpoint still speaks of the deleted log; its recovery point must not be taken for the new one's.
             self.write_recovery_points()?;
         }
-        let mut log = recovery::create(&self.shared, partition.clone(), config, now.wall.0)?;
+        let folder = partition.to_string();
+        let mut log = self.create_in(&folder, partition, topic_id, config, now)?;
         log.set_handle(handle);
+        self.register(&log);
+        Ok(log)
+    }
+
+    fn create_in(
+        &self,
+        folder: &str,
+        partition: TopicPartition,
+        topic_id: TopicId,
+        config: Arc<LogConfig>,
+        now: Now,
+    ) -> Result<Log> {
+        let log = recovery::create(&self.shared, partition, folder, config, now.wall.0)?;
         let metadata = log.shared.folder.join(names::PARTITION_METADATA);
         let written = checkpoint::write_partition_metadata(&metadata, topic_id);
         written.map_err(|e| self.shared.write_failed(e))?;
-        self.register(&log);
         Ok(log)
     }
 

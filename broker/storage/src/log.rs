@@ -66,7 +66,7 @@ impl Log {
 
     /// A handle for readers.
     pub fn reader(&self) -> LogReader {
-        LogReader { shared: Arc::clone(&self.shared) }
+        LogReader::new(Arc::clone(&self.shared))
     }
 
     /// The first offset that may be read.

@@ -29,6 +29,7 @@ impl Kind {
     }
 }
 
+const FUTURE_SUFFIX: &str = "-future";
 pub(crate) const DELETED_SUFFIX: &str = ".deleted";
 pub(crate) const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
 pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
@@ -60,6 +61,26 @@ pub(crate) fn deleted_folder(partition: &TopicPartition, unique: Uuid) -> String
     let mut name = partition.to_string();
     name.truncate(255 - suffix.len());
     name + &suffix
+}
+
+/// The name of the folder that a partition is copied to before it moves to another directory:
+/// `topic-partition.<unique>-future`. A name that would not fit a file name is cut, and then not recognised.
+pub(crate) fn future_folder(partition: &TopicPartition, unique: Uuid) -> String {
+    let suffix = format!(".{}{FUTURE_SUFFIX}", unique.simple());
+    let mut name = partition.to_string();
+    name.truncate(255 - suffix.len());
+    name + &suffix
+}
+
+/// Whether `name` is what [`future_folder`] makes.
+pub(crate) fn is_future_folder(name: &str) -> bool {
+    name.strip_suffix(FUTURE_SUFFIX).and_then(|n| n.rsplit_once('.')).is_some_and(|(_, id)| id.len() == 32)
+}
+
+/// The partition that the folder called `name` is a copy of.
+pub(crate) fn parse_future_folder(name: &str) -> Option<TopicPartition> {
+    let (partition, unique) = name.strip_suffix(FUTURE_SUFFIX)?.rsplit_once('.')?;
+    parse_folder(partition).filter(|_| unique.len() == 32)
 }
 
 /// Whether `name` is what [`deleted_folder`] makes.
@@ -99,5 +120,16 @@ mod tests {
         assert!(is_deleted_folder(&name));
         assert!(!is_deleted_folder("topic-delete"));
         assert_eq!(parse_folder(&name), None);
+    }
+
+    #[test]
+    fn the_folder_of_a_copy_names_its_partition() {
+        let partition = TopicPartition::new(TopicName::new("my.topic").unwrap(), 3);
+        let name = future_folder(&partition, Uuid::from_u128(5));
+        assert_eq!(name, format!("my.topic-3.{}-future", Uuid::from_u128(5).simple()));
+        assert_eq!((parse_future_folder(&name), parse_folder(&name)), (Some(partition), None));
+        let longest = TopicPartition::new(TopicName::new(&"x".repeat(249)).unwrap(), 3);
+        assert!(is_future_folder(&future_folder(&longest, Uuid::from_u128(5))));
+        assert!(!is_deleted_folder(&name) && !is_future_folder("my.topic-3"));
     }
 }

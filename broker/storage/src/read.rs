@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ottla_core::{Offset, Timestamp, TopicPartition};
+use parking_lot::RwLock;
 
 use crate::file::FileSlice;
 use crate::scan::Found;
 use crate::segment::Segment;
 use crate::shared::{LogShared, Slot};
-use crate::{Error, Result};
+use crate::{Error, Log, Result};
 
 /// The shared handle of a log: cheap to clone, never waits for an append.
 #[derive(Clone)]
 pub struct LogReader {
-    pub(crate) shared: Arc<LogShared>,
+    /// Shared by all clones, so that all go on together when the log moves to another directory.
+    shared: Arc<RwLock<Arc<LogShared>>>,
 }
 
 /// The batch that a look-up by timestamp ends at.
@@ -31,44 +33,58 @@ pub struct TimestampHit {
 }
 
 impl LogReader {
+    /// A reader of `shared`.
+    pub(crate) fn new(shared: Arc<LogShared>) -> Self {
+        Self { shared: Arc::new(RwLock::new(shared)) }
+    }
+
+    /// Has this reader and every clone of it go on with `log`, which holds the same records.
+    pub fn go_on_with(&self, log: &Log) {
+        *self.shared.write() = Arc::clone(&log.shared);
+    }
+
+    fn shared(&self) -> Arc<LogShared> {
+        Arc::clone(&self.shared.read())
+    }
+
     /// The partition.
-    pub fn partition(&self) -> &TopicPartition {
-        &self.shared.partition
+    pub fn partition(&self) -> TopicPartition {
+        self.shared().partition.clone()
     }
 
     /// The first offset that may be read.
     pub fn log_start(&self) -> Offset {
-        Offset(self.shared.view.read().start)
+        Offset(self.shared().view.read().start)
     }
 
     /// The offset after the last record.
     pub fn log_end(&self) -> Offset {
-        Offset(self.shared.view.read().end)
+        Offset(self.shared().view.read().end)
     }
 
     /// Everything below is on disk.
     pub fn flushed(&self) -> Offset {
-        Offset(self.shared.flushed.load(Ordering::Acquire))
+        Offset(self.shared().flushed.load(Ordering::Acquire))
     }
 
     /// An error if the log's directory has failed.
     pub fn check_online(&self) -> Result<()> {
-        self.shared.dir.check_online()
+        self.shared().dir.check_online()
     }
 
     /// Bytes of all segments.
     pub fn size(&self) -> u64 {
-        self.shared.view.read().segments.iter().map(|s| s.size).sum()
+        self.shared().view.read().segments.iter().map(|s| s.size).sum()
     }
 
     /// Number of segments.
     pub fn segments(&self) -> usize {
-        self.shared.view.read().segments.len()
+        self.shared().view.read().segments.len()
     }
 
     /// Asks the flusher to make everything durable that is appended by now; its listener hears of it.
     pub fn request_flush(&self) {
-        self.shared.request_flush();
+        self.shared().request_flush();
     }
 
     /// Whole batches from the one that contains `offset` on, none of which reaches `upper`, together at most
@@ -82,10 +98,11 @@ impl LogReader {
         upper: Offset,
         at_least_one_batch: bool,
     ) -> Result<Option<FileSlice>> {
-        self.shared.check_usable()?;
+        self.shared().check_usable()?;
         let mut target = offset.0;
         let within = |target: i64| -> Result<Option<(Slot, i64, bool)>> {
-            let view = self.shared.view.read();
+            let shared = self.shared();
+            let view = shared.view.read();
             if offset.0 < view.start || offset.0 > view.end {
                 let (start, end) = (Offset(view.start), Offset(view.end));
                 return Err(Error::OffsetOutOfRange { requested: offset, start, end });
@@ -116,7 +133,7 @@ impl LogReader {
         bound: Option<i64>,
         at_least_one_batch: bool,
     ) -> Result<Option<FileSlice>> {
-        let interval = self.shared.interval();
+        let interval = self.shared().interval();
         let segment: &Segment = &slot.segment;
         let Some(first) = segment.locate(target, slot.size, interval)? else { return Ok(None) };
         let end = match bound {
@@ -139,13 +156,14 @@ impl LogReader {
 
     /// The first batch that holds a record with at least this timestamp: its largest timestamp is at least `timestamp`.
     pub fn offset_for_timestamp(&self, timestamp: Timestamp) -> Result<Option<TimestampHit>> {
-        self.shared.check_usable()?;
+        self.shared().check_usable()?;
         let (start, segments) = {
-            let view = self.shared.view.read();
+            let shared = self.shared();
+            let view = shared.view.read();
             (view.start, view.segments.clone())
         };
         for slot in &segments {
-            let found = slot.segment.first_since(timestamp.0, start, slot.size, self.shared.interval())?;
+            let found = slot.segment.first_since(timestamp.0, start, slot.size, self.shared().interval())?;
             if let Some(found) = found {
                 return hit(slot, &found).map(Some);
             }
@@ -155,11 +173,11 @@ impl LogReader {
 
     /// The first batch with the largest timestamp of the log; none if no record has a timestamp.
     pub fn batch_of_max_timestamp(&self) -> Result<Option<TimestampHit>> {
-        self.shared.check_usable()?;
-        let segments = self.shared.view.read().segments.clone();
+        self.shared().check_usable()?;
+        let segments = self.shared().view.read().segments.clone();
         let mut newest = -1;
         for slot in &segments {
-            newest = newest.max(slot.segment.newest(slot.size, self.shared.interval())?.timestamp);
+            newest = newest.max(slot.segment.newest(slot.size, self.shared().interval())?.timestamp);
         }
         if newest < 0 { Ok(None) } else { self.offset_for_timestamp(Timestamp(newest)) }
     }

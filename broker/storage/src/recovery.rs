@@ -113,9 +113,15 @@ pub(crate) fn open(dir: &Arc<DirShared>, partition: TopicPartition, config: Arc<
     Ok(Ok((new_log(shared, config, epochs, producers, hints.now), recovered)))
 }
 
-/// Makes the folder and the first segment of a new log.
-pub(crate) fn create(dir: &Arc<DirShared>, partition: TopicPartition, config: Arc<LogConfig>, now: i64) -> Result<Log> {
-    let folder: Arc<Path> = dir.path.join(partition.to_string()).into();
+/// Makes `folder` and the first segment of a new log in it.
+pub(crate) fn create(
+    dir: &Arc<DirShared>,
+    partition: TopicPartition,
+    folder: &str,
+    config: Arc<LogConfig>,
+    now: i64,
+) -> Result<Log> {
+    let folder: Arc<Path> = dir.path.join(folder).into();
     match std::fs::create_dir(&folder) {
         Ok(()) => {}
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Err(Error::Exists(partition)),
