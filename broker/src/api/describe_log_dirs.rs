@@ -18,10 +18,21 @@ pub async fn handle(context: Context, request: DescribeLogDirsRequest) -> Descri
     let is_asked = |partition: &TopicPartition| {
         asked.as_ref().is_none_or(|asked| asked.contains(&(partition.topic.as_str().to_owned(), partition.partition)))
     };
-    let contents = context.broker.replicas.contents();
-    let described = contents.into_iter().map(|(directory, partitions)| {
-        let partitions = partitions.into_iter().filter(|(partition, _)| is_asked(partition));
-        describe(&directory, topics(partitions))
+    let replicas = &context.broker.replicas;
+    let futures = replicas.future_replicas();
+    let is_cordoned = context.broker.image().broker(context.broker.id()).is_some_and(|broker| broker.cordoned);
+    let described = replicas.contents().into_iter().map(|(directory, partitions)| {
+        let present = partitions.into_iter().map(|(partition, size)| {
+            let lag = replicas
+                .topics()
+                .partition(partition.topic.as_str(), partition.partition)
+                .map_or(0, |replica| (replica.high_watermark().0 - replica.reader().log_end().0).max(0));
+            (partition, size, lag, false)
+        });
+        let here = futures.iter().filter(|future| future.directory == directory.id);
+        let future = here.map(|future| (future.partition.clone(), future.size, future.lag, true));
+        let listed = topics(present.chain(future).filter(|(partition, ..)| is_asked(partition)));
+        DescribeLogDirsResult { is_cordoned, ..describe(&directory, listed) }
     });
     DescribeLogDirsResponse { results: described.collect(), ..DescribeLogDirsResponse::default() }
 }
@@ -34,13 +45,15 @@ fn asked(topics: Vec<DescribableLogDirTopic>) -> BTreeSet<(String, i32)> {
     topics.into_iter().flat_map(pairs).collect()
 }
 
-fn topics(partitions: impl Iterator<Item = (TopicPartition, u64)>) -> Vec<DescribeLogDirsTopic> {
+/// From partition, bytes, lag, and whether it is on its way to the directory.
+fn topics(partitions: impl Iterator<Item = (TopicPartition, u64, i64, bool)>) -> Vec<DescribeLogDirsTopic> {
     let mut topics: BTreeMap<String, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
-    for (partition, size) in partitions {
+    for (partition, size, offset_lag, is_future_key) in partitions {
         topics.entry(partition.topic.to_string()).or_default().push(DescribeLogDirsPartition {
             partition_index: partition.partition,
             partition_size: size as i64,
-            ..DescribeLogDirsPartition::default()
+            offset_lag,
+            is_future_key,
         });
     }
     topics.into_iter().map(|(name, partitions)| DescribeLogDirsTopic { name: name.into(), partitions }).collect()

@@ -5,6 +5,7 @@
 
 mod alter_configs;
 mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod config_changes;
 mod create_partitions;
@@ -116,6 +117,7 @@ pub fn table() -> Table {
         Api::answering(0..=2, elect_leaders::handle),
         Api::answering(0..=2, describe_cluster::handle),
         Api::answering(0..=0, unregister_broker::handle),
+        Api::answering(1..=2, alter_replica_log_dirs::handle),
         Api::answering(1..=5, describe_log_dirs::handle),
         Api::answering(0..=1, list_config_resources::handle),
         Api::answering(0..=0, describe_topic_partitions::handle),

@@ -71,8 +71,7 @@ impl Running {
         for listener in listeners {
             tasks.spawn(listener.run(Arc::clone(&shared)));
         }
-        let replicas = Arc::clone(&broker.replicas);
-        tasks.spawn(Arc::clone(&replicas).maintain(shutdown.clone()));
+        tasks.spawn(Arc::clone(&broker.replicas).maintain(shutdown.clone()));
         replicate(&broker, life.epoch(), &tasks, &shutdown);
         let follow = Arc::clone(&broker.groups).follow(
             broker.controller.watch(),
@@ -81,11 +80,7 @@ impl Running {
             shutdown.clone(),
         );
         tasks.spawn(follow);
-        tasks.spawn({
-            let (controller, broker) = (broker.controller.clone(), Arc::clone(&broker));
-            let epoch = move || broker.epoch.get().copied();
-            Arc::clone(&replicas).report(controller, epoch, shutdown.clone())
-        });
+        look_after_directories(&broker, &tasks, &shutdown);
         for (name, address) in &addresses {
             info!(listener = %name, %address, "listening");
         }
@@ -146,6 +141,14 @@ fn replicate(broker: &Arc<Broker>, epoch: BrokerEpoch, tasks: &TaskTracker, shut
     let max_lag = broker.config.fixed.get("replica.lag.time.max.ms").and_then(|value| value.trim().parse().ok());
     let max_lag = Duration::from_millis(max_lag.unwrap_or(30_000));
     tasks.spawn(watch_lag(Arc::clone(replicas), max_lag, shutdown.clone()));
+}
+
+/// Tells the controller of the log directories, and moves replicas between them.
+fn look_after_directories(broker: &Arc<Broker>, tasks: &TaskTracker, shutdown: &CancellationToken) {
+    let (controller, known) = (broker.controller.clone(), Arc::clone(broker));
+    let epoch = move || known.epoch.get().copied();
+    tasks.spawn(Arc::clone(&broker.replicas).report(controller, epoch, shutdown.clone()));
+    tasks.spawn(Arc::clone(&broker.replicas).run_moves(shutdown.clone()));
 }
 
 async fn bind(endpoint: &crate::config::Endpoint) -> io::Result<Listener> {

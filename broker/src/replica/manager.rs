@@ -5,6 +5,7 @@
 
 mod directories;
 mod maintenance;
+mod moving;
 mod opening;
 mod reports;
 
@@ -21,6 +22,7 @@ use parking_lot::{Mutex, RwLock};
 use tracing::{error, warn};
 
 use self::directories::FlushRouter;
+use self::moving::Moves;
 use self::opening::Found;
 use self::reports::Reports;
 use super::fetcher::Fetchers;
@@ -33,6 +35,9 @@ use crate::controller::Replicas;
 use crate::telemetry::Metrics;
 
 pub use directories::Directory;
+pub use moving::{FutureReplica, MoveError};
+
+const MOVE_RATE: &str = "replica.alter.log.dirs.io.max.bytes.per.second";
 
 /// All replicas of this broker.
 pub struct Manager {
@@ -52,6 +57,7 @@ pub struct Manager {
     /// What was moved away before the start is still to be deleted.
     is_first_image: AtomicBool,
     reports: Arc<Reports>,
+    moves: Moves,
 }
 
 impl Replicas for Manager {
@@ -126,6 +132,7 @@ impl Manager {
         }
         if changes.broker_config {
             self.set_free_space_reserve(image);
+            self.set_move_rate(image);
             let all: Vec<TopicName> = self.topics.all().iter().map(|topic| topic.name.clone()).collect();
             self.reconfigure(&all, image);
         } else {
@@ -152,6 +159,7 @@ impl Manager {
             None => match self.open_replica(local, Arc::clone(&settings)) {
                 Ok(partition) => {
                     draft.offline.remove(&local.partition.partition);
+                    self.resume_move(&partition);
                     Arc::clone(draft.partitions[index].insert(partition))
                 }
                 Err(error) => {
@@ -179,6 +187,14 @@ impl Manager {
         let none = BTreeMap::new();
         let topic = image.config(&Resource::topic(topic.as_str())).map_or(&none, |values| &**values);
         self.with_layers(image, |layers| TopicSettings::read(layers, topic))
+    }
+
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`; Kafka knows it as a dynamic key of single brokers only.
+    fn set_move_rate(&self, image: &Image) {
+        let own = image.config_value(&Resource::broker(self.me.to_string()), MOVE_RATE);
+        let value = own.or_else(|| image.config_value(&Resource::every_broker(), MOVE_RATE));
+        let rate = value.and_then(|value| value.trim().parse().ok());
+        self.moves.set_rate(rate, self.clock.now().monotonic);
     }
 
     fn set_free_space_reserve(&self, image: &Image) {
@@ -220,6 +236,7 @@ impl Manager {
         } else {
             self.topics.put([rest]);
         }
+        self.end_move(&removed.partition);
         let Some(partition) = partition else { return };
         self.fetchers.assign(&partition, BrokerId::NONE);
         if let Some(log) = self.router.release(&partition) {

@@ -6,6 +6,7 @@
 mod following;
 mod leading;
 mod reading;
+mod relocate;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};

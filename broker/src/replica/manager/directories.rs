@@ -1,6 +1,6 @@
 //! The log directories of a broker: opening them at start, routing flushes to partitions, closing them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,6 +15,7 @@ use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::Manager;
+use super::moving::{self, Moves};
 use super::opening::Found;
 use super::reports::Reports;
 use crate::clock::Clock;
@@ -140,11 +141,13 @@ impl Manager {
         let is_new = config.log_dirs.iter().all(|path| !matches!(MetaProperties::read(path), Ok(Some(_))));
         let (mut directories, mut missing) = (Vec::new(), Vec::new());
         let mut unclaimed: HashMap<_, Vec<Found>> = HashMap::new();
+        let mut interrupted = BTreeMap::new();
         for path in &config.log_dirs {
             let opened =
                 check_there(path, is_new).and_then(|()| open_directory(options(path), &config, identity, &clock));
             match opened {
                 Ok((directory, logs)) => {
+                    interrupted.extend(moving::interrupted(&directory)?);
                     for loaded in logs {
                         let found = Found { directory: directory.id(), loaded };
                         unclaimed.entry(found.loaded.partition.clone()).or_default().push(found);
@@ -174,6 +177,7 @@ impl Manager {
             unclaimed: Mutex::new(unclaimed),
             is_first_image: AtomicBool::new(true),
             reports,
+            moves: Moves::new(interrupted),
         })
     }
 
