@@ -5,6 +5,7 @@ mod groups;
 mod groups_oracle;
 mod hostile;
 mod leaders;
+mod moves;
 mod operating;
 mod oracle;
 mod produce_fetch;
