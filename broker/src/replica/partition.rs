@@ -104,6 +104,8 @@ pub struct Read {
     pub records: Option<FileSlice>,
     /// The reader's log differs from this one: where its last epoch ends here (KIP-595).
     pub diverging: Option<EpochEnd>,
+    /// A replica nearer to the consumer, which it should read from instead (KIP-392).
+    pub preferred: Option<BrokerId>,
     /// What counted as the end for this reader: the watermark, for a follower the log end.
     pub end: Offset,
 }

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use ottla_core::{BrokerId, LeaderEpoch, Offset};
 use ottla_protocol::ErrorCode;
-use ottla_protocol::client::FetchLimits;
+use ottla_protocol::client::{Client, FetchLimits};
+use ottla_protocol::messages::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use ottla_protocol::messages::offset_fetch::OffsetFetchRequestTopic;
+use ottla_protocol::messages::{FetchRequest, FindCoordinatorRequest, OffsetCommitRequest, OffsetFetchRequest};
 
 use super::produce_fetch::{batch, fetch, produce};
 use super::raw::Raw;
@@ -184,6 +187,88 @@ async fn consumers_may_read_from_a_follower_below_its_watermark() {
     assert_eq!(partition.records.as_ref().unwrap().len(), batch("v").len());
     let too_old = raw.call(&fetch("t", 0, 0, 1), 10).await;
     assert_eq!(too_old.responses[0].partitions[0].error_code, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_is_sent_to_the_replica_in_its_rack() {
+    let selector = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+    let mut cluster = TestCluster::start(0, &[("replica.selector.class", selector)]).await;
+    for (id, rack) in [(1, "a"), (2, "b"), (3, "c")] {
+        cluster.start_broker(id, &[("broker.rack", rack)]).await;
+    }
+    cluster.create_topic("t", &[1, 2], &[]).await;
+    cluster.client(1).await.produce("t", 0, batch("v"), -1, TIMEOUT).await.unwrap();
+    let mut raw = Raw::connect(cluster.broker(1).address()).await;
+    for (rack, preferred, bytes) in [("a", -1, batch("v").len()), ("b", 2, 0), ("c", -1, batch("v").len())] {
+        let request = FetchRequest { rack_id: rack.into(), ..fetch("t", 0, 5_000, 1) };
+        let answer = raw.call(&request, 12).await;
+        let partition = &answer.responses[0].partitions[0];
+        assert_eq!((partition.error_code, partition.preferred_read_replica), (ErrorCode::NONE, preferred), "{rack}");
+        assert_eq!(partition.records.as_ref().unwrap().len(), bytes, "{rack}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn committed_offsets_outlive_their_coordinator() {
+    let factor = [("offsets.topic.replication.factor", "3"), ("offsets.topic.num.partitions", "2")];
+    let mut cluster = TestCluster::start(3, &factor).await;
+    cluster.create_topic("t", &[3, 2], &[]).await;
+    let client = cluster.client(2).await;
+    for offset in 1..=20 {
+        let answer = client.send_to_coordinator("g", &commit("g", offset)).await.unwrap();
+        assert_eq!(answer.topics[0].partitions[0].error_code, ErrorCode::NONE);
+    }
+    let coordinator = find_coordinator(&client, "g").await;
+    let (survivor, _) = [(2, 3), (3, 2)].into_iter().find(|(id, _)| *id != coordinator).unwrap();
+    let client = cluster.client(survivor).await;
+    cluster.stop_broker(coordinator).await;
+    let begin = Instant::now();
+    let request = OffsetFetchRequest {
+        group_id: "g".into(),
+        topics: Some(vec![OffsetFetchRequestTopic { name: "t".into(), partition_indexes: vec![0] }]),
+        ..OffsetFetchRequest::default()
+    };
+    let found = eventually_some(|| async {
+        let mut raw = Raw::connect(cluster.broker(survivor).address()).await;
+        let other = find_coordinator(&client, "g").await;
+        if other != survivor {
+            raw = Raw::connect(cluster.broker(other).address()).await;
+        }
+        let answer = raw.call(&request, 5).await;
+        answer.error_code.is_none().then(|| answer.topics[0].partitions[0].committed_offset)
+    })
+    .await;
+    assert_eq!(found, 20);
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+}
+
+fn commit(group: &str, offset: i64) -> OffsetCommitRequest {
+    let partition = OffsetCommitRequestPartition { committed_offset: offset, ..Default::default() };
+    let topic = OffsetCommitRequestTopic { name: "t".into(), partitions: vec![partition], ..Default::default() };
+    OffsetCommitRequest {
+        group_id: group.into(),
+        generation_id_or_member_epoch: -1,
+        topics: vec![topic],
+        ..OffsetCommitRequest::default()
+    }
+}
+
+async fn find_coordinator(client: &Client, group: &str) -> i32 {
+    let request = FindCoordinatorRequest { coordinator_keys: vec![group.into()], ..Default::default() };
+    client.send_any(&request).await.unwrap().coordinators[0].node_id
+}
+
+/// What `ask` gives once it gives something, within ten seconds.
+async fn eventually_some<T, F: Future<Output = Option<T>>>(ask: impl Fn() -> F) -> T {
+    let asked = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), asked).await.expect("an answer in time")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -58,7 +58,9 @@ impl Exchange {
                 high_watermark: read.high_watermark.0,
                 log_start: read.log_start.0,
             });
-            let has_news = result.as_ref().map_or(true, |read| read.records.is_some() || read.diverging.is_some());
+            let has_news = result
+                .as_ref()
+                .map_or(true, |read| read.records.is_some() || read.diverging.is_some() || read.preferred.is_some());
             if !plan.session.tell(&item.wanted, told, has_news) {
                 continue;
             }
@@ -116,6 +118,7 @@ impl Exchange {
             last_stable_offset: read.high_watermark.0,
             log_start_offset: read.log_start.0,
             diverging_epoch,
+            preferred_read_replica: read.preferred.map_or(-1, |id| id.0),
             records: Some(records),
             ..self.empty(index)
         })

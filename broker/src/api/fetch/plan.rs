@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ottla_core::metadata::Image;
 use ottla_core::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, TopicId};
+use ottla_protocol::codec::Str;
 use ottla_protocol::messages::fetch::FetchRequest;
 use tokio::time::Instant;
 
@@ -20,6 +22,8 @@ pub(super) struct Plan {
     replica: Option<(BrokerId, BrokerEpoch)>,
     /// Consumers from this version on may be served by followers (KIP-392).
     from_follower: bool,
+    /// Where the consumer stands, if this broker is to tell it of nearer replicas.
+    near: Option<Near>,
     max_bytes: usize,
     min_bytes: usize,
     pub(super) deadline: Instant,
@@ -32,6 +36,29 @@ pub(super) struct Item {
     pub(super) partition: Option<Arc<Partition>>,
 }
 
+/// The rack of a consumer (KIP-392).
+struct Near {
+    image: Arc<Image>,
+    rack: Str,
+}
+
+impl Near {
+    /// The one that `request` names, if the broker is told to heed it (`replica.selector.class`).
+    fn of(broker: &Broker, request: &FetchRequest) -> Option<Self> {
+        let selector = broker.config.fixed.get("replica.selector.class");
+        let heeds = selector.is_some_and(|class| class.trim().ends_with("RackAwareReplicaSelector"));
+        (heeds && !request.rack_id.is_empty()).then(|| Self { image: broker.image(), rack: request.rack_id.clone() })
+    }
+
+    /// A replica of `partition` in this rack, unless the leader is in it too.
+    fn of_partition(&self, partition: &Partition, offset: Offset) -> Option<BrokerId> {
+        let is_near = |id: BrokerId| {
+            self.image.broker(id).is_some_and(|broker| broker.rack.as_deref() == Some(&*self.rack) && !broker.fenced)
+        };
+        partition.nearest_replica(offset, is_near)
+    }
+}
+
 /// What the read of one partition came to.
 pub(super) type ReadResult = Result<Read, Error>;
 
@@ -42,6 +69,7 @@ impl Plan {
         let most = broker.config.storage.fetch_max_bytes;
         let limit = usize::try_from(session.max_bytes.unwrap_or(request.max_bytes)).unwrap_or(0).min(most);
         let replica = replica_of(request).map(|id| (BrokerId(id), BrokerEpoch(request.replica_state.replica_epoch)));
+        let near = Near::of(&broker, request).filter(|_| replica.is_none());
         Self {
             max_bytes: limit,
             min_bytes: usize::try_from(request.min_bytes).unwrap_or(0).min(limit),
@@ -51,6 +79,7 @@ impl Plan {
             by_id: version >= 13,
             replica,
             from_follower: version >= 11,
+            near,
             deadline: Instant::now() + wait,
         }
     }
@@ -96,6 +125,12 @@ impl Plan {
         let (offset, current_epoch) = (Offset(wanted.offset), LeaderEpoch(wanted.current_epoch));
         let last_fetched_epoch = LeaderEpoch(wanted.last_fetched_epoch);
         let Some((broker, broker_epoch)) = self.replica else {
+            if let Some(preferred) = self.near.as_ref().and_then(|near| near.of_partition(partition, offset)) {
+                partition.check_leader(current_epoch)?;
+                let nothing = ReadLimits { max_bytes: 0, at_least_one_batch: false };
+                let read = partition.read(offset, current_epoch, last_fetched_epoch, false, nothing)?;
+                return Ok(Read { preferred: Some(preferred), records: None, ..read });
+            }
             return partition.read(offset, current_epoch, last_fetched_epoch, self.from_follower, limits);
         };
         let fetch = FollowerRead {
@@ -138,7 +173,9 @@ impl Plan {
     /// Whether the answer is due now: enough bytes, something to tell at once, or nothing to wait for.
     pub(super) fn is_due(&self, results: &[ReadResult]) -> bool {
         let bytes: usize = results.iter().map(bytes_of).sum();
-        let urgent = |result: &ReadResult| result.as_ref().map_or(true, |read| read.diverging.is_some());
+        let urgent = |result: &ReadResult| {
+            result.as_ref().map_or(true, |read| read.diverging.is_some() || read.preferred.is_some())
+        };
         bytes >= self.min_bytes
             || results.is_empty()
             || self.session.is_update

@@ -55,7 +55,7 @@ pub(super) async fn run(followed: Arc<Followed>, context: Arc<Context>, shutdown
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 // It may be a new address, or that nothing is to be followed here any more.
-                _ = images.changed(), if pause > PAUSE.0 => {}
+                Ok(()) = images.changed(), if pause > PAUSE.0 => {}
             }
         };
         if shutdown.run_until_cancelled(waited).await.is_none() {

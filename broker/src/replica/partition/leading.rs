@@ -197,6 +197,7 @@ impl Partition {
             log_start: log.log_start(),
             records: None,
             diverging: None,
+            preferred: None,
             end: log.log_end(),
         };
         if fetch.last_fetched_epoch != LeaderEpoch::NONE {

@@ -29,7 +29,7 @@ impl Partition {
         }
         let end = self.high_watermark();
         let log_start = self.reader.log_start();
-        let mut read = Read { high_watermark: end, log_start, records: None, diverging: None, end };
+        let mut read = Read { high_watermark: end, log_start, records: None, diverging: None, preferred: None, end };
         if last_fetched_epoch != LeaderEpoch::NONE {
             read.diverging = self.divergence(offset, last_fetched_epoch)?;
             if read.diverging.is_some() {
@@ -39,6 +39,20 @@ impl Partition {
         let ReadLimits { max_bytes, at_least_one_batch } = limits;
         read.records = self.reader.read(offset, max_bytes, end, at_least_one_batch)?;
         Ok(read)
+    }
+
+    /// The in-sync replica for a consumer to read from `offset` on, of those that `is_near`, if it is not the leader's own
+    /// (KIP-392): of several the one that has come furthest.
+    pub fn nearest_replica(&self, offset: Offset, is_near: impl Fn(BrokerId) -> bool) -> Option<BrokerId> {
+        let inner = self.inner.lock();
+        let Role::Leader(leader) = &inner.role else { return None };
+        let term = leader.term();
+        if is_near(term.leader) {
+            return None;
+        }
+        let near = term.isr.iter().copied().filter(|broker| is_near(*broker));
+        let reached = near.filter_map(|broker| Some((leader.progress(broker)?.end, broker)));
+        reached.filter(|(end, _)| *end >= offset).max_by_key(|(end, _)| *end).map(|(_, broker)| broker)
     }
 
     /// Where the log of a reader that has `epoch` up to `offset` parts from this one, if it does.
