@@ -20,6 +20,7 @@ pub(super) fn of(running: &Running) -> Gauges {
                 now.under_replicated += i64::from(isr < replicas);
                 now.under_min_isr += i64::from(isr < min_isr);
             }
+            now.max_lag = now.max_lag.max(partition.lag().unwrap_or(0));
         }
         let image = broker.image();
         if image.controller().is_some_and(|controller| controller.broker == broker.id()) {

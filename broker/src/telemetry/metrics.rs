@@ -87,6 +87,8 @@ pub struct Snapshot {
     pub under_replicated: i64,
     /// Led partitions whose ISR is smaller than min.insync.replicas.
     pub under_min_isr: i64,
+    /// The most committed records that a replica here lacks of its leader.
+    pub max_lag: i64,
     /// Partitions of the cluster without a leader; counted on the active controller.
     pub offline_partitions: i64,
     /// 1 on the active controller.
@@ -187,6 +189,7 @@ impl Collector for AtScrape {
             ("kafka_server_replicamanager_leadercount", "Partitions led from here", now.leaders),
             ("kafka_server_replicamanager_underreplicatedpartitions", "Led, ISR < replicas", now.under_replicated),
             ("kafka_server_replicamanager_underminisrpartitioncount", "Led, ISR < min ISR", now.under_min_isr),
+            ("kafka_server_replicafetchermanager_maxlag", "Most records a replica here lacks", now.max_lag),
             ("kafka_controller_kafkacontroller_offlinepartitionscount", "Without a leader", now.offline_partitions),
             ("kafka_controller_kafkacontroller_activecontrollercount", "1 on the controller", now.active_controller),
             ("kafka_log_logmanager_offlinelogdirectorycount", "Failed log directories", now.offline_log_dirs),

@@ -146,6 +146,11 @@ impl Follower {
         self.high_watermark
     }
 
+    /// How many committed records it does not have, as far as it was told.
+    pub fn lag(&self) -> i64 {
+        (self.told.0.0 - self.log.position.end.0).max(0)
+    }
+
     /// What to fetch now; nothing while there is no leader, after a failure until its pause is over, and once stopped.
     pub fn next_fetch(&self, now: Duration) -> Option<NextFetch> {
         let rests = self.paused.is_some_and(|(until, _)| now < until);

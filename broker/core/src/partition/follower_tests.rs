@@ -58,7 +58,9 @@ fn watermark_and_log_start_are_adopted_after_the_records_are_in_the_log() {
     assert_eq!(answered(&mut follower, records(true, 12, 4)), [FollowerEffect::Append]);
     assert_eq!(follower.high_watermark(), Offset(5));
     let mut effects = Vec::new();
+    assert_eq!(follower.lag(), 2);
     follower.appended(Offset(15), LeaderEpoch(7), &mut effects);
+    assert_eq!(follower.lag(), 0);
     let advance = FollowerEffect::AdvanceHighWatermark { to: Offset(12) };
     assert_eq!(effects, [advance, FollowerEffect::AdvanceLogStart { to: Offset(4) }]);
     assert_eq!(follower.next_fetch(at(0)).unwrap().last_fetched_epoch, LeaderEpoch(7));

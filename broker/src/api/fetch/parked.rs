@@ -66,8 +66,12 @@ impl Parked {
         self.unpark();
         self.wait.end();
         let Some(mut plan) = self.plan.take() else { return Step::NoAnswer };
-        // Together the single reads may be more than the whole may have. What a newer fetch will read is not read here.
-        let results = if self.wait.is_interrupted() { plan.read_no_records() } else { plan.read() };
+        let results = if self.wait.is_interrupted() {
+            // What a newer fetch will read is not read here.
+            plan.read_no_records()
+        } else {
+            plan.fit(std::mem::take(&mut self.results))
+        };
         self.exchange.answer(plan, results)
     }
 

@@ -108,6 +108,21 @@ impl Plan {
             .collect()
     }
 
+    /// Single reads as the results of the whole: as they are, or anew if together they are more than the whole may have.
+    pub(super) fn fit(&mut self, mut results: Vec<ReadResult>) -> Vec<ReadResult> {
+        if results.iter().map(bytes_of).sum::<usize>() > self.max_bytes {
+            return self.read();
+        }
+        for (item, result) in self.items.iter().zip(&mut results) {
+            // Nobody is woken to read for a follower when only the watermark moves.
+            if let (Some(partition), Ok(read)) = (&item.partition, result) {
+                read.high_watermark = read.high_watermark.max(partition.high_watermark());
+                read.log_start = read.log_start.max(partition.reader().log_start());
+            }
+        }
+        results
+    }
+
     /// Only what is to be told besides records.
     pub(super) fn read_no_records(&mut self) -> Vec<ReadResult> {
         let limits = ReadLimits { max_bytes: 0, at_least_one_batch: false };

@@ -88,7 +88,12 @@ impl Session {
             session_id: self.id,
             session_epoch: self.epoch,
             topics: changes.wanted.into_iter().map(topic).collect(),
-            forgotten_topics_data: changes.forgotten.into_iter().map(forgotten).collect(),
+            forgotten_topics_data: changes
+                .forgotten
+                .into_iter()
+                .filter(|(_, some)| !some.is_empty())
+                .map(forgotten)
+                .collect(),
             ..FetchRequest::default()
         };
         self.epoch = if self.epoch == i32::MAX { 1 } else { self.epoch + 1 };
@@ -134,6 +139,10 @@ impl Session {
             if (NextFetch { flushed: next.flushed, log_start: next.log_start, ..entry.asked }) == next {
                 since = entry.since;
             }
+        }
+        // It may have been forgotten just before, under the handle of a replica that has gone: the leader forgets last.
+        if let Some(forgotten) = changes.forgotten.get_mut(&key.0) {
+            forgotten.retain(|partition| *partition != key.1);
         }
         changes.wanted.entry(key.0).or_default().push(FetchPartition {
             partition: key.1,

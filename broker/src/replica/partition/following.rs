@@ -218,6 +218,14 @@ impl Partition {
         self.tell_fetcher();
     }
 
+    /// How many committed records this replica lacks, where this broker follows.
+    pub fn lag(&self) -> Option<i64> {
+        match &self.inner.lock().role {
+            Role::Follower(follower) => Some(follower.lag()),
+            Role::Leader(_) => None,
+        }
+    }
+
     /// Who leads and in which term, where this broker follows.
     pub fn followed_term(&self) -> Option<FollowerTerm> {
         match &self.inner.lock().role {
