@@ -2,6 +2,7 @@
 //!
 //! Must hold no rules of its own.
 
+pub mod admin;
 mod allocator;
 pub mod api;
 pub mod broker;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use uuid::Uuid;
 
+use crate::admin::Admin;
 use crate::broker::{self, Broker, Running};
 use crate::config::{Config, host_name};
 use crate::controller::quorum::{self, Door, Newcomer};
@@ -127,6 +128,7 @@ impl Node {
         // It is set here alone, once.
         let _ = broker.quorum.set(Arc::clone(metadata.log()));
         let running = Running::start(broker, incarnation).await?;
+        Admin::new(Arc::clone(&running.broker), Arc::clone(metadata.log()), peers.clone()).serve(&services);
         health.set(State::Ready);
         if let Some((listener, address)) = http {
             info!(%address, "serving metrics and probes");

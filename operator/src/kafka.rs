@@ -1,10 +1,14 @@
 //! What the operator asks of a cluster's brokers, and nothing of how the wire looks.
 //!
-//! One seam, [`ClusterAdmin`], with an implementation over ottla-protocol and a fake in memory for tests. Every call is
-//! idempotent or refused with a code that says the work is already done, because any answer can be lost.
+//! One seam, [`ClusterAdmin`], with an implementation over Kafka's protocol and the brokers' cluster-control service, and
+//! a fake in memory for tests. Every call is idempotent or refused with a code that says the work is already done,
+//! because any answer can be lost.
 
+mod bootstrap;
+mod control;
 #[cfg(test)]
 pub mod fake;
+mod grpc;
 mod wire;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -12,6 +16,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures::future::BoxFuture;
 use ottla_core::ids::{BrokerId, TopicId};
 
+pub use bootstrap::{Bootstrap, Control, Token};
+pub use control::{BrokerView, DirectoryView, HarmedPartition, PartitionHealth, QuorumView, RestartVerdict, VoterView};
 pub use wire::WireConnector;
 
 /// The result of asking a cluster.
@@ -122,13 +128,42 @@ pub trait ClusterAdmin: Send + Sync {
 
     /// Deletes a topic and its records. That it does not exist is no error.
     fn delete_topic<'a>(&'a self, id: TopicId, name: &'a str) -> BoxFuture<'a, Result<()>>;
+
+    /// Every registered broker, the fenced ones too, in order of ids.
+    fn brokers(&self) -> BoxFuture<'_, Result<Vec<BrokerView>>>;
+
+    /// Counts over all partitions.
+    fn partition_health(&self) -> BoxFuture<'_, Result<PartitionHealth>>;
+
+    /// What would come of restarting `broker` now.
+    fn check_restart(&self, broker: BrokerId) -> BoxFuture<'_, Result<RestartVerdict>>;
+
+    /// Gives `broker` no new replicas, or, with `cordoned` false, does so again.
+    fn cordon(&self, broker: BrokerId, cordoned: bool) -> BoxFuture<'_, Result<()>>;
+
+    /// The metadata quorum.
+    fn quorum(&self) -> BoxFuture<'_, Result<QuorumView>>;
+
+    /// Gives `broker` a vote on the metadata; that it has one is no error.
+    fn add_voter(&self, broker: BrokerId) -> BoxFuture<'_, Result<()>>;
+
+    /// Takes the vote of `broker` with the disk `directory` away; that it has none is no error.
+    fn remove_voter<'a>(&'a self, broker: BrokerId, directory: &'a str) -> BoxFuture<'a, Result<()>>;
 }
 
 /// Where the operator gets its [`ClusterAdmin`] for a cluster from.
 pub trait Connector: Send + Sync {
-    /// A client of the cluster that has brokers at `addresses` (`host:port`, at least one). Cheap: nothing is dialled
-    /// before the first call, and clients of one cluster are shared.
-    fn connect(&self, addresses: &[String]) -> Arc<dyn ClusterAdmin>;
+    /// A client of the cluster that is reached at `bootstrap`. Cheap: nothing is dialled before the first call, and
+    /// clients of one cluster are shared.
+    fn connect(&self, bootstrap: &Bootstrap) -> Arc<dyn ClusterAdmin>;
+}
+
+impl ClusterView {
+    /// How many partitions have no leader.
+    pub fn offline(&self) -> i32 {
+        let partitions = self.topics.iter().flat_map(|topic| &topic.partitions);
+        i32::try_from(partitions.filter(|partition| partition.leader.is_none()).count()).unwrap_or(i32::MAX)
+    }
 }
 
 impl TopicView {

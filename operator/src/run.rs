@@ -6,7 +6,7 @@ use std::{
     future::Future,
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures::{FutureExt, StreamExt};
@@ -39,8 +39,12 @@ use crate::{
     error,
     http::{self, Health},
     kafka::{Connector, WireConnector},
+    names::FOUNDED,
     topic,
 };
+
+/// How long passes under way may go on once the operator is told to stop.
+const LAST_PASSES: Duration = Duration::from_secs(1);
 
 /// Why the operator cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -189,6 +193,7 @@ impl ClusterStates {
         let mut hasher = DefaultHasher::new();
         (available, status.map(|status| status.ready_brokers)).hash(&mut hasher);
         (cluster.uid(), cluster.metadata.deletion_timestamp.is_some()).hash(&mut hasher);
+        cluster.annotations().contains_key(FOUNDED).hash(&mut hasher);
         let state = hasher.finish();
         let key = format!("{}/{}", cluster.namespace().unwrap_or_default(), cluster.name_any());
         let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -218,15 +223,34 @@ async fn drive<K, Pass, PassFuture>(
             }
         })
     };
+    let store = controller.store();
+    let stopped = shutdown.clone();
     let passes = controller.graceful_shutdown_on(shutdown.cancelled_owned()).run(watched, on_error, context);
     // What failed is logged where it is tried again; what is left are watches, which are tried again too.
-    passes
-        .for_each(async |result| {
-            if let Err(error) = result {
-                debug!(kind, %error, "pass not done");
-            }
-        })
-        .await;
+    let all = passes.for_each(async |result| {
+        if let Err(error) = result {
+            debug!(kind, %error, "pass not done");
+        }
+    });
+    tokio::select! {
+        () = all => {}
+        () = stopped_before_the_first_pass(&store, &stopped) => {}
+        // A pass may be cut off anywhere: one that waits for brokers that do not answer does not hold up the stop.
+        () = async { stopped.cancelled().await; tokio::time::sleep(LAST_PASSES).await } => {}
+    }
+}
+
+/// Resolves if `shutdown` is cancelled before the first list is there; then no pass was begun, and none is to be waited
+/// for. A controller that waits for passes to end would wait for its first list too, for ever, since its watch is
+/// stopped already.
+async fn stopped_before_the_first_pass<K>(store: &Store<K>, shutdown: &CancellationToken)
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    shutdown.cancelled().await;
+    if store.wait_until_ready().now_or_never().is_some() {
+        std::future::pending::<()>().await;
+    }
 }
 
 fn key<K: Resource<DynamicType = ()>>(object: &K) -> String {

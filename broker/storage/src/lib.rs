@@ -39,3 +39,4 @@ pub use producers::{ProducerError, ProducerSummary};
 pub use read::{LogReader, TimestampHit};
 pub use recovery::{Damage, Recovered};
 pub use space::DiskSpace;
+pub use text_id::encode as id_text;

@@ -4,8 +4,8 @@ use uuid::Uuid;
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// `id` as 22 characters.
-pub(crate) fn encode(id: Uuid) -> String {
+/// `id` as Kafka writes it: 22 characters of URL-safe base64.
+pub fn encode(id: Uuid) -> String {
     let mut out = String::with_capacity(22);
     // 128 bits and four zero bits more make 22 sextets.
     let bits = id.as_u128();

@@ -43,14 +43,15 @@ const WITH_GRACE: Duration = Duration::from_secs(90);
 
 /// Tasks that stop together.
 struct Stage {
+    name: &'static str,
     tasks: JoinSet<()>,
     shutdown: CancellationToken,
     limit: Duration,
 }
 
 impl Stage {
-    fn new(limit: Duration) -> Self {
-        Self { tasks: JoinSet::new(), shutdown: CancellationToken::new(), limit }
+    fn new(name: &'static str, limit: Duration) -> Self {
+        Self { name, tasks: JoinSet::new(), shutdown: CancellationToken::new(), limit }
     }
 }
 
@@ -73,14 +74,14 @@ impl Stack {
         api.set_log_source(kubelet.logs());
         let client = api.client(NAMESPACE);
 
-        let mut serving = Stage::new(SOON);
+        let mut serving = Stage::new("API server", SOON);
         let stop = serving.shutdown.clone();
         serving.tasks.spawn(async move {
             if let Err(error) = api.serve(listener, stop).await {
                 error!(error = &error as &dyn std::error::Error, "the API server failed");
             }
         });
-        let mut node = Stage::new(WITH_GRACE);
+        let mut node = Stage::new("kubelet", WITH_GRACE);
         node.tasks.spawn(kubelet.run(client.clone(), node.shutdown.clone()));
         node.tasks.spawn(statefulset::run(client.clone(), node.shutdown.clone()));
         node.tasks.spawn(endpoints::run(client.clone(), hosts.clone(), node.shutdown.clone()));
@@ -91,7 +92,7 @@ impl Stack {
     pub fn start_operator(&mut self) {
         let config = OperatorConfig { instance: Some("ottla-local".to_owned()), ..OperatorConfig::default() };
         let connector = Arc::new(WireConnector::with_hosts_file(self.hosts.path()));
-        let mut stage = Stage::new(SOON);
+        let mut stage = Stage::new("operator", SOON);
         let (client, shutdown) = (self.client.clone(), stage.shutdown.clone());
         stage.tasks.spawn(async move {
             if let Err(error) = ottla_operator::run_with(client, config, connector, shutdown).await {
@@ -106,9 +107,9 @@ impl Stack {
         while let Some(mut stage) = self.stages.pop() {
             stage.shutdown.cancel();
             let ended = async { while stage.tasks.join_next().await.is_some() {} };
-            // A controller that is stopped while it opens its first watch may wait for that watch for ever.
+            // Each stage bounds its own end; this is for what should never be.
             if tokio::time::timeout(stage.limit, ended).await.is_err() {
-                warn!("some tasks did not stop by themselves and are ended");
+                warn!(stage = stage.name, "some tasks did not stop by themselves and are ended");
                 stage.tasks.shutdown().await;
             }
         }

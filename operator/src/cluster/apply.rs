@@ -1,5 +1,7 @@
 //! Does the steps of a plan, in order, and stops at the first that fails: the next pass sees what is left.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt,
@@ -12,14 +14,13 @@ use tracing::info;
 use super::{
     observe::Observed,
     plan::{Plan, Restart, Step},
-    pods,
 };
 use crate::{
     child::Child,
     context::Context,
     error::{Error, Result},
     events::Note,
-    kafka::{ConfigChange, ConfigOf},
+    kafka::{self, ClusterAdmin, ConfigChange, ConfigOf, RestartVerdict},
     names::FIELD_MANAGER,
 };
 
@@ -77,11 +78,45 @@ async fn apply_child(child: &Child, observed: &Observed, context: &Context) -> R
 }
 
 async fn change_config(changes: &[ConfigChange], observed: &Observed, context: &Context) -> Result<()> {
-    let admin = context.connector.connect(&pods::addresses(&observed.cluster, &observed.pods));
     let doing = "change the brokers' settings";
+    let admin = admin(observed, context).map_err(Error::kafka(doing))?;
     admin.change_config(&ConfigOf::Cluster, changes).await.map_err(Error::kafka(doing))?;
     info!(cluster = %observed.names.cluster, ?changes, "settings changed");
     Ok(())
+}
+
+/// A client of the cluster, which at least one broker has to serve.
+fn admin(observed: &Observed, context: &Context) -> kafka::Result<Arc<dyn ClusterAdmin>> {
+    let nobody = || kafka::Error::Unreachable("no broker is ready to be asked".to_owned());
+    Ok(context.connector.connect(&observed.bootstrap().ok_or_else(nobody)?))
+}
+
+/// Why `plan` has to wait: a broker that serves is to be stopped, and the others cannot spare it now.
+pub async fn held_up(plan: &Plan, observed: &Observed, context: &Context) -> Result<Option<String>> {
+    let due = plan.iter().find_map(|step| match step {
+        Step::Restart(restart) => Some((restart, restart.serving?)),
+        _ => None,
+    });
+    let Some((restart, broker)) = due else {
+        return Ok(None);
+    };
+    let doing = format!("ask whether {} can be restarted", restart.pod);
+    let admin = admin(observed, context).map_err(Error::kafka(doing.clone()))?;
+    let verdict = admin.check_restart(broker).await.map_err(Error::kafka(doing))?;
+    Ok((!verdict.allowed).then(|| format!("{} cannot be restarted yet: {}", restart.pod, harm(&verdict))))
+}
+
+/// What a restart would do, in a few words.
+fn harm(verdict: &RestartVerdict) -> String {
+    let Some(first) = verdict.harmed.first() else {
+        return "the metadata quorum would lose its majority".to_owned();
+    };
+    let what = if first.goes_offline { "would have no leader" } else { "would refuse acks=all" };
+    let more = match verdict.harmed.len() - 1 {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    format!("partition {}-{} {what}{more}", first.topic, first.partition)
 }
 
 async fn restart_broker(restart: &Restart, observed: &Observed, context: &Context) -> Result<()> {

@@ -65,6 +65,9 @@ fn decide(observed: &Observed, context: &Context) -> Result<Plan, plan::Error> {
 
 /// Does the plan, after saying so: `Ready` is false before anything changes.
 async fn carry_out(plan: &Plan, observed: &mut Observed, context: &Context) -> Result<Outcome> {
+    if let Some(reason) = apply::held_up(plan, observed, context).await? {
+        return Ok(Outcome::HeldUp(reason));
+    }
     if !was_refused(observed) {
         note(observed, &Outcome::Changing, context).await?;
     }
@@ -98,6 +101,7 @@ async fn note(observed: &mut Observed, outcome: &Outcome, context: &Context) -> 
 fn next_look(observed: &Observed, outcome: &Outcome) -> Duration {
     match (outcome, &observed.kafka) {
         (Outcome::Changing, _) => LOOK_NOW,
+        (Outcome::HeldUp(_), _) => LOOK_SOON,
         (Outcome::Refused(refusal), _) if refusal.reason == validate::WAITING => LOOK_SOON,
         (Outcome::Settled, Kafka::Failed(_)) => LOOK_SOON,
         (Outcome::Refused(_) | Outcome::Paused | Outcome::Settled, _) => LOOK_AGAIN,

@@ -19,12 +19,12 @@ use ottla_crds::{KafkaCluster, KafkaClusterSpec};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::pods;
+use super::{build::TOKEN_FILE, pods};
 use crate::{
     child::Child,
     context::Context,
     error::{Error, Result},
-    kafka::{self, ClusterView, ConfigOf, OwnConfig},
+    kafka::{self, Bootstrap, BrokerView, ClusterView, ConfigOf, Control, OwnConfig, PartitionHealth, Token},
     names::Names,
 };
 
@@ -58,19 +58,56 @@ pub enum Kafka {
     NotAsked,
     /// They did not answer.
     Failed(kafka::Error),
-    /// The view of one of them, and the cluster-wide settings.
+    /// What one of them answered.
     Seen {
         /// Brokers and partitions.
         view: ClusterView,
         /// What was set for all brokers while they run.
         config: OwnConfig,
+        /// What the active controller says, which may be missing for a moment while brokers serve.
+        controller: kafka::Result<Controller>,
     },
+}
+
+/// What only the active controller says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Controller {
+    /// Every registered broker.
+    pub brokers: Vec<BrokerView>,
+    /// Counts over all partitions.
+    pub health: PartitionHealth,
 }
 
 impl Observed {
     /// What is wanted.
     pub fn spec(&self) -> &KafkaClusterSpec {
         &self.cluster.spec
+    }
+
+    /// What the active controller says, if it could be asked.
+    pub fn controller(&self) -> Option<&Controller> {
+        match &self.kafka {
+            Kafka::Seen { controller, .. } => controller.as_ref().ok(),
+            Kafka::NotAsked | Kafka::Failed(_) => None,
+        }
+    }
+
+    /// Where the cluster is reached; `None` while none of its brokers serves.
+    pub fn bootstrap(&self) -> Option<Bootstrap> {
+        let brokers = pods::addresses(&self.cluster, &self.pods);
+        if brokers.is_empty() {
+            return None;
+        }
+        let addresses = pods::control_addresses(&self.pods);
+        let control = self.token().map(|token| Control { addresses, token });
+        Some(Bootstrap { brokers, control })
+    }
+
+    /// The secret of the CONTROLLER listeners.
+    fn token(&self) -> Option<Token> {
+        let secret: Secret = self.children.typed(&self.names.controller_token())?;
+        let data = secret.data?;
+        Some(Token::new(std::str::from_utf8(&data.get(TOKEN_FILE)?.0).ok()?))
     }
 
     /// The StatefulSet of the brokers, if it is there and can be read.
@@ -117,8 +154,11 @@ pub async fn observe(cluster: &KafkaCluster, context: &Context) -> Result<Option
         list::<Pod>(&context.client, &names, "list the brokers' pods"),
         list::<PersistentVolumeClaim>(&context.client, &names, "list the brokers' claims"),
     )?;
-    let kafka = ask_brokers(&cluster, &pods, context).await;
-    Ok(Some(Observed { cluster, names, uid, children, pods, claims, kafka }))
+    let mut observed = Observed { cluster, names, uid, children, pods, claims, kafka: Kafka::NotAsked };
+    if let Some(bootstrap) = observed.bootstrap() {
+        observed.kafka = ask_brokers(&bootstrap, context).await;
+    }
+    Ok(Some(observed))
 }
 
 async fn children(client: &Client, names: &Names) -> Result<Children> {
@@ -160,14 +200,15 @@ where
     Ok(api.list(&selector).await.map_err(Error::kubernetes(doing))?.items)
 }
 
-async fn ask_brokers(cluster: &KafkaCluster, pods: &[Pod], context: &Context) -> Kafka {
-    let addresses = pods::addresses(cluster, pods);
-    if addresses.is_empty() {
-        return Kafka::NotAsked;
-    }
-    let admin = context.connector.connect(&addresses);
-    match futures::try_join!(admin.cluster(), admin.own_config(&ConfigOf::Cluster)) {
-        Ok((view, config)) => Kafka::Seen { view, config },
-        Err(error) => Kafka::Failed(error),
+async fn ask_brokers(bootstrap: &Bootstrap, context: &Context) -> Kafka {
+    let admin = context.connector.connect(bootstrap);
+    let controller = async { futures::try_join!(admin.brokers(), admin.partition_health()) };
+    let answers = futures::join!(admin.cluster(), admin.own_config(&ConfigOf::Cluster), controller);
+    match answers {
+        (Ok(view), Ok(config), controller) => {
+            let controller = controller.map(|(brokers, health)| Controller { brokers, health });
+            Kafka::Seen { view, config, controller }
+        }
+        (Err(error), ..) | (_, Err(error), _) => Kafka::Failed(error),
     }
 }

@@ -7,7 +7,7 @@ use ottla_crds::{
     cluster::{Listener, ListenerType},
 };
 
-use super::build::CONTAINER;
+use super::build::{CONTAINER, CONTROLLER_PORT};
 use crate::names::TEMPLATE;
 
 /// Whether the pod serves: its readiness probe passes and it is not on its way out.
@@ -43,6 +43,14 @@ pub fn addresses(cluster: &KafkaCluster, pods: &[Pod]) -> Vec<String> {
     };
     let ready = pods.iter().filter(|pod| is_ready(pod)).filter_map(address);
     let mut addresses: Vec<String> = ready.map(|address| socket(address, listener.port)).collect();
+    addresses.sort();
+    addresses
+}
+
+/// The CONTROLLER listeners of the brokers that are ready.
+pub fn control_addresses(pods: &[Pod]) -> Vec<String> {
+    let ready = pods.iter().filter(|pod| is_ready(pod)).filter_map(address);
+    let mut addresses: Vec<String> = ready.map(|address| socket(address, CONTROLLER_PORT)).collect();
     addresses.sort();
     addresses
 }

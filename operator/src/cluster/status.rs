@@ -12,7 +12,10 @@ use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use ottla_crds::{KafkaCluster, KafkaClusterStatus, cluster::ListenerStatus};
+use ottla_crds::{
+    KafkaCluster, KafkaClusterStatus,
+    cluster::{BrokerState, BrokerStatus, ListenerStatus},
+};
 use serde_json::json;
 
 use super::{
@@ -35,6 +38,8 @@ pub enum Outcome {
     Paused,
     /// Something is being changed.
     Changing,
+    /// Something is to be changed once the cluster can bear it; this keeps it.
+    HeldUp(String),
     /// Nothing was left to change.
     Settled,
 }
@@ -46,6 +51,7 @@ impl Outcome {
             Self::Refused(_) => "stalled",
             Self::Paused => "paused",
             Self::Changing => "changed",
+            Self::HeldUp(_) => "held up",
             Self::Settled => "settled",
         }
     }
@@ -55,13 +61,11 @@ impl Outcome {
 pub fn assess(observed: &Observed, outcome: &Outcome, now: Timestamp) -> KafkaClusterStatus {
     let old = observed.cluster.status.clone().unwrap_or_default();
     let generation = observed.cluster.metadata.generation;
-    let partitions = match &observed.kafka {
-        Kafka::Seen { view, .. } => Some(partitions::summary(view)),
-        // The last known numbers would look like the present ones.
-        Kafka::NotAsked | Kafka::Failed(_) => None,
-    };
+    // Without an answer there is none: the last known numbers would look like the present ones.
+    let partitions = observed.controller().map(|controller| partitions::summary(&controller.health));
     let broker_states = brokers::states(observed);
-    let ready = observed.pods.iter().filter(|pod| pods::is_ready(pod)).count();
+    let serves = |broker: &&BrokerStatus| matches!(broker.state, BrokerState::Ready | BrokerState::Draining);
+    let ready = broker_states.iter().filter(serves).count();
     let mut status = KafkaClusterStatus {
         observed_generation: generation,
         cluster_id: observed.cluster.metadata.annotations.as_ref().and_then(|all| all.get(CLUSTER_ID)).cloned(),
@@ -107,7 +111,7 @@ pub async fn write(observed: &mut Observed, status: &KafkaClusterStatus, context
 fn managed_config(observed: &Observed, outcome: &Outcome, old: &KafkaClusterStatus) -> Vec<String> {
     let mut keys: Vec<String> = match outcome {
         Outcome::Refused(_) | Outcome::Paused => return old.managed_config.clone(),
-        Outcome::Changing => old.managed_config.clone(),
+        Outcome::Changing | Outcome::HeldUp(_) => old.managed_config.clone(),
         Outcome::Settled if matches!(observed.kafka, Kafka::Seen { .. }) => Vec::new(),
         Outcome::Settled => old.managed_config.clone(),
     };

@@ -1,19 +1,20 @@
 //! Fixtures from YAML, through the real steps.
 
 use k8s_openapi::api::core::v1::Pod;
+use ottla_core::ids::BrokerId;
 use ottla_crds::KafkaCluster;
 use serde_json::json;
 
 use super::{
     build,
-    observe::{Children, Kafka, Observed},
+    observe::{Children, Controller, Kafka, Observed},
     validate::{ValidCluster, validate},
 };
 use crate::{
     child::Child,
     config::OperatorConfig,
     error::Refusal,
-    kafka::ClusterView,
+    kafka::{ClusterView, PartitionHealth, fake},
     names::{CLUSTER_ID, Names, TEMPLATE},
 };
 
@@ -48,12 +49,17 @@ pub fn observed(spec: &str) -> Observed {
 /// The smallest spec.
 pub const SMALL: &str = "brokers: 1\nstorage: {volumes: [{name: data, size: 1Gi}]}";
 
+/// A spec of so many brokers.
+pub fn of_brokers(count: i32) -> String {
+    SMALL.replace("brokers: 1", &format!("brokers: {count}"))
+}
+
 /// What validation makes of it.
 pub fn valid(observed: &Observed) -> Result<ValidCluster, Refusal> {
     validate(observed, &operator())
 }
 
-/// The same cluster once all its children are as they should be, its pod serves and its brokers answer.
+/// The same cluster once all its children are as they should be, its pods serve and its brokers answer.
 pub fn settled(spec: &str) -> Observed {
     let mut observed = observed(spec);
     let annotations = observed.cluster.metadata.annotations.get_or_insert_default();
@@ -63,10 +69,19 @@ pub fn settled(spec: &str) -> Observed {
     for child in build::children(&cluster, ID).unwrap().into_iter().chain([token]) {
         store(&mut observed, &child);
     }
-    observed.pods = vec![pod(0, &build::template(&cluster, ID).unwrap(), true)];
+    let template = build::template(&cluster, ID).unwrap();
+    observed.pods = (0..cluster.brokers).map(|id| pod(id, &template, true)).collect();
     observed.kafka = Kafka::Seen {
-        view: ClusterView { cluster_id: ID.to_owned(), brokers: vec![0.into()], topics: Vec::new() },
+        view: ClusterView {
+            cluster_id: ID.to_owned(),
+            brokers: (0..cluster.brokers).map(BrokerId).collect(),
+            topics: Vec::new(),
+        },
         config: cluster.settings.running.clone(),
+        controller: Ok(Controller {
+            brokers: (0..cluster.brokers).map(fake::broker).collect(),
+            health: PartitionHealth::default(),
+        }),
     };
     observed
 }

@@ -83,6 +83,8 @@ pub fn validate(observed: &Observed, operator: &OperatorConfig) -> Result<ValidC
     let settings = config::settings(spec)?;
     let volumes = volumes(spec)?;
     running::unchanged(observed)?;
+    let controllers = spec.controllers.unwrap_or_else(|| default_controllers(spec.brokers));
+    running::same_size(observed, controllers)?;
     let owner = owner_reference(&observed.cluster)
         .ok_or_else(|| Refusal::invalid_spec("the KafkaCluster has no name or uid yet"))?;
     let annotations = observed.cluster.metadata.annotations.as_ref();
@@ -91,7 +93,7 @@ pub fn validate(observed: &Observed, operator: &OperatorConfig) -> Result<ValidC
         owner,
         founded: annotations.is_some_and(|annotations| annotations.contains_key(FOUNDED)),
         brokers: spec.brokers,
-        controllers: spec.controllers.unwrap_or_else(|| default_controllers(spec.brokers)),
+        controllers,
         image: spec.image.clone().unwrap_or_else(|| operator.broker_image.clone()),
         settings,
         volumes,
@@ -104,16 +106,12 @@ pub fn validate(observed: &Observed, operator: &OperatorConfig) -> Result<ValidC
 }
 
 /// The largest odd number that is neither above 3 nor above the number of brokers.
-fn default_controllers(brokers: i32) -> i32 {
+pub(super) fn default_controllers(brokers: i32) -> i32 {
     if brokers >= 3 { 3 } else { 1 }
 }
 
 /// What this release does not do yet.
 fn served(spec: &KafkaClusterSpec) -> Result<(), Refusal> {
-    if spec.brokers > 1 {
-        let message = "this release runs clusters of one broker: set spec.brokers to 1";
-        return Err(Refusal::not_served(message));
-    }
     if let Some(rack) = spec.rack.as_ref().filter(|rack| !RACK_LABELS.contains(&rack.topology_key.as_str())) {
         let message = format!(
             "spec.rack.topologyKey \"{}\" is not known to pods: use {} or {}",

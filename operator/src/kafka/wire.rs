@@ -1,4 +1,5 @@
-//! [`ClusterAdmin`] over the Kafka protocol: any broker is asked, and hands on to the controller what is the controller's.
+//! [`ClusterAdmin`] over the Kafka protocol, and over gRPC for what Kafka lacks: any broker is asked, and hands on to the
+//! controller what is the controller's.
 
 use std::{
     collections::HashMap,
@@ -23,7 +24,7 @@ use ottla_protocol::{
 };
 use tokio::sync::OnceCell;
 
-use super::*;
+use super::{grpc::Grpc, *};
 
 /// How long one call may take, retries included. A pass that waits longer had better be tried again as a whole.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -42,7 +43,7 @@ const DELETE: i8 = 1;
 /// Makes clients by address, and shares them.
 #[derive(Default)]
 pub struct WireConnector {
-    clients: Mutex<HashMap<Vec<String>, Shared>>,
+    clients: Mutex<HashMap<Bootstrap, Shared>>,
     hosts_file: Option<PathBuf>,
 }
 
@@ -73,12 +74,12 @@ struct Shared {
 }
 
 impl Connector for WireConnector {
-    fn connect(&self, addresses: &[String]) -> Arc<dyn ClusterAdmin> {
+    fn connect(&self, bootstrap: &Bootstrap) -> Arc<dyn ClusterAdmin> {
         let now = Instant::now();
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         clients.retain(|_, shared| now.duration_since(shared.last_used) < IDLE);
-        let make = || Shared { wire: Arc::new(Wire::new(addresses, self.config())), last_used: now };
-        let shared = clients.entry(addresses.to_vec()).or_insert_with(make);
+        let make = || Shared { wire: Arc::new(Wire::new(bootstrap, self.config())), last_used: now };
+        let shared = clients.entry(bootstrap.clone()).or_insert_with(make);
         shared.last_used = now;
         shared.wire.clone()
     }
@@ -89,11 +90,17 @@ struct Wire {
     addresses: Vec<String>,
     config: ClientConfig,
     client: OnceCell<Client>,
+    control: Option<Grpc>,
 }
 
 impl Wire {
-    fn new(addresses: &[String], config: ClientConfig) -> Self {
-        Self { addresses: addresses.to_vec(), config, client: OnceCell::new() }
+    fn new(bootstrap: &Bootstrap, config: ClientConfig) -> Self {
+        let control = bootstrap.control.as_ref().map(Grpc::new);
+        Self { addresses: bootstrap.brokers.clone(), config, client: OnceCell::new(), control }
+    }
+
+    fn control(&self) -> Result<&Grpc> {
+        self.control.as_ref().ok_or_else(|| Error::Unreachable("no CONTROLLER listener is known".to_owned()))
     }
 
     async fn ask<R: Request>(&self, request: &R) -> Result<R::Response> {
@@ -287,5 +294,33 @@ impl ClusterAdmin for Wire {
             check(answer.error_code, answer.error_message.as_ref())
         }
         .boxed()
+    }
+
+    fn brokers(&self) -> BoxFuture<'_, Result<Vec<BrokerView>>> {
+        async { self.control()?.brokers().await }.boxed()
+    }
+
+    fn partition_health(&self) -> BoxFuture<'_, Result<PartitionHealth>> {
+        async { self.control()?.partition_health().await }.boxed()
+    }
+
+    fn check_restart(&self, broker: BrokerId) -> BoxFuture<'_, Result<RestartVerdict>> {
+        async move { self.control()?.check_restart(broker).await }.boxed()
+    }
+
+    fn cordon(&self, broker: BrokerId, cordoned: bool) -> BoxFuture<'_, Result<()>> {
+        async move { self.control()?.cordon(broker, cordoned).await }.boxed()
+    }
+
+    fn quorum(&self) -> BoxFuture<'_, Result<QuorumView>> {
+        async { self.control()?.quorum().await }.boxed()
+    }
+
+    fn add_voter(&self, broker: BrokerId) -> BoxFuture<'_, Result<()>> {
+        async move { self.control()?.add_voter(broker).await }.boxed()
+    }
+
+    fn remove_voter<'a>(&'a self, broker: BrokerId, directory: &'a str) -> BoxFuture<'a, Result<()>> {
+        async move { self.control()?.remove_voter(broker, directory).await }.boxed()
     }
 }

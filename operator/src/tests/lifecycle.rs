@@ -5,18 +5,29 @@ use k8s_openapi::api::{
     core::v1::{ConfigMap, Pod, Secret, Service},
 };
 use kube::{ResourceExt, api::DeleteParams};
-use ottla_crds::KafkaCluster;
+use ottla_crds::{
+    KafkaCluster,
+    cluster::BrokerState,
+    conditions::{self, ConditionType},
+};
 use serde_json::json;
 
 use super::support::{Bench, eventually, is_ready, is_topic_ready, stalled};
 use crate::{
-    kafka::{ConfigChange, ConfigOf, fake::Call},
+    kafka::{ConfigChange, ConfigOf, HarmedPartition, RestartVerdict, fake::Call},
     names::{CLUSTER_ID, TEMPLATE},
 };
 
 const QUICKSTART: &str = include_str!("../../../manifests/quickstart.yaml");
 const SMALL: &str = "apiVersion: ottla.io/v1alpha1\nkind: KafkaCluster\nmetadata: {name: demo}\nspec: {brokers: 1, \
                      storage: {volumes: [{name: data, size: 1Gi}]}}";
+
+fn topic(name: &str, partitions: i32, replicas: i32) -> String {
+    format!(
+        "apiVersion: ottla.io/v1alpha1\nkind: KafkaTopic\nmetadata: {{name: {name}}}\nspec: {{clusterRef: {{name: demo}}, \
+         partitions: {partitions}, replicas: {replicas}}}"
+    )
+}
 
 #[tokio::test]
 async fn the_quick_start_becomes_ready() {
@@ -37,6 +48,112 @@ async fn the_quick_start_becomes_ready() {
 }
 
 #[tokio::test]
+async fn three_brokers_found_a_cluster_and_the_status_tells_of_each() {
+    let bench = Bench::new().await;
+    bench.kafka.set_brokers(3);
+    bench.start_operator();
+    bench.create(&SMALL.replace("brokers: 1", "brokers: 3")).await;
+    let founders = bench.until::<ConfigMap>("demo-config", |_| true).await.data.unwrap();
+    let voters: Vec<String> = (0..3).map(|id| format!("{id}@demo-broker-{id}.demo-brokers.default.svc:9093")).collect();
+    let line = format!("controller.quorum.voters={}\n", voters.join(","));
+    assert!(founders.values().all(|file| file.contains(&line)), "{founders:#?}");
+
+    bench.create(&topic("orders", 6, 3)).await;
+    bench.topic("orders", is_topic_ready).await;
+    let is_told = |cluster: &KafkaCluster| {
+        let partitions = cluster.status.as_ref().and_then(|status| status.partitions.as_ref());
+        is_ready(cluster) && partitions.is_some_and(|partitions| partitions.total == 6)
+    };
+    let cluster = bench.cluster("demo", is_told).await;
+    let status = cluster.status.clone().unwrap();
+    assert_eq!((status.brokers, status.ready_brokers), (3, 3));
+    let told = |broker: &ottla_crds::cluster::BrokerStatus| {
+        (broker.id, broker.epoch, broker.leaders, broker.replicas, broker.disk_used_percent)
+    };
+    let expected = [(0, 100, 6, 6), (1, 101, 0, 6), (2, 102, 0, 6)]
+        .map(|(id, epoch, leads, holds)| (id, Some(epoch), Some(leads), Some(holds), Some(25)));
+    assert_eq!(status.broker_states.iter().map(told).collect::<Vec<_>>(), expected);
+
+    let founded = |config: &ConfigMap| {
+        let files = config.data.clone().unwrap();
+        files.len() == 3 && files.values().all(|file| !file.contains("quorum.voters"))
+    };
+    bench.until::<ConfigMap>("demo-config", founded).await;
+    let addresses = bench.cluster("demo", is_ready).await.status.unwrap().listeners;
+    assert_eq!(addresses[0].bootstrap_servers, "demo-bootstrap.default.svc:9092");
+}
+
+#[tokio::test]
+async fn a_broker_that_is_down_is_told_and_the_others_go_on() {
+    let bench = Bench::new().await;
+    bench.kafka.set_brokers(3);
+    bench.start_operator();
+    bench.create(&SMALL.replace("brokers: 1", "brokers: 3")).await;
+    bench.create(&topic("orders", 1, 3)).await;
+    bench.topic("orders", is_topic_ready).await;
+    bench.cluster("demo", is_ready).await;
+    {
+        let mut state = bench.kafka.state();
+        state.brokers[2].fenced = true;
+        state.topics.get_mut("orders").unwrap().0.partitions[0].in_sync.pop();
+    }
+    // As a probe that fails would.
+    let status = json!({"status": {"conditions": [{"type": "Ready", "status": "False"}]}});
+    let params = kube::api::PatchParams::default();
+    bench.api::<Pod>().patch_status("demo-broker-2", &params, &kube::api::Patch::Merge(status)).await.unwrap();
+    let is_degraded = |cluster: &KafkaCluster| {
+        let status = cluster.status.clone().unwrap_or_default();
+        conditions::is_true(&status.conditions, ConditionType::Degraded) && status.ready_brokers == 2
+    };
+    let status = bench.cluster("demo", is_degraded).await.status.unwrap();
+    assert!(conditions::is_true(&status.conditions, ConditionType::Available));
+    assert!(!conditions::is_true(&status.conditions, ConditionType::Ready));
+    assert_eq!(status.broker_states[2].state, BrokerState::Restarting);
+    assert_eq!(status.partitions.unwrap().under_replicated, 1);
+}
+
+#[tokio::test]
+async fn a_roll_waits_until_no_partition_would_be_harmed_and_takes_the_controller_last() {
+    let bench = Bench::new().await;
+    bench.kafka.set_brokers(3);
+    bench.start_operator();
+    bench.create(&SMALL.replace("brokers: 1", "brokers: 3")).await;
+    bench.cluster("demo", is_ready).await;
+    let uids = async || {
+        let mut uids = Vec::new();
+        for id in 0..3 {
+            let pod = bench.api::<Pod>().get_opt(&format!("demo-broker-{id}")).await.unwrap();
+            uids.push(pod.and_then(|pod| pod.uid()));
+        }
+        uids
+    };
+    let before = uids().await;
+    let harmed = HarmedPartition { topic: "orders".to_owned(), partition: 4, goes_offline: false };
+    bench.kafka.state().restart = RestartVerdict { allowed: false, harmed: vec![harmed], loses_quorum: false };
+    bench.edit::<KafkaCluster>("demo", json!({"config": {"log.retention.hours": 2}})).await.unwrap();
+    let is_waiting = |cluster: &KafkaCluster| {
+        let status = cluster.status.clone().unwrap_or_default();
+        let ready = conditions::find(&status.conditions, ConditionType::Ready).cloned();
+        ready.is_some_and(|ready| ready.message.contains("orders-4"))
+    };
+    bench.cluster("demo", is_waiting).await;
+    assert_eq!(uids().await, before, "nobody was restarted");
+
+    bench.kafka.state().restart.allowed = true;
+    bench.kafka.state().restart.harmed.clear();
+    eventually("a new pod for each broker", async || {
+        let now = uids().await;
+        let all_new = (0..3).all(|id| now[id].is_some() && now[id] != before[id]);
+        if all_new { Ok(()) } else { Err(format!("{now:?}")) }
+    })
+    .await;
+    bench.cluster("demo", is_ready).await;
+    let writes = bench.wiretap.take_writes();
+    let deleted = writes.iter().filter_map(|write| write.strip_prefix("DELETE /api/v1/namespaces/default/pods/"));
+    assert_eq!(deleted.collect::<Vec<_>>(), ["demo-broker-2", "demo-broker-1", "demo-broker-0"]);
+}
+
+#[tokio::test]
 async fn a_spec_that_is_not_served_stalls_and_leaves_what_runs_alone() {
     let bench = Bench::new().await;
     bench.start_operator();
@@ -50,7 +167,7 @@ async fn a_spec_that_is_not_served_stalls_and_leaves_what_runs_alone() {
     let cluster = bench.cluster("demo", is_stalled).await;
     let (reason, message) = stalled(&cluster.status.unwrap().conditions).unwrap();
     assert_eq!(reason, "NotServedYet");
-    assert!(message.contains("set spec.brokers to 1"), "{message}");
+    assert!(message.contains("set spec.brokers back to 1"), "{message}");
     let after = bench.api::<StatefulSet>().get("demo-broker").await.unwrap();
     assert_eq!(after.metadata.generation, before.metadata.generation);
 

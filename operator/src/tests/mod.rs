@@ -4,5 +4,6 @@ mod definitions;
 mod faults;
 mod lifecycle;
 mod quiet;
+mod stopping;
 mod support;
 mod topics;

@@ -126,9 +126,17 @@ impl Bench {
 
     /// Starts an operator; it stops with the bench.
     pub fn start_operator(&self) -> JoinHandle<()> {
+        self.start_operator_until().0
+    }
+
+    /// Starts an operator that stops when it is told to, or with the bench.
+    pub fn start_operator_until(&self) -> (JoinHandle<()>, CancellationToken) {
         let (client, kafka) = (self.operator_client.clone(), Arc::new(self.kafka.clone()));
-        let shutdown = self.shutdown.clone();
-        tokio::spawn(async move { run_with(client, OperatorConfig::default(), kafka, shutdown).await.unwrap() })
+        let shutdown = self.shutdown.child_token();
+        let stop = shutdown.clone();
+        let operator =
+            tokio::spawn(async move { run_with(client, OperatorConfig::default(), kafka, stop).await.unwrap() });
+        (operator, shutdown)
     }
 
     /// What a pass would be handed, to run single ones.
@@ -281,7 +289,8 @@ async fn make_pods_ready(client: Client, shutdown: CancellationToken) {
                 let _ = pods.delete(&name, &now).await;
             } else if pod.status.and_then(|status| status.pod_ip).is_none() {
                 let ready = json!({"type": "Ready", "status": "True"});
-                let status = json!({"status": {"podIP": "10.0.0.1", "phase": "Running", "conditions": [ready]}});
+                let address = format!("10.0.0.{}", name.rsplit('-').next().unwrap().parse::<u8>().unwrap() + 1);
+                let status = json!({"status": {"podIP": address, "phase": "Running", "conditions": [ready]}});
                 let _ = pods.patch_status(&name, &PatchParams::default(), &Patch::Merge(status)).await;
             }
         }

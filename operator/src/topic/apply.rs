@@ -18,7 +18,7 @@ use crate::{
     context::Context,
     error::{Error, Result},
     events::Note,
-    kafka::{self, ClusterAdmin, ConfigChange, ConfigOf, NewTopic},
+    kafka::{self, Bootstrap, ClusterAdmin, ConfigChange, ConfigOf, NewTopic},
     names::{FIELD_MANAGER, TOPIC_FINALIZER},
 };
 
@@ -48,7 +48,7 @@ fn admin(observed: &Observed, context: &Context) -> Arc<dyn ClusterAdmin> {
         Cluster::Seen { addresses, .. } => addresses,
         _ => &[],
     };
-    context.connector.connect(addresses)
+    context.connector.connect(&Bootstrap::of_brokers(addresses.to_vec()))
 }
 
 async fn tell(observed: &Observed, context: &Context, note: Note) {

@@ -10,8 +10,8 @@ use crate::{
     cluster,
     context::Context,
     error::{Error, Result},
-    kafka::{self, ConfigOf, OwnConfig, TopicView},
-    names::Names,
+    kafka::{self, Bootstrap, ConfigOf, OwnConfig, TopicView},
+    names::{FOUNDED, Names},
 };
 
 /// What there is of one topic.
@@ -36,7 +36,7 @@ pub enum Cluster {
     Missing,
     /// It is being deleted, and its topics with it.
     Leaving,
-    /// None of its brokers is ready to be asked.
+    /// None of its brokers is ready to be asked, or not all of them have been yet.
     NotReady,
     /// Its brokers did not answer.
     Failed(kafka::Error),
@@ -120,6 +120,10 @@ async fn observe_cluster(topic: &KafkaTopic, namespace: &str, context: &Context)
     if cluster.metadata.deletion_timestamp.is_some() {
         return Ok(Cluster::Leaving);
     }
+    // Before all of its brokers have served once, a topic that needs several of them would be refused.
+    if !cluster.annotations().contains_key(FOUNDED) {
+        return Ok(Cluster::NotReady);
+    }
     let api: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
     let selector = ListParams::default().labels(&Names::new(name, namespace).selector_text());
     let pods = api.list(&selector).await.map_err(Error::kubernetes("list the brokers' pods"))?;
@@ -138,7 +142,7 @@ async fn ask_brokers(
     addresses: &[String],
     context: &Context,
 ) -> kafka::Result<Option<(TopicView, OwnConfig)>> {
-    let admin = context.connector.connect(addresses);
+    let admin = context.connector.connect(&Bootstrap::of_brokers(addresses.to_vec()));
     let Some(view) = admin.topic(name).await? else {
         return Ok(None);
     };

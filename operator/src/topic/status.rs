@@ -145,7 +145,7 @@ fn lack(observed: &Observed, outcome: &Outcome) -> Option<(&'static str, String)
         )),
         (Cluster::Leaving, _) => Some(("ClusterDeleting", format!("KafkaCluster {cluster} is being deleted"))),
         (Cluster::NotReady, _) => {
-            Some(("ClusterNotReady", format!("waiting until a broker of KafkaCluster {cluster} is ready")))
+            Some(("ClusterNotReady", format!("waiting until the brokers of KafkaCluster {cluster} serve")))
         }
         (Cluster::Failed(error), _) => {
             Some(("ClusterUnreachable", format!("the brokers of KafkaCluster {cluster} cannot be asked: {error}")))

@@ -250,7 +250,8 @@ impl RaftLog {
         self.address_of(leader.broker()).filter(|_| leader != self.me)
     }
 
-    async fn confirm_leading(&self) -> Result<(), ChangeError> {
+    /// Makes sure that this node leads and has applied all that was committed before.
+    pub async fn confirm_leading(&self) -> Result<(), ChangeError> {
         match tokio::time::timeout(CHANGE_TIMEOUT, self.raft.ensure_linearizable()).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(ChangeError::NotLeader { leader: None }),

@@ -8,7 +8,7 @@ use crate::cluster::validate::ValidCluster;
 pub(super) fn build(cluster: &ValidCluster, cluster_id: &str) -> ConfigMap {
     let file = |id: i32| {
         let mut all = properties::at_start(cluster, cluster_id, id);
-        all.extend([properties::founding(cluster)]);
+        all.extend([properties::founding(cluster, id)]);
         (cluster.names.properties_file(id), properties::render(&all))
     };
     ConfigMap {

@@ -5,7 +5,7 @@ mod controller_token;
 mod disruption_budget;
 mod network_policy;
 mod pod;
-mod properties;
+pub(super) mod properties;
 mod service_account;
 mod services;
 mod stateful_set;
@@ -16,6 +16,7 @@ use super::validate::ValidCluster;
 use crate::child::Child;
 
 pub use controller_token::controller_token;
+pub use properties::TOKEN_FILE;
 
 /// The container that runs the broker.
 pub const CONTAINER: &str = "broker";

@@ -44,20 +44,32 @@ pub fn at_start(cluster: &ValidCluster, cluster_id: &str, id: i32) -> BTreeMap<S
     properties
 }
 
-/// How a broker with an empty disk comes to its cluster. Before the cluster first served, its voters may found it;
-/// after that nobody may, so that a cluster that lost every disk waits for a person instead of starting empty.
-pub fn founding(cluster: &ValidCluster) -> (String, String) {
+const VOTERS: &str = "controller.quorum.voters";
+const BOOTSTRAP_SERVERS: &str = "controller.quorum.bootstrap.servers";
+
+/// How broker `id` comes to its cluster while its disk is empty. Before the cluster first served, its voters may found
+/// it; after that nobody may, so that a cluster that lost every disk waits for a person instead of starting empty.
+pub fn founding(cluster: &ValidCluster, id: i32) -> (String, String) {
     let voters = (0..cluster.controllers).map(|id| {
         let address = format!("{}:{CONTROLLER_PORT}", cluster.names.host_of(&cluster.names.pod(id)));
         (id, address)
     });
-    if cluster.founded {
+    if cluster.founded || id >= cluster.controllers {
         let servers: Vec<String> = voters.map(|(_, address)| address).collect();
-        ("controller.quorum.bootstrap.servers".to_owned(), servers.join(","))
+        (BOOTSTRAP_SERVERS.to_owned(), servers.join(","))
     } else {
         let founders: Vec<String> = voters.map(|(id, address)| format!("{id}@{address}")).collect();
-        ("controller.quorum.voters".to_owned(), founders.join(","))
+        (VOTERS.to_owned(), founders.join(","))
     }
+}
+
+/// How many voters a rendered file names, as founders or as those who are asked.
+pub fn voters(file: &str) -> Option<i32> {
+    let list = file.lines().find_map(|line| match line.split_once('=')? {
+        (VOTERS | BOOTSTRAP_SERVERS, list) => Some(list),
+        _ => None,
+    })?;
+    i32::try_from(list.split(',').count()).ok()
 }
 
 /// Whether any listener tells clients the pod's address, which is known only when the pod runs.
@@ -74,7 +86,9 @@ pub fn advertised(cluster: &ValidCluster, pod: &str) -> String {
         };
         format!("{}://{host}:{}", listener.kafka_name, listener.port)
     });
-    endpoints.collect::<Vec<_>>().join(",")
+    // Brokers dial each other by name: an address is another one after each restart.
+    let controller = format!("CONTROLLER://{}:{CONTROLLER_PORT}", cluster.names.host_of(pod));
+    endpoints.chain([controller]).collect::<Vec<_>>().join(",")
 }
 
 /// The properties as the text of a file, one line each, in order.

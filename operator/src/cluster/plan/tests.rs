@@ -1,5 +1,6 @@
 //! The exact steps from states of the world.
 
+use ottla_core::ids::BrokerId;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -7,7 +8,7 @@ use super::{Plan, Restart, Step, plan};
 use crate::{
     cluster::{
         observe::{Kafka, Observed},
-        testing::{ID, SMALL, observed, pod, settled, valid},
+        testing::{ID, SMALL, observed, of_brokers, pod, settled, valid},
     },
     kafka::ConfigChange,
     names::{CLUSTER_ID, FOUNDED},
@@ -122,7 +123,7 @@ fn a_setting_taken_out_of_the_spec_goes_back_to_its_default() {
 fn a_stale_pod_is_restarted_by_uid_once_the_stateful_set_was_seen() {
     let mut observed = settled(SMALL);
     observed.pods = vec![pod(0, "old", true)];
-    let restart = Restart { pod: "demo-broker-0".to_owned(), uid: "pod-0".to_owned() };
+    let restart = Restart { pod: "demo-broker-0".to_owned(), uid: "pod-0".to_owned(), serving: Some(BrokerId(0)) };
     assert_eq!(steps(&observed), vec![Step::Restart(restart)]);
 
     let mut stateful_set = serde_json::to_value(observed.stateful_set().unwrap()).unwrap();
@@ -143,4 +144,20 @@ fn no_serving_broker_is_stopped_while_another_is_down() {
     observed.pods[1].metadata.deletion_timestamp =
         Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH));
     assert_eq!(steps(&observed), vec![], "one at a time");
+}
+
+#[test]
+fn the_active_controller_is_restarted_last() {
+    let mut observed = settled(&of_brokers(3));
+    let template = super::super::pods::template(&observed.pods[0]).unwrap().to_owned();
+    let Kafka::Seen { controller: Ok(controller), .. } = &mut observed.kafka else { panic!() };
+    controller.brokers.iter_mut().for_each(|broker| broker.is_controller = broker.id == BrokerId(2));
+    let mut order = Vec::new();
+    observed.pods = (0..3).map(|id| pod(id, "old", true)).collect();
+    while let [Step::Restart(restart)] = steps(&observed).as_slice() {
+        let broker = restart.serving.unwrap();
+        order.push(broker.0);
+        observed.pods[usize::try_from(broker.0).unwrap()] = pod(broker.0, &template, true);
+    }
+    assert_eq!(order, [1, 0, 2]);
 }

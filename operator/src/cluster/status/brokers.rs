@@ -7,11 +7,8 @@ use kube::ResourceExt;
 use ottla_core::ids::BrokerId;
 use ottla_crds::cluster::{BrokerState, BrokerStatus};
 
-use super::super::{
-    observe::{Kafka, Observed},
-    pods,
-};
-use crate::names::FOUNDED;
+use super::super::{observe::Observed, pods};
+use crate::{kafka::BrokerView, names::FOUNDED};
 
 /// Every broker that is wanted or there, in order of ids.
 pub(super) fn states(observed: &Observed) -> Vec<BrokerStatus> {
@@ -25,20 +22,28 @@ pub(super) fn states(observed: &Observed) -> Vec<BrokerStatus> {
 }
 
 fn state(id: i32, pod: Option<&Pod>, observed: &Observed) -> BrokerStatus {
-    let (leaders, replicas) = match &observed.kafka {
-        Kafka::Seen { view, .. } => {
-            let partitions = || view.topics.iter().flat_map(|topic| &topic.partitions);
-            let leads = partitions().filter(|partition| partition.leader == Some(BrokerId(id))).count();
-            let holds = partitions().filter(|partition| partition.replicas.contains(&BrokerId(id))).count();
-            (i32::try_from(leads).ok(), i32::try_from(holds).ok())
-        }
-        Kafka::NotAsked | Kafka::Failed(_) => (None, None),
-    };
+    let registered = observed.controller().and_then(|controller| {
+        let mut brokers = controller.brokers.iter();
+        brokers.find(|broker| broker.id == BrokerId(id))
+    });
     let served_before = observed.cluster.annotations().contains_key(FOUNDED);
     let state = match pod {
-        Some(pod) if pods::is_ready(pod) => BrokerState::Ready,
+        // Its own probe may be a few seconds old; the controller's word is not.
+        Some(pod) if pods::is_ready(pod) && registered.is_none_or(|broker| !broker.fenced) => match registered {
+            Some(broker) if broker.draining => BrokerState::Draining,
+            _ => BrokerState::Ready,
+        },
         _ if served_before => BrokerState::Restarting,
         _ => BrokerState::Starting,
     };
-    BrokerStatus { id, pod: observed.names.pod(id), state, epoch: None, leaders, replicas, disk_used_percent: None }
+    let count = |number: u32| i32::try_from(number).ok();
+    BrokerStatus {
+        id,
+        pod: observed.names.pod(id),
+        state,
+        epoch: registered.map(|broker| broker.epoch.0),
+        leaders: registered.and_then(|broker| count(broker.leaders)),
+        replicas: registered.and_then(|broker| count(broker.replicas)),
+        disk_used_percent: registered.and_then(BrokerView::disk_used_percent),
+    }
 }

@@ -13,7 +13,7 @@ use super::{
     },
     Outcome,
 };
-use crate::cluster::validate::WAITING;
+use crate::{cluster::validate::WAITING, kafka::BrokerView};
 
 /// Why the cluster is not as the spec asks, if it is not.
 struct Lack {
@@ -28,7 +28,7 @@ pub(super) fn findings(observed: &Observed, outcome: &Outcome, status: &KafkaClu
         ready(outcome, lack.as_ref(), status),
         available(observed, status),
         progressing(outcome, lack.as_ref()),
-        Finding::new(ConditionType::Rebalancing, false, "Balanced", "no partition is being moved"),
+        rebalancing(status),
         degraded(observed, status),
         reconciling(outcome, lack.as_ref()),
         stalled(outcome),
@@ -40,6 +40,7 @@ fn lack(observed: &Observed, outcome: &Outcome, status: &KafkaClusterStatus) -> 
     match outcome {
         Outcome::Refused(refusal) => return lack(refusal.reason, refusal.message.clone()),
         Outcome::Changing => return lack("ApplyingChanges", "what the spec asks is being applied".to_owned()),
+        Outcome::HeldUp(reason) => return lack("WaitingForReplicas", reason.clone()),
         Outcome::Paused | Outcome::Settled => {}
     }
     let wanted = observed.spec().brokers;
@@ -54,6 +55,9 @@ fn lack(observed: &Observed, outcome: &Outcome, status: &KafkaClusterStatus) -> 
         (Kafka::NotAsked, _) => lack("BrokersNotReady", "no broker is ready to be asked".to_owned()),
         (Kafka::Failed(error), _) => {
             lack("BrokersUnreachable", format!("the operator cannot ask the brokers: {error}"))
+        }
+        (Kafka::Seen { controller: Err(error), .. }, _) => {
+            lack("ControllerUnreachable", format!("the operator cannot ask the active controller: {error}"))
         }
         (Kafka::Seen { .. }, Some(partitions)) if partitions.offline > 0 => {
             lack("PartitionsOffline", format!("{} partitions have no leader", partitions.offline))
@@ -91,11 +95,34 @@ fn available(observed: &Observed, status: &KafkaClusterStatus) -> Finding {
             unknown.status = None;
             unknown
         }
-        (Kafka::Seen { .. }, Some(partitions)) if partitions.offline > 0 => {
-            let message = format!("{} of {} partitions have no leader", partitions.offline, partitions.total);
-            finding(false, "PartitionsOffline", &message)
+        (Kafka::Seen { view, .. }, partitions) => {
+            // Counted by any broker where the controller did not answer.
+            let offline = partitions.as_ref().map_or_else(|| view.offline(), |partitions| partitions.offline);
+            if offline > 0 {
+                return finding(false, "PartitionsOffline", &format!("{offline} partitions have no leader"));
+            }
+            finding(true, "Serving", "every partition has a leader")
         }
-        (Kafka::Seen { .. }, _) => finding(true, "Serving", "every partition has a leader"),
+    }
+}
+
+fn rebalancing(status: &KafkaClusterStatus) -> Finding {
+    let finding = |status, reason, message: &str| Finding::new(ConditionType::Rebalancing, status, reason, message);
+    match &status.partitions {
+        Some(partitions) if partitions.moving > 0 => {
+            let (moving, bytes) = (partitions.moving, partitions.bytes_to_move);
+            finding(
+                true,
+                "RebalancingPartitions",
+                &format!("{moving} partitions are being moved, {bytes} bytes are left"),
+            )
+        }
+        Some(_) => finding(false, "Balanced", "no partition is being moved"),
+        None => {
+            let mut unknown = finding(false, "Unknown", "the active controller has not been asked");
+            unknown.status = None;
+            unknown
+        }
     }
 }
 
@@ -120,7 +147,19 @@ fn degraded(observed: &Observed, status: &KafkaClusterStatus) -> Finding {
     if served && missing > 0 {
         return finding(true, "BrokersNotReady", &format!("{missing} brokers do not serve"));
     }
+    let failed =
+        observed.controller().into_iter().flat_map(|controller| &controller.brokers).find_map(failed_directory);
+    if let Some(failed) = failed {
+        return finding(true, "DiskFailed", &failed);
+    }
     match &status.partitions {
+        Some(partitions) if partitions.under_min_isr > 0 => {
+            let message = format!(
+                "{} partitions have fewer in-sync replicas than min.insync.replicas: acks=all is refused there",
+                partitions.under_min_isr
+            );
+            finding(true, "UnderMinIsr", &message)
+        }
         Some(partitions) if partitions.under_replicated > 0 => {
             let message =
                 format!("{} partitions have fewer in-sync replicas than replicas", partitions.under_replicated);
@@ -128,6 +167,12 @@ fn degraded(observed: &Observed, status: &KafkaClusterStatus) -> Finding {
         }
         _ => finding(false, "AsExpected", "no redundancy is missing"),
     }
+}
+
+/// The first log directory of `broker` that does not work, and why.
+fn failed_directory(broker: &BrokerView) -> Option<String> {
+    let (directory, failure) = broker.directories.iter().find_map(|one| Some((&one.id, one.failure.as_ref()?)))?;
+    Some(format!("log directory {directory} of broker {} does not work: {failure}", broker.id))
 }
 
 fn reconciling(outcome: &Outcome, lack: Option<&Lack>) -> Finding {

@@ -16,7 +16,7 @@ use crate::{
         testing::{ID, SMALL, observed, settled},
     },
     error::Refusal,
-    kafka::{self, PartitionView, TopicView},
+    kafka::{self, PartitionView, TopicView, fake},
 };
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -34,8 +34,9 @@ fn ready(observed: &Observed, outcome: &Outcome) -> (String, String, String) {
 
 fn with_partitions(partitions: Vec<PartitionView>) -> Observed {
     let mut observed = settled(SMALL);
-    if let Kafka::Seen { view, .. } = &mut observed.kafka {
+    if let Kafka::Seen { view, controller, .. } = &mut observed.kafka {
         view.topics = vec![TopicView { name: "t".to_owned(), id: Default::default(), partitions }];
+        controller.as_mut().unwrap().health = fake::health(view.topics.iter());
     }
     observed
 }
@@ -128,7 +129,7 @@ fn brokers_that_do_not_answer_make_availability_unknown() {
 
 #[test]
 fn a_refused_spec_stalls_while_the_running_brokers_stay_available() {
-    let refused = Outcome::Refused(Refusal::not_served("set spec.brokers to 1"));
+    let refused = Outcome::Refused(Refusal::not_served("set spec.brokers back to 1"));
     let status = assess(&settled(SMALL), &refused, NOW);
     assert_eq!(condition(&status, ConditionType::Stalled), ("True", "NotServedYet"));
     assert_eq!(condition(&status, ConditionType::Ready), ("False", "NotServedYet"));

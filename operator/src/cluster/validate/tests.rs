@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::cluster::testing::{SMALL, observed, settled, valid};
+use crate::cluster::testing::{SMALL, observed, of_brokers, settled, valid};
 
 fn refusal(spec: &str) -> (&'static str, String) {
     let refusal = valid(&observed(spec)).unwrap_err();
@@ -15,9 +15,7 @@ fn with(more: &str) -> String {
 
 #[test]
 fn what_this_release_does_not_serve_is_refused_by_name() {
-    let more_brokers = SMALL.replace("brokers: 1", "brokers: 3");
     for (spec, part) in [
-        (more_brokers, "set spec.brokers to 1"),
         (
             with("listeners: [{name: out, port: 9094, type: NodePort}]"),
             "listener out: this release serves type Internal",
@@ -31,6 +29,35 @@ fn what_this_release_does_not_serve_is_refused_by_name() {
         assert_eq!(reason, "NotServedYet", "{message}");
         assert!(message.contains(part), "{message}");
     }
+}
+
+#[test]
+fn a_cluster_of_any_size_is_founded_and_keeps_it() {
+    for (brokers, voters) in [(1, 1), (2, 1), (3, 3), (4, 3), (5, 3), (500, 3)] {
+        let cluster = valid(&observed(&of_brokers(brokers))).unwrap();
+        assert_eq!((cluster.brokers, cluster.controllers), (brokers, voters));
+    }
+    for founded in [3, 5] {
+        let mut running = settled(&of_brokers(founded));
+        for wanted in [1, 4, 6] {
+            running.cluster.spec.brokers = wanted;
+            let refusal = valid(&running).unwrap_err();
+            assert_eq!(refusal.reason, "NotServedYet");
+            assert!(refusal.message.contains(&format!("set spec.brokers back to {founded}")), "{}", refusal.message);
+        }
+        running.cluster.spec.brokers = founded;
+        assert!(valid(&running).is_ok());
+    }
+}
+
+#[test]
+fn the_voters_stay_those_that_founded_the_cluster() {
+    let mut running = settled(&of_brokers(5));
+    running.cluster.spec.controllers = Some(5);
+    let refusal = valid(&running).unwrap_err();
+    assert!(refusal.message.contains("set spec.controllers back to 3"), "{}", refusal.message);
+    running.cluster.spec.controllers = Some(3);
+    assert!(valid(&running).is_ok());
 }
 
 #[test]
