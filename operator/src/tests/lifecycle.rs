@@ -32,6 +32,7 @@ fn topic(name: &str, partitions: i32, replicas: i32) -> String {
 #[tokio::test]
 async fn the_quick_start_becomes_ready() {
     let bench = Bench::new().await;
+    bench.kafka.set_brokers(3);
     bench.start_operator();
     bench.create(QUICKSTART).await;
     let cluster = bench.cluster("demo", is_ready).await;
@@ -39,7 +40,7 @@ async fn the_quick_start_becomes_ready() {
         bench.topic(topic, is_topic_ready).await;
     }
     let status = cluster.status.unwrap();
-    assert_eq!(status.listeners[0].bootstrap_servers, "10.0.0.1:9092");
+    assert_eq!(status.listeners[0].bootstrap_servers, "10.0.0.1:9092,10.0.0.2:9092,10.0.0.3:9092");
     assert_eq!(status.cluster_id.as_ref(), cluster.metadata.annotations.unwrap().get(CLUSTER_ID));
     let state = bench.kafka.state();
     assert_eq!(state.topics.keys().collect::<Vec<_>>(), ["flights", "logs", "orders"]);

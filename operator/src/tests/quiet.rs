@@ -12,6 +12,7 @@ const QUICKSTART: &str = include_str!("../../../manifests/quickstart.yaml");
 
 async fn converged() -> Bench {
     let bench = Bench::new().await;
+    bench.kafka.set_brokers(3);
     bench.start_operator();
     bench.create(QUICKSTART).await;
     bench.cluster("demo", |cluster| is_ready(cluster) && knows_all_topics(cluster)).await;
@@ -29,6 +30,7 @@ fn knows_all_topics(cluster: &KafkaCluster) -> bool {
 #[tokio::test]
 async fn passes_over_a_converged_cluster_write_nothing() {
     let bench = Bench::new().await;
+    bench.kafka.set_brokers(3);
     bench.create(QUICKSTART).await;
     let context = bench.context();
     let all = async || {
