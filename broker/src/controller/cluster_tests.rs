@@ -368,8 +368,12 @@ async fn all_nodes_killed_at_once_come_back_with_everything() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_is_no_founding_voter_learns_and_can_be_made_a_voter_and_back() {
-    let mut cluster = Cluster::start(1).await;
-    cluster.commit(0).await;
+    let mut cluster = Cluster::places(1);
+    cluster.0[0].entries_per_snapshot = 50;
+    cluster.start_all().await;
+    for number in 0..120 {
+        cluster.commit(number).await;
+    }
     let bootstrap = config::Quorum::Joining(vec![cluster.0[0].address.clone()]);
     for id in 1..=3 {
         let mut place = Place::new(id, addresses(1).remove(0), bootstrap.clone());
@@ -380,6 +384,7 @@ async fn a_broker_that_is_no_founding_voter_learns_and_can_be_made_a_voter_and_b
     assert_eq!((cluster.0[0].voters(), log.members().all.len()), (vec![0], 4));
     assert_eq!(log.address_of(BrokerId(2)), Some(cluster.0[2].address.clone()));
     cluster.alike().await;
+    assert!(cluster.0[3].metadata().join("snapshot").exists(), "the log had been compacted before it came");
     for id in 1..=2 {
         log.add_voter(BrokerId(id)).await.unwrap();
     }
@@ -392,7 +397,46 @@ async fn a_broker_that_is_no_founding_voter_learns_and_can_be_made_a_voter_and_b
     assert!(matches!(refusal, Refusal::SentAway(_)), "{refusal}");
     log.remove_voter(BrokerId(2)).await.unwrap();
     assert_eq!(cluster.0[0].voters(), [0, 1]);
-    cluster.commit(1).await;
+    cluster.commit(120).await;
     cluster.0[3].kill();
     cluster.alike().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_at_any_moment_of_founding_leaves_one_cluster_to_come() {
+    let id = || Some(new_cluster_id());
+    // The founder had formatted its disk, and no more.
+    let mut cluster = Cluster::places(3);
+    let wanted = id();
+    cluster.0[0].cluster_id = wanted.clone();
+    cluster.start_all().await;
+    assert_eq!(cluster.0[2].cluster_id, wanted);
+
+    // The founder had begun its quorum of one, and not yet the cluster.
+    let mut cluster = Cluster::places(3);
+    let founder = &mut cluster.0[0];
+    founder.cluster_id = wanted.clone();
+    let me = VoterId::new(BrokerId(0), founder.directory);
+    let log = quorum::Options::new(founder.metadata(), me, founder.address.clone());
+    quorum::RaftLog::start_alone(log).await.unwrap().shutdown().await;
+    cluster.start_all().await;
+    assert_eq!(cluster.0[2].cluster_id, wanted);
+    assert_eq!(cluster.0[cluster.leader().await].voters(), [0, 1, 2]);
+
+    // Others had formatted their disks for it, and were not taken in yet.
+    for place in &mut cluster.0[1..] {
+        place.kill();
+        place.empty();
+        place.cluster_id = wanted.clone();
+    }
+    cluster.0[0].kill();
+    cluster.0[0].empty();
+    // With the founder's disk the cluster is lost. Nobody makes another one.
+    let mut starting: Vec<_> = cluster.0.iter().map(Place::begin).collect();
+    let founded = tokio::time::timeout(Duration::from_secs(2), async {
+        let all = starting.iter_mut().map(|(_, started)| started);
+        futures::future::select_all(all).await.0
+    });
+    assert!(founded.await.is_err(), "a second cluster was founded");
+    starting.into_iter().for_each(|(runtime, _)| runtime.shutdown_background());
 }
