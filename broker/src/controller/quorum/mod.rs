@@ -15,6 +15,7 @@ mod frame;
 mod index;
 mod membership;
 mod network;
+mod roles;
 mod segments;
 mod snapshots;
 mod state_machine;
@@ -32,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::error::{ClientWriteError, Fatal, RaftError};
-use openraft::{BasicNode, Config, Raft, RaftMetrics, ServerState, SnapshotPolicy};
+use openraft::{BasicNode, Config, Raft, RaftMetrics, SnapshotPolicy};
 use ottla_core::metadata::{Entry, Image};
 use ottla_core::{BrokerId, LogIndex};
 use parking_lot::Mutex;
@@ -72,8 +73,6 @@ const ENTRIES_KEPT: u64 = 500;
 const BEAT: Duration = Duration::from_millis(200);
 /// openraft wants its time-outs to differ.
 const LEASE: Duration = Duration::from_millis(202);
-/// A leader that no majority has answered for so long has been replaced by now, or will be.
-const ISOLATION: Duration = Duration::from_millis(2000);
 /// Bytes of a snapshot in one request.
 const SNAPSHOT_PIECE: u64 = 1 << 20;
 /// How long a follower may take for a piece; with the last it decodes and flushes the whole.
@@ -188,7 +187,7 @@ impl RaftLog {
             peers: peers.clone(),
         };
         let tasks = Mutex::new(vec![
-            tokio::spawn(watch_role(raft.metrics(), Arc::clone(&contact), role_sender)),
+            tokio::spawn(roles::watch(raft.metrics(), Arc::clone(&contact), role_sender)),
             tokio::spawn(watch_size(raft.clone(), store.clone())),
             tokio::spawn(elector.run()),
             tokio::spawn({
@@ -365,21 +364,6 @@ fn passport(options: &Options, entrance: &Entrance) -> Result<Passport, StartErr
     Ok(passport)
 }
 
-/// Keeps `role` what it is, until Raft stops.
-async fn watch_role(mut metrics: watch::Receiver<Metrics>, contact: Arc<Contact>, role: watch::Sender<Role>) {
-    let mut gone = contact.gone();
-    loop {
-        let now = role_of(&metrics.borrow_and_update(), &contact);
-        role.send_if_modified(|role| std::mem::replace(role, now) != now);
-        tokio::select! {
-            changed = metrics.changed() => if changed.is_err() { return },
-            _ = gone.changed() => {}
-            // Silence is no event.
-            () = tokio::time::sleep(BEAT) => {}
-        }
-    }
-}
-
 /// Has a snapshot taken when the entries since the last are many bytes, however few they are.
 async fn watch_size(raft: Raft<Quorum>, log: Store) {
     let mut metrics = raft.metrics();
@@ -392,22 +376,6 @@ async fn watch_size(raft: Raft<Quorum>, log: Store) {
             if raft.trigger().snapshot().await.is_err() {
                 return;
             }
-        }
-    }
-}
-
-/// A leader may decide once it has applied an entry of its own: then it has applied all that were decided before. One that
-/// no majority has answered for long cannot commit anything, and must not keep those waiting who could ask its successor.
-fn role_of(metrics: &Metrics, contact: &Contact) -> Role {
-    let leader_id = metrics.vote.leader_id;
-    let has_applied_its_own = metrics.last_applied.is_some_and(|id| id.leader_id == leader_id);
-    let is_heard = metrics.millis_since_quorum_ack.is_none_or(|millis| Duration::from_millis(millis) < ISOLATION);
-    match metrics.state {
-        ServerState::Leader if has_applied_its_own && is_heard => Role::Leader,
-        ServerState::Leader => Role::Follower { leader: None },
-        _ => {
-            let there = metrics.current_leader.filter(|leader| contact.is_there(Some(*leader)));
-            Role::Follower { leader: there.map(|leader| leader.broker()) }
         }
     }
 }
