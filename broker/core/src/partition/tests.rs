@@ -199,7 +199,7 @@ fn a_new_leader_below_min_isr_moves_nothing_until_someone_has_joined() {
 fn a_refused_admission_is_not_proposed_again_at_once() {
     let mut leader = leader(&[1, 2], &[1], Durability::Replicated, 1);
     let admitted = propose(&[(ME, -1), (FIRST, 70)]);
-    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 0, 0), e)), [admitted.clone()]);
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 0, 0), e)), std::slice::from_ref(&admitted));
     assert_eq!(run(|e| leader.proposal_refused(at(1), e)), []);
     assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 0, 0), e)), []);
     assert_eq!(run(|e| leader.follower_fetched(at(2), &fetch(FIRST, 0, 0), e)), [admitted]);
