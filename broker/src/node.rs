@@ -54,6 +54,9 @@ pub enum Error {
     /// No log directory is left to work with.
     #[error("every log directory has failed")]
     AllDirectoriesFailed,
+    /// Another process has this broker's id.
+    #[error("another process has registered with this broker's node.id")]
+    Superseded,
     /// A thread could not be started, or has panicked.
     #[error("cannot set up the process: {0}")]
     Process(#[from] std::io::Error),
@@ -64,7 +67,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Http { .. } | Self::Controller(_) | Self::Start(broker::StartError::Listen { .. }) => 2,
-            Self::Storage(ottla_storage::Error::Identity(_)) => 3,
+            Self::Storage(ottla_storage::Error::Identity(_)) | Self::Superseded => 3,
             Self::Metadata(error) if error.is_identity() => 3,
             Self::Storage(_) | Self::Metadata(_) | Self::MetadataStopped(_) | Self::AllDirectoriesFailed => 4,
             Self::Start(broker::StartError::Register(SubmitError::Stopped)) => 4,
@@ -130,6 +133,7 @@ impl Node {
         let running = Running::start(broker, incarnation).await?;
         Admin::new(Arc::clone(&running.broker), Arc::clone(metadata.log()), peers.clone()).serve(&services);
         health.set(State::Ready);
+        tokio::spawn(follow(Arc::clone(&health), Arc::clone(&running.broker), shutdown.clone()));
         if let Some((listener, address)) = http {
             info!(%address, "serving metrics and probes");
             let registry = metrics.registry(gauges::of(&running));
@@ -181,6 +185,7 @@ impl Node {
             // Without metadata the broker would go on with what it knew for ever.
             reason = log.stopped() => Error::MetadataStopped(reason.unwrap_or_default()),
             refusal = log.sent_away() => controller::StartError::from(refusal).into(),
+            () = self.running.superseded() => Error::Superseded,
             () = self.broker().replicas.all_directories_failed() => Error::AllDirectoriesFailed,
         }
     }
@@ -192,6 +197,19 @@ impl Node {
         self.metadata.shutdown().await;
         self.shutdown.cancel();
         Ok(stopped?)
+    }
+}
+
+/// Keeps the probes told whether the controller has fenced this broker.
+async fn follow(health: Arc<Health>, broker: Arc<Broker>, shutdown: CancellationToken) {
+    let mut images = broker.controller.watch();
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            changed = images.changed() => if changed.is_err() { return },
+        }
+        let fenced = images.borrow_and_update().broker(broker.id()).is_none_or(|me| me.fenced);
+        health.set(if fenced { State::Fenced("by the controller".to_owned()) } else { State::Ready });
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn handle(context: Context, header: &RequestHeader, mut reader: Reade
         Ok(session) => session,
         Err(code) => return Ok(exchange.refuse(code)),
     };
-    let mut plan = Plan::new(context.broker, &request, session, header.api_version);
+    let mut plan = Plan::new(&context, &request, session);
     let results = plan.read();
     Ok(if plan.is_due(&results) { exchange.answer(plan, results) } else { parked::park(exchange, plan, results) })
 }

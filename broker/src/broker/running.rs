@@ -87,6 +87,11 @@ impl Running {
         Ok(Self { broker, addresses, life, shared, shutdown, tasks })
     }
 
+    /// Resolves once another process has registered this broker's id.
+    pub async fn superseded(&self) {
+        self.life.superseded().await;
+    }
+
     /// Client connections open at this moment.
     pub fn open_connections(&self) -> usize {
         self.shared.open_connections()

@@ -32,6 +32,7 @@ const LINGER: Duration = Duration::from_millis(200);
 #[derive(Clone, Copy, Debug, Default)]
 struct Standing {
     may_stop: bool,
+    superseded: bool,
     heard: Option<Instant>,
 }
 
@@ -79,6 +80,15 @@ impl Life {
         served.map(drop).map_err(|_| SubmitError::Stopped)
     }
 
+    /// Resolves once another process has registered this broker's id: this one has no place any more.
+    pub async fn superseded(&self) {
+        let mut images = self.me.controller.watch();
+        let newer = |image: &Arc<Image>| image.broker(self.me.broker).is_some_and(|now| now.epoch > self.me.epoch);
+        if images.wait_for(newer).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     /// Controlled shutdown: has the controller give what this broker leads to others, and returns once that is done and
     /// clients were told. Returns without it when no controller answers, and when there is no other broker.
     pub async fn hand_over(&self) {
@@ -90,7 +100,7 @@ impl Life {
         self.wish.send_replace(Wish::Stop);
         match timeout(HAND_OVER, self.released()).await {
             Ok(true) => info!("everything is handed over"),
-            Ok(false) => warn!("no controller answers: stopping without having handed over"),
+            Ok(false) => warn!("no controller lets this broker go: stopping without having handed over"),
             Err(_) => warn!("could not hand over in time: stopping all the same"),
         }
     }
@@ -99,7 +109,10 @@ impl Life {
     async fn released(&self) -> bool {
         let (mut standing, begun) = (self.standing.clone(), Instant::now());
         loop {
-            let Standing { may_stop, heard } = *standing.borrow_and_update();
+            let Standing { may_stop, superseded, heard } = *standing.borrow_and_update();
+            if superseded {
+                return false;
+            }
             if may_stop {
                 break;
             }
@@ -235,9 +248,10 @@ impl Session {
     }
 
     fn hear(&self, status: Status) {
-        if status.superseded {
+        if status.superseded && !self.told.borrow().superseded {
             error!(broker = %self.me.broker, epoch = %self.me.epoch, "this uptime is over: registered anew, or forgotten");
         }
-        self.told.send_replace(Standing { may_stop: status.may_stop, heard: Some(Instant::now()) });
+        let Status { may_stop, superseded, .. } = status;
+        self.told.send_replace(Standing { may_stop, superseded, heard: Some(Instant::now()) });
     }
 }

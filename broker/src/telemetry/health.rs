@@ -25,9 +25,12 @@ impl Health {
         Self(Mutex::new(State::Starting("opening log directories".into())))
     }
 
-    /// Enters `state`.
+    /// Enters `state`. Nothing comes after [`State::Stopping`].
     pub fn set(&self, state: State) {
-        *self.0.lock() = state;
+        let mut now = self.0.lock();
+        if *now != State::Stopping {
+            *now = state;
+        }
     }
 
     /// Whether the start is over: `/startupz`. The text is the answer's body.

@@ -14,7 +14,7 @@ use ottla_protocol::messages::metadata::MetadataRequest;
 use ottla_protocol::messages::unregister_broker::UnregisterBrokerRequest;
 use uuid::Uuid;
 
-use super::produce_fetch::{batch, produce};
+use super::produce_fetch::{batch, fetch, produce};
 use super::raw::Raw;
 use crate::testing::TestBroker;
 
@@ -71,6 +71,14 @@ async fn a_producer_is_told_who_leads_instead_and_where() {
         assert_eq!((endpoint.node_id, &*endpoint.host, endpoint.port), (1, "elsewhere", 1234));
         assert_eq!(endpoint.rack.as_deref(), Some("b"));
     }
+    let answer = connection.call(&fetch("away", 0, 0, 1), 12).await;
+    let partition = &answer.responses[0].partitions[0];
+    assert_eq!(partition.error_code, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    assert_eq!(partition.current_leader.leader_id, 1);
+    let mut by_id = fetch("", 0, 0, 1);
+    by_id.topics[0].topic_id = id.0;
+    let answer = connection.call(&by_id, 16).await;
+    assert_eq!(answer.node_endpoints.iter().map(|endpoint| endpoint.port).collect::<Vec<_>>(), [1234]);
     let metadata = connection.call(&MetadataRequest { topics: None, ..Default::default() }, 12).await;
     assert_eq!(metadata.brokers.iter().map(|broker| broker.node_id).collect::<Vec<_>>(), [0, 1]);
 }

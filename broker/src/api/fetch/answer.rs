@@ -69,8 +69,12 @@ impl Exchange {
                 Err(source) => return Step::Close(CloseReason::Io(source)),
             }
         }
-        let response =
-            FetchResponse { session_id: plan.session.id, responses: topics.list, ..FetchResponse::default() };
+        let response = FetchResponse {
+            session_id: plan.session.id,
+            node_endpoints: plan.leaders_of(&topics.list),
+            responses: topics.list,
+            ..FetchResponse::default()
+        };
         match self.encode(&response, files) {
             Step::Answer(response) => cold::answer_when_warm(response),
             other => other,

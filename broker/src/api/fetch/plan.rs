@@ -6,16 +6,19 @@ use std::time::Duration;
 use ottla_core::metadata::Image;
 use ottla_core::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, TopicId};
 use ottla_protocol::codec::Str;
-use ottla_protocol::messages::fetch::FetchRequest;
+use ottla_protocol::messages::fetch::{FetchRequest, FetchableTopicResponse, NodeEndpoint};
 use tokio::time::Instant;
 
 use super::session::{FetchSession, Wanted, replica_of};
+use crate::api::{Context, leaders};
 use crate::broker::Broker;
+use crate::net::Peer;
 use crate::replica::{Error, FollowerRead, Interest, Partition, Read, ReadLimits};
 
 /// A fetch under way.
 pub(super) struct Plan {
     broker: Arc<Broker>,
+    peer: Arc<Peer>,
     pub(super) session: FetchSession,
     pub(super) items: Vec<Item>,
     by_id: bool,
@@ -24,6 +27,8 @@ pub(super) struct Plan {
     from_follower: bool,
     /// Where the consumer stands, if this broker is to tell it of nearer replicas.
     near: Option<Near>,
+    /// There is a place in the answer for where leaders are.
+    may_point_on: bool,
     max_bytes: usize,
     min_bytes: usize,
     pub(super) deadline: Instant,
@@ -63,9 +68,10 @@ impl Near {
 pub(super) type ReadResult = Result<Read, Error>;
 
 impl Plan {
-    pub(super) fn new(broker: Arc<Broker>, request: &FetchRequest, session: FetchSession, version: i16) -> Self {
+    pub(super) fn new(context: &Context, request: &FetchRequest, session: FetchSession) -> Self {
         let items = session.wanted().into_iter().map(|wanted| Item { wanted, partition: None }).collect();
         let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+        let (broker, version) = (Arc::clone(&context.broker), context.version);
         let most = broker.config.storage.fetch_max_bytes;
         let limit = usize::try_from(session.max_bytes.unwrap_or(request.max_bytes)).unwrap_or(0).min(most);
         let replica = replica_of(request).map(|id| (BrokerId(id), BrokerEpoch(request.replica_state.replica_epoch)));
@@ -74,12 +80,14 @@ impl Plan {
             max_bytes: limit,
             min_bytes: usize::try_from(request.min_bytes).unwrap_or(0).min(limit),
             broker,
+            peer: Arc::clone(&context.peer),
             session,
             items,
             by_id: version >= 13,
             replica,
             from_follower: version >= 11,
             near,
+            may_point_on: version >= 16,
             deadline: Instant::now() + wait,
         }
     }
@@ -183,6 +191,18 @@ impl Plan {
             Some(topic) => self.broker.replica(None, topic.name.as_str(), wanted.partition),
             None => Err(Error::UnknownTopicId),
         }
+    }
+
+    /// Where the leaders are that `topics` point to (KIP-951).
+    pub(super) fn leaders_of(&self, topics: &[FetchableTopicResponse]) -> Vec<NodeEndpoint> {
+        let partitions = topics.iter().flat_map(|topic| &topic.partitions);
+        let mut pointed_to = partitions.map(|p| p.current_leader.leader_id).filter(|id| *id >= 0).peekable();
+        if !self.may_point_on || pointed_to.peek().is_none() {
+            return Vec::new();
+        }
+        let addresses = leaders::addresses(&self.broker.image(), &self.peer.listener, pointed_to);
+        let endpoint = |leaders::Address { id, host, port, rack }| NodeEndpoint { node_id: id, host, port, rack };
+        addresses.into_iter().map(endpoint).collect()
     }
 
     /// Whether the answer is due now: enough bytes, something to tell at once, or nothing to wait for.

@@ -101,6 +101,7 @@ impl quorum_server::Quorum for Door {
         let request = request.into_inner();
         let log = self.log_of(request.to)?;
         let entries = request.entries.into_iter().map(wire::entry_from_proto).collect::<Result<_, _>>();
+        let entries = entries.inspect_err(|error| log.cannot_read(error));
         let request = AppendEntriesRequest {
             vote: wire::vote_from_proto(request.vote).map_err(malformed)?,
             prev_log_id: wire::optional_log_id(request.previous).map_err(malformed)?,

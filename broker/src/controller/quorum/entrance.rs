@@ -74,6 +74,9 @@ pub enum Refusal {
     /// The leader sends this node away.
     #[error("{0}")]
     SentAway(String),
+    /// The cluster runs with a feature level that this release does not know.
+    #[error("the metadata log holds what only a newer Ottla understands")]
+    LeftBehind,
 }
 
 /// What a broker knows of itself before it looks around.

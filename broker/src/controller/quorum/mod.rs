@@ -138,7 +138,7 @@ impl StartError {
             Self::Log(OpenError::Contents(error)) | Self::Snapshot(SnapshotError::Contents(error)) => error,
             _ => return false,
         };
-        matches!(contents, DecodeError::Metadata(ottla_core::metadata::DecodeError::UnknownKind))
+        contents.is_from_a_newer_version()
     }
 }
 
@@ -153,6 +153,8 @@ pub struct RaftLog {
     acks: Acks,
     peers: Peers,
     admission: watch::Receiver<Admission>,
+    /// Set once something came that only a newer Ottla understands.
+    left_behind: watch::Sender<bool>,
     /// The membership is changed by one at a time.
     change: tokio::sync::Mutex<()>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -206,6 +208,7 @@ impl RaftLog {
             acks,
             peers: peers.clone(),
             admission,
+            left_behind: watch::Sender::new(false),
             change,
             tasks,
         });
@@ -242,10 +245,23 @@ impl RaftLog {
     /// Resolves when the leader sends this node away: another disk has taken its place.
     pub async fn sent_away(&self) -> Refusal {
         let mut admission = self.admission.clone();
-        let told = admission.wait_for(|told| matches!(told, Some(Err(_)))).await.map(|told| told.clone());
-        match told {
-            Ok(Some(Err(refusal))) => refusal,
-            _ => std::future::pending().await,
+        let mut left_behind = self.left_behind.subscribe();
+        let told = async { admission.wait_for(|told| matches!(told, Some(Err(_)))).await.map(|told| told.clone()) };
+        let behind = async { left_behind.wait_for(|left_behind| *left_behind).await.is_ok() };
+        tokio::select! {
+            told = told => match told {
+                Ok(Some(Err(refusal))) => refusal,
+                _ => std::future::pending().await,
+            },
+            true = behind => Refusal::LeftBehind,
+            else => std::future::pending().await,
+        }
+    }
+
+    /// Something came that cannot be read. What a newer Ottla wrote this broker must not guess at.
+    fn cannot_read(&self, error: &DecodeError) {
+        if error.is_from_a_newer_version() {
+            self.left_behind.send_replace(true);
         }
     }
 

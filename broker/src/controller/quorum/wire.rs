@@ -30,6 +30,13 @@ pub enum DecodeError {
     Metadata(#[from] metadata::DecodeError),
 }
 
+impl DecodeError {
+    /// Whether a newer Ottla wrote it.
+    pub fn is_from_a_newer_version(&self) -> bool {
+        matches!(self, Self::Metadata(metadata::DecodeError::UnknownKind))
+    }
+}
+
 type Result<T> = std::result::Result<T, DecodeError>;
 
 pub(super) fn encode_entry(entry: &LogEntry) -> Vec<u8> {
