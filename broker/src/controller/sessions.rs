@@ -13,6 +13,7 @@ use ottla_core::{BrokerEpoch, BrokerId};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
+use uuid::Uuid;
 
 use super::handle::{Pending, ask_driver};
 use super::log::{Role, other_than};
@@ -73,6 +74,7 @@ impl Drop for Visitor {
 /// Watches over the other brokers while this node leads.
 pub(super) struct Keeper {
     me: BrokerId,
+    incarnation: Uuid,
     settings: Settings,
     role: watch::Receiver<Role>,
     committed: watch::Receiver<Arc<Image>>,
@@ -85,9 +87,9 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// The keeper on broker `me`, and where sessions announce themselves.
+    /// The keeper on broker `me`, in the process that registers as `incarnation`, and where sessions announce themselves.
     pub(super) fn new(
-        me: BrokerId,
+        (me, incarnation): (BrokerId, Uuid),
         settings: Settings,
         role: watch::Receiver<Role>,
         committed: watch::Receiver<Arc<Image>>,
@@ -95,7 +97,7 @@ impl Keeper {
     ) -> (Self, Doorbell) {
         let (answers, notes) = mpsc::unbounded_channel();
         let doorbell = Doorbell { notes: answers.clone(), next: Arc::default() };
-        (Self { me, settings, role, committed, local, remote, notes, answers, start: Instant::now() }, doorbell)
+        (Self { me, incarnation, settings, role, committed, local, remote, notes, answers, start: Instant::now() }, doorbell)
     }
 
     /// Keeps watch in every reign of this node, until the metadata log has stopped.
@@ -109,7 +111,7 @@ impl Keeper {
     }
 
     async fn reign(&mut self) {
-        let mut sessions = Sessions::new(self.me, self.settings.session_timeout(), self.now());
+        let mut sessions = Sessions::new(self.me, self.incarnation, self.settings.session_timeout(), self.now());
         self.committed.mark_changed();
         loop {
             let tick = sessions.next_deadline().map(|deadline| self.start + deadline);

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::metadata::Image;
+use uuid::Uuid;
+
+use crate::metadata::{Broker, Image};
 use crate::{BrokerEpoch, BrokerId};
 
 /// How long after a probe that proved nothing the next one is made.
@@ -113,6 +115,7 @@ impl fmt::Display for Reason {
 #[derive(Clone, Debug)]
 pub struct Sessions {
     me: BrokerId,
+    incarnation: Uuid,
     timeout: Duration,
     last: Duration,
     open: BTreeMap<SessionId, (BrokerId, BrokerEpoch)>,
@@ -133,9 +136,10 @@ struct Watched {
 }
 
 impl Sessions {
-    /// The sessions of a controller on broker `me`, which fences after `timeout` (`broker.session.timeout.ms`).
-    pub fn new(me: BrokerId, timeout: Duration, now: Duration) -> Self {
-        Self { me, timeout, last: now, open: BTreeMap::new(), watched: BTreeMap::new() }
+    /// The sessions of a controller on broker `me`, whose process registers as `incarnation`. It fences after `timeout`
+    /// (`broker.session.timeout.ms`).
+    pub fn new(me: BrokerId, incarnation: Uuid, timeout: Duration, now: Duration) -> Self {
+        Self { me, incarnation, timeout, last: now, open: BTreeMap::new(), watched: BTreeMap::new() }
     }
 
     /// Takes in an event at monotonic time `now`.
@@ -204,8 +208,11 @@ impl Sessions {
             image.broker(broker).is_some_and(|registered| registered.epoch == epoch && !registered.fenced)
         };
         self.watched.retain(|broker, watched| in_service(*broker, watched.epoch));
-        let others = image.brokers().values().filter(|broker| !broker.fenced && broker.id != self.me);
-        for broker in others {
+        // Of its own broker the controller knows that an uptime of another process is over. Nobody else would say so: with
+        // other directories, as after the loss of a disk, its successor may register only once it is fenced.
+        let is_own = |broker: &Broker| broker.id == self.me && broker.incarnation == self.incarnation;
+        for broker in image.brokers().values().filter(|broker| !broker.fenced && !is_own(broker)) {
+            let is_over = broker.id == self.me;
             let open = &self.open;
             let watched = self.watched.entry(broker.id).or_insert_with(|| {
                 let own = |(_, of): &(&SessionId, &(BrokerId, BrokerEpoch))| **of == (broker.id, broker.epoch);
@@ -214,7 +221,7 @@ impl Sessions {
                     epoch: broker.epoch,
                     session,
                     stopping: false,
-                    deadline: now + self.timeout,
+                    deadline: if is_over { now } else { now + self.timeout },
                     probe_at: session.is_none().then_some(now),
                 }
             });
@@ -271,7 +278,7 @@ mod tests {
 
     impl Reign {
         fn of(brokers: usize) -> Self {
-            Self { cluster: Cluster::with_brokers(brokers), sessions: Sessions::new(BrokerId(0), TIMEOUT, ms(0)) }
+            Self { cluster: Cluster::with_brokers(brokers), sessions: Sessions::new(BrokerId(0), Uuid::from_u128(1), TIMEOUT, ms(0)) }
         }
 
         /// A reign in which brokers 1… opened their sessions 1… at time 0.
@@ -364,6 +371,16 @@ mod tests {
         assert_eq!(reign.image(10), [reign.probe(1)], "2 has come by itself, 3 is fenced");
         assert_eq!(reign.image(11), [], "one probe at a time");
         assert_eq!(reign.probed(12, 1, Probed::Refused), [reign.fence(1, Reason::Gone)]);
+    }
+
+    #[test]
+    fn an_uptime_of_the_controllers_own_broker_that_is_another_process_is_fenced_at_once() {
+        let mut reign = Reign::of(1);
+        assert_eq!(reign.image(10), [], "its own");
+        reign.sessions = Sessions::new(BrokerId(0), Uuid::from_u128(7), TIMEOUT, ms(20));
+        assert_eq!(reign.image(20), [reign.fence(0, Reason::Silent)]);
+        reign.cluster.fence(0);
+        assert_eq!(reign.image(21), []);
     }
 
     #[test]

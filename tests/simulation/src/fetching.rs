@@ -1,0 +1,250 @@
+//! Replication between two brokers: a follower's loop of fetches, and the leader's side of them.
+
+use std::time::Duration;
+
+use ottla_core::partition::{Answer, EpochEnd, FollowerEffect, FollowerFetch, LogPosition, NextFetch, check_epoch};
+use ottla_core::{BrokerEpoch, BrokerId, LeaderEpoch, Offset};
+
+use crate::machine::Parked;
+use crate::message::{Message, Part, Timer, Tp};
+use crate::network::Node;
+use crate::replica::{Role, follower_log};
+use crate::world::World;
+
+/// `replica.fetch.wait.max.ms`.
+const MAX_WAIT: Duration = Duration::from_millis(500);
+/// How long a follower waits for an answer before it takes the connection for broken.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+/// How many fetches a follower has out at one leader: one that waits, and one with news.
+const OUT: usize = 2;
+
+impl World {
+    /// Fetches from `leader` even if a fetch is out: there is news for it.
+    pub(crate) fn fetch_now(&mut self, broker: usize, leader: usize) {
+        let Some(process) = self.process(broker) else { return };
+        let fetcher = process.fetchers.entry(leader).or_default();
+        if fetcher.out.len() < OUT {
+            self.fetch(broker, leader);
+        }
+    }
+
+    pub(crate) fn fetch_due(&mut self, broker: usize, leader: usize) {
+        let Some(process) = self.process(broker) else { return };
+        process.fetchers.entry(leader).or_default().due = false;
+        self.fetch_now(broker, leader);
+    }
+
+    /// Asks `leader` for what comes next in every partition that it leads and this broker follows.
+    fn fetch(&mut self, broker: usize, leader: usize) {
+        let now = self.machines[broker].now(self.clock).monotonic;
+        let Some(process) = self.process(broker) else { return };
+        let Some(epoch) = process.epoch else { return };
+        let (mut parts, mut resumes_at) = (Vec::new(), None::<Duration>);
+        for (tp, replica) in &process.replicas {
+            let Role::Follower(follower) = &replica.role else { continue };
+            if follower.term().leader != BrokerId(leader as i32) {
+                continue;
+            }
+            match follower.next_fetch(now) {
+                Some(fetch) => parts.push((*tp, fetch)),
+                None => {
+                    let at = follower.resumes_at();
+                    resumes_at = resumes_at.into_iter().chain(at).min();
+                }
+            }
+        }
+        if let Some(at) = resumes_at {
+            self.fetch_later(broker, leader, at.saturating_sub(now));
+        }
+        if parts.is_empty() {
+            return;
+        }
+        let id = self.number();
+        if let Some(process) = self.process(broker) {
+            process.fetchers.entry(leader).or_default().out.insert(id, parts.clone());
+        }
+        self.send(Node::Broker(broker), Node::Broker(leader), Message::Fetch { id, epoch, parts });
+        self.set_timer(broker, PATIENCE, Timer::FetchLost(leader, id));
+    }
+
+    fn fetch_later(&mut self, broker: usize, leader: usize, delay: Duration) {
+        let Some(process) = self.process(broker) else { return };
+        let fetcher = process.fetchers.entry(leader).or_default();
+        if !std::mem::replace(&mut fetcher.due, true) {
+            self.set_timer(broker, delay + Duration::from_micros(1), Timer::Fetch(leader));
+        }
+    }
+
+    pub(crate) fn fetch_lost(&mut self, broker: usize, leader: usize, id: u64) {
+        let Some(parts) = self.process(broker).and_then(|one| one.fetchers.get_mut(&leader)?.out.remove(&id)) else {
+            return;
+        };
+        for (tp, asked) in parts {
+            self.take_answer(broker, tp, &asked, Part::Failed);
+        }
+        self.fetch_now(broker, leader);
+    }
+
+    /// The leader answered.
+    pub(crate) fn fetch_answered(&mut self, broker: usize, leader: usize, id: u64, parts: Vec<(Tp, Part)>) {
+        let Some(asked) = self.process(broker).and_then(|one| one.fetchers.get_mut(&leader)?.out.remove(&id)) else {
+            return;
+        };
+        for (tp, part) in parts {
+            let Some((_, asked)) = asked.iter().find(|(asked, _)| *asked == tp) else { continue };
+            self.take_answer(broker, tp, asked, part);
+        }
+        self.fetch_now(broker, leader);
+    }
+
+    fn take_answer(&mut self, broker: usize, tp: Tp, asked: &NextFetch, part: Part) {
+        let now = self.machines[broker].now(self.clock).monotonic;
+        let machine = &mut self.machines[broker];
+        let Some(process) = &mut machine.process else { return };
+        let (Some(replica), Some(log)) = (process.replicas.get_mut(&tp), machine.disk.logs.get_mut(&tp)) else {
+            return;
+        };
+        let Role::Follower(follower) = &mut replica.role else { return };
+        let (answer, batches) = match part {
+            Part::Records { batches, high_watermark } => {
+                let any = !batches.is_empty();
+                (Answer::Records { any, high_watermark, log_start: Offset::ZERO }, batches)
+            }
+            Part::Diverging(leader) => {
+                let local = log.end_of(leader.epoch).map(|(epoch, end)| EpochEnd { epoch, end });
+                (Answer::Diverging { leader, local }, Vec::new())
+            }
+            Part::OutOfRange => (Answer::OutOfRange { log_start: Offset::ZERO }, Vec::new()),
+            Part::Failed => (Answer::Failed, Vec::new()),
+        };
+        let (mut todo, mut truncated) = (Vec::new(), None);
+        follower.answered(now, asked, answer, &mut todo);
+        let (mut done, mut grown) = (0, false);
+        while let Some(effect) = todo.get(done).copied() {
+            done += 1;
+            match effect {
+                FollowerEffect::Append => {
+                    batches.iter().for_each(|batch| log.append_raw(*batch));
+                    follower.appended(log.end(), log.last_epoch(), &mut todo);
+                    grown = true;
+                }
+                FollowerEffect::Truncate { to } | FollowerEffect::StartAnew { at: to } => {
+                    let from = log.end();
+                    log.truncate(to);
+                    truncated = (log.end() < from).then_some((from, log.end()));
+                    follower.truncated(follower_log(log), &mut todo);
+                    replica.high_watermark = replica.high_watermark.min(log.end());
+                }
+                FollowerEffect::AdvanceHighWatermark { to } => replica.high_watermark = to,
+                FollowerEffect::AdvanceLogStart { .. } | FollowerEffect::Fetch => {}
+            }
+        }
+        if let Some((from, to)) = truncated {
+            self.truncated(broker, tp, from, to);
+        }
+        if grown {
+            self.note("replicated", &[("broker", broker as i64), ("partition", tp.number())]);
+            self.want_flush(broker, tp);
+        }
+    }
+
+    /// A follower's fetch arrives.
+    pub(crate) fn fetched_from(
+        &mut self,
+        broker: usize,
+        from: usize,
+        id: u64,
+        epoch: BrokerEpoch,
+        parts: Vec<(Tp, NextFetch)>,
+    ) {
+        // A newer fetch ends the one that waits.
+        self.answer_parked(broker, from, true);
+        for (tp, asked) in &parts {
+            self.note_fetch(broker, from, epoch, *tp, asked);
+        }
+        let Some(process) = self.process(broker) else { return };
+        process.parked.insert(from, Parked { id, parts });
+        if !self.answer_parked(broker, from, false) {
+            self.set_timer(broker, MAX_WAIT, Timer::FetchParked(from, id));
+        }
+    }
+
+    /// Tells the leader machine how far the follower is, unless the logs part.
+    fn note_fetch(&mut self, broker: usize, from: usize, epoch: BrokerEpoch, tp: Tp, asked: &NextFetch) {
+        if !matches!(self.part_for(broker, tp, asked), Part::Records { .. }) {
+            return;
+        }
+        let now = self.machines[broker].now(self.clock).monotonic;
+        let Some(process) = self.process(broker) else { return };
+        let Some(Role::Leader(leader)) = process.replicas.get_mut(&tp).map(|replica| &mut replica.role) else { return };
+        let position = LogPosition { end: asked.offset, flushed: asked.flushed };
+        let fetch = FollowerFetch { broker: BrokerId(from as i32), broker_epoch: epoch, position };
+        let mut effects = Vec::new();
+        leader.follower_fetched(now, &fetch, &mut effects);
+        self.perform(broker, tp, effects);
+    }
+
+    /// What there is to answer for one partition.
+    fn part_for(&self, broker: usize, tp: Tp, asked: &NextFetch) -> Part {
+        let machine = &self.machines[broker];
+        let here = machine.process.as_ref().and_then(|process| process.replicas.get(&tp));
+        let (Some(replica), Some(log)) = (here, machine.disk.logs.get(&tp)) else { return Part::Failed };
+        let Some(leader) = replica.leader() else { return Part::Failed };
+        if check_epoch(asked.leader_epoch, leader.term().leader_epoch).is_err() {
+            return Part::Failed;
+        }
+        if asked.last_fetched_epoch != LeaderEpoch::NONE {
+            let end = if asked.last_fetched_epoch == leader.term().leader_epoch {
+                Some((asked.last_fetched_epoch, log.end()))
+            } else {
+                log.end_of(asked.last_fetched_epoch)
+            };
+            let Some((epoch, end)) = end else { return Part::OutOfRange };
+            if epoch < asked.last_fetched_epoch || end < asked.offset {
+                return Part::Diverging(EpochEnd { epoch, end });
+            }
+        }
+        if asked.offset > log.end() {
+            return Part::OutOfRange;
+        }
+        let batches = self.batches_from(broker, tp, asked.offset);
+        Part::Records { batches, high_watermark: replica.high_watermark }
+    }
+
+    /// Answers the parked fetch of `follower` if there is something to say, or anyhow; whether it did.
+    fn answer_parked(&mut self, broker: usize, follower: usize, anyhow: bool) -> bool {
+        let Some(parked) = self.process(broker).and_then(|process| process.parked.remove(&follower)) else {
+            return false;
+        };
+        let parts: Vec<(Tp, Part)> =
+            parked.parts.iter().map(|(tp, asked)| (*tp, self.part_for(broker, *tp, asked))).collect();
+        let news = |part: &Part| !matches!(part, Part::Records { batches, .. } if batches.is_empty());
+        if anyhow || parts.iter().any(|(_, part)| news(part)) {
+            let message = Message::Fetched { id: parked.id, parts };
+            self.send(Node::Broker(broker), Node::Broker(follower), message);
+            return true;
+        }
+        if let Some(process) = self.process(broker) {
+            process.parked.insert(follower, parked);
+        }
+        false
+    }
+
+    pub(crate) fn parked_long_enough(&mut self, broker: usize, follower: usize, id: u64) {
+        let Some(process) = self.process(broker) else { return };
+        if process.parked.get(&follower).is_some_and(|parked| parked.id == id) {
+            self.answer_parked(broker, follower, true);
+        }
+    }
+
+    /// Something changed in `tp`: fetches that wait for it are looked at again.
+    pub(crate) fn wake_fetches(&mut self, broker: usize, tp: Tp) {
+        let Some(process) = self.process(broker) else { return };
+        let waits = |parked: &Parked| parked.parts.iter().any(|(one, _)| *one == tp);
+        let followers: Vec<usize> =
+            process.parked.iter().filter(|(_, parked)| waits(parked)).map(|(from, _)| *from).collect();
+        for follower in followers {
+            self.answer_parked(broker, follower, false);
+        }
+    }
+}
