@@ -63,6 +63,7 @@ impl Running {
             listeners.push(listener);
         }
         let life = register(&broker.controller, uptime(&broker, incarnation, &addresses)).await?;
+        broker.replicas.stop_reported();
         // It is set here alone, once.
         let _ = broker.epoch.set(life.epoch());
         let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&broker)));

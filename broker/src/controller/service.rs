@@ -94,7 +94,8 @@ impl Service {
         let publisher = Publisher::new(me, incarnation, log.committed(), replicas);
         let (driver, handle) = Driver::new(Arc::clone(&log), settings.clone(), publisher.published(), peers, now);
         let ways = (handle.local.clone(), handle.remote.clone());
-        let (keeper, doorbell) = Keeper::new((me, options.incarnation), settings.clone(), log.role(), log.committed(), ways);
+        let (keeper, doorbell) =
+            Keeper::new((me, options.incarnation), settings.clone(), log.role(), log.committed(), ways);
         let rpc = Rpc {
             local: handle.local.clone(),
             role: log.role(),

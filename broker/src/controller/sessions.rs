@@ -97,7 +97,10 @@ impl Keeper {
     ) -> (Self, Doorbell) {
         let (answers, notes) = mpsc::unbounded_channel();
         let doorbell = Doorbell { notes: answers.clone(), next: Arc::default() };
-        (Self { me, incarnation, settings, role, committed, local, remote, notes, answers, start: Instant::now() }, doorbell)
+        (
+            Self { me, incarnation, settings, role, committed, local, remote, notes, answers, start: Instant::now() },
+            doorbell,
+        )
     }
 
     /// Keeps watch in every reign of this node, until the metadata log has stopped.

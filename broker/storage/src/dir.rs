@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 pub use load::{LoadOptions, LoadedLog};
 pub use stop::PreviousStop;
+pub(crate) use stop::distrust;
 
 use crate::checkpoint::{self, Sync};
 use crate::error::io_error;
@@ -95,6 +96,11 @@ impl LogDir {
     /// How the last run ended.
     pub fn previous_stop(&self) -> PreviousStop {
         self.previous_stop
+    }
+
+    /// To be called once the controller knows of [`LogDir::previous_stop`]: a power loss is reported until then.
+    pub fn stop_reported(&self) -> Result<()> {
+        stop::reported(&self.shared.path)
     }
 
     /// Free space and reserve.

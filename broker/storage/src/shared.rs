@@ -62,6 +62,7 @@ impl DirShared {
     pub(crate) fn fail(&self, reason: &str) {
         if self.failure.set(reason.into()).is_ok() {
             tracing::error!(dir = %self.path.display(), reason, "log directory is offline");
+            crate::dir::distrust(&self.path);
             self.listener.on_directory_failed(&self.path, reason);
         }
     }

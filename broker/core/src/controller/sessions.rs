@@ -278,7 +278,10 @@ mod tests {
 
     impl Reign {
         fn of(brokers: usize) -> Self {
-            Self { cluster: Cluster::with_brokers(brokers), sessions: Sessions::new(BrokerId(0), Uuid::from_u128(1), TIMEOUT, ms(0)) }
+            Self {
+                cluster: Cluster::with_brokers(brokers),
+                sessions: Sessions::new(BrokerId(0), Uuid::from_u128(1), TIMEOUT, ms(0)),
+            }
         }
 
         /// A reign in which brokers 1… opened their sessions 1… at time 0.

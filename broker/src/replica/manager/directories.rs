@@ -192,6 +192,16 @@ impl Manager {
         self.directories.read().iter().map(describe).chain(self.missing.iter().cloned()).collect()
     }
 
+    /// The controller knows how the last run ended, and this uptime has begun.
+    pub fn stop_reported(&self) {
+        for directory in self.directories.read().iter() {
+            if let Err(error) = directory.stop_reported() {
+                // The next start reports the same loss again, which is safe.
+                warn!(dir = %directory.path().display(), %error, "cannot take note of the present boot");
+            }
+        }
+    }
+
     /// Takes a log directory offline, as a failed flush would.
     pub fn fail_directory(&self, id: DirectoryId, reason: &str) {
         if let Some(directory) = self.directories.read().iter().find(|directory| directory.id() == id) {

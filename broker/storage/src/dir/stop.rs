@@ -41,13 +41,29 @@ pub(super) fn begin(dir: &Path) -> Result<PreviousStop> {
         (None, None) if super::load::folders(dir)?.next().is_some() => PreviousStop::PowerLoss,
         (None, None) => PreviousStop::None,
     };
-    // Before anything is appended: a crash from here on is not a clean stop. The new boot's id goes first, since both
-    // become durable with the same sync of the folder.
+    // Before anything is appended: a crash from here on is not a clean stop. The new boot's id goes last, and becomes
+    // durable with the same sync of the folder.
     if marker.is_some() {
         std::fs::remove_file(&marker_path).map_err(io_error("remove", &marker_path))?;
     }
-    replace_file(&boot_path, boot.as_bytes(), Sync::Now)?;
+    // A loss is remembered until the controller knows of it: a process that ends before it has registered would
+    // otherwise look to the next one like a mere crash, and the replicas would keep places they have lost.
+    if stop != PreviousStop::PowerLoss {
+        replace_file(&boot_path, boot.as_bytes(), Sync::Now)?;
+    }
     Ok(stop)
+}
+
+/// The controller knows how the last run ended: from here on the present boot counts.
+pub(super) fn reported(dir: &Path) -> Result<()> {
+    let boot = read_file(Path::new(KERNEL_BOOT_ID)).ok().flatten();
+    replace_file(&dir.join(BOOT), boot.as_deref().map_or("", str::trim).as_bytes(), Sync::Now)
+}
+
+/// A write failed: what the page cache shows may never reach the disk, so the next run must not trust it.
+pub(crate) fn distrust(dir: &Path) {
+    // The disk may well refuse this too; then there is nothing more to be done.
+    let _ = std::fs::remove_file(dir.join(BOOT));
 }
 
 /// Writes the marker, durably.
@@ -74,6 +90,25 @@ mod tests {
         write_marker(dir.path(), BrokerEpoch(42)).unwrap();
         assert_eq!(begin(dir.path()).unwrap(), PreviousStop::Clean(BrokerEpoch(42)));
         std::fs::write(dir.path().join(BOOT), "another boot").unwrap();
+        assert_eq!(begin(dir.path()).unwrap(), PreviousStop::PowerLoss);
+    }
+
+    #[test]
+    fn a_power_loss_is_remembered_until_the_controller_knows_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(BOOT), "another boot").unwrap();
+        assert_eq!(begin(dir.path()).unwrap(), PreviousStop::PowerLoss);
+        assert_eq!(begin(dir.path()).unwrap(), PreviousStop::PowerLoss, "the process ended before it had registered");
+        reported(dir.path()).unwrap();
+        assert_eq!(begin(dir.path()).unwrap(), PreviousStop::ProcessCrash);
+    }
+
+    #[test]
+    fn after_a_failed_write_the_page_cache_is_not_trusted() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("topic-0")).unwrap();
+        reported(dir.path()).unwrap();
+        distrust(dir.path());
         assert_eq!(begin(dir.path()).unwrap(), PreviousStop::PowerLoss);
     }
 
