@@ -161,6 +161,7 @@ impl World {
             Purpose::Register => match result {
                 Ok(Response::RegisterBroker(epoch)) => {
                     process.epoch = Some(epoch);
+                    self.machines[broker].stop_reported();
                     self.note("registered", &[("broker", broker as i64), ("epoch", epoch.0)]);
                     self.set_timer(broker, Duration::from_millis(1), Timer::Life);
                 }

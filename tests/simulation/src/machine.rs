@@ -223,13 +223,21 @@ impl Machine {
         })
     }
 
+    /// The controller knows how the process before ended.
+    pub(crate) fn stop_reported(&mut self) {
+        self.disk.booted = self.boot;
+        self.disk.failed = false;
+    }
+
     /// What the disk says of the process before, and of what it left. Opens the logs as recovery does.
     fn look_back(&mut self) -> PreviousStop {
         let disk = &mut self.disk;
         let page_cache_kept = disk.booted == self.boot && !disk.failed;
-        disk.booted = self.boot;
-        disk.failed = false;
         let clean = disk.clean.take();
+        // A loss is remembered until it is reported.
+        if page_cache_kept || clean.is_some() {
+            disk.booted = self.boot;
+        }
         for log in disk.logs.values_mut() {
             if page_cache_kept {
                 let flush = log.begin_flush();

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ottla_core::metadata::{Image, LeaderRecovery, Partition, Record};
+use ottla_core::metadata::{Image, Partition, Record};
 use ottla_core::partition::Durability;
 use ottla_core::{BrokerId, LeaderEpoch, Offset, PartitionEpoch};
 
@@ -150,10 +150,8 @@ impl World {
         }
         if let Some(old) = &old {
             self.count_changes(tp, old, &state);
-            if state.leader != old.leader
-                && state.recovery == LeaderRecovery::Recovering
-                && state.leader != BrokerId::NONE
-            {
+            let knew_all = old.isr.contains(&state.leader) || old.elr.contains(&state.leader);
+            if state.leader != BrokerId::NONE && !knew_all {
                 self.unclean_election(tp, &state);
             }
         }
@@ -311,6 +309,17 @@ impl World {
     pub(crate) fn leader_began(&mut self, broker: usize, tp: Tp, epoch: LeaderEpoch) {
         let particulars = [("broker", broker as i64), ("partition", tp.number()), ("epoch", i64::from(epoch.0))];
         self.note("leads", &particulars);
+        let machine = &self.machines[broker];
+        let log = machine.disk.logs.get(&tp);
+        let replica = machine.process.as_ref().and_then(|process| process.replicas.get(&tp));
+        let (Some(log), Some(replica), Some(known)) = (log, replica, self.truth.partitions.get_mut(&tp)) else {
+            return;
+        };
+        if epoch == known.unclean {
+            // What an unclean leader takes for committed is so from here on, even where an earlier one knew less.
+            let (upto, end) = (replica.high_watermark, known.end());
+            known.committed.extend(log.batches().iter().filter(|one| one.base >= end && one.end() <= upto));
+        }
     }
 
     /// A follower has cut its log.
