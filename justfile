@@ -15,10 +15,15 @@ test:
 generate:
     cargo run --quiet --package ottla-crds --bin generate-crds
 
-# The seeded simulations; OTTLA_SEED=n replays one.
-sim:
+# The seeded simulations: of whole clusters over SEEDS seeds (OTTLA_SIM_SEED=n replays one), and of single parts (OTTLA_SEED=n).
+sim SEEDS="2000":
+    OTTLA_SIM_SEEDS={{SEEDS}} cargo test --profile sim --package ottla-simulation -- --nocapture
     cargo test --package ottla-core --tests
     cargo test --package ottla-storage --test recovery
+
+# Switches on one bug after another and looks whether the simulation finds it.
+mutants:
+    cargo test --profile sim --package ottla-simulation --features mutants --test mutants -- --nocapture
 
 # Throughput, latency and processor time beside the limit of this machine; `just bench cluster`: of three brokers, beside Kafka's.
 bench WHAT="run" *ARGS:

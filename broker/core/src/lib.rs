@@ -9,6 +9,7 @@ pub mod controller;
 pub mod group;
 pub mod ids;
 pub mod metadata;
+pub mod mutant;
 pub mod partition;
 pub mod throttle;
 pub mod time;

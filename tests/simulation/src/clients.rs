@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use ottla_core::partition::RequiredAcks;
-use ottla_core::{BrokerId, Offset, ProducerId};
+use ottla_core::{BrokerId, LeaderEpoch, Offset, ProducerId};
 
 use crate::history::{Acked, History};
 use crate::log::NewBatch;
@@ -54,7 +54,7 @@ pub struct Consumer {
 enum Request {
     Produce { producer: usize, value: u64, tp: Tp, losses: u64 },
     Read { consumer: usize, offset: Offset, losses: u64 },
-    Latest { consumer: usize, floor: Offset, losses: u64 },
+    Latest { consumer: usize, floor: (LeaderEpoch, Offset), losses: u64 },
 }
 
 /// All clients.
@@ -192,18 +192,21 @@ impl World {
 
     pub(crate) fn client_receives(&mut self, message: Message) {
         match message {
-            Message::Produced { id, result } => self.produce_done(id, result),
-            Message::ReadDone { id, result } => self.read_done(id, result),
+            Message::Produced { id, result, leads } => self.produce_done(id, result, leads),
+            Message::ReadDone { id, result, leads } => self.read_done(id, result, leads),
             message => unreachable!("nobody says {message:?} to a client"),
         }
     }
 
-    fn produce_done(&mut self, id: u64, result: Result<Offset, ProduceError>) {
+    fn produce_done(&mut self, id: u64, result: Result<Offset, ProduceError>, leads: Option<LeaderEpoch>) {
         let Some(Request::Produce { producer: index, value, tp, losses }) = self.clients.requests.remove(&id) else {
             return;
         };
         let clock = self.clock;
         let present = self.clients.history.losses(tp);
+        // A leader that does not know yet of an unclean election acks what is lost already.
+        let unclean = self.truth.partitions.get(&tp).map_or(LeaderEpoch(0), |known| known.unclean);
+        let counts = losses == present && leads.is_none_or(|epoch| epoch >= unclean);
         let producer = &mut self.clients.producers[index];
         let place = producer.unacked.iter().position(|sent| sent.batch.value == value);
         match (result, place) {
@@ -211,7 +214,7 @@ impl World {
                 let sent = producer.unacked.remove(place).expect("it is there");
                 producer.refused = 0;
                 self.coverage.count("batches acked");
-                if producer.acks == RequiredAcks::All && losses == present {
+                if producer.acks == RequiredAcks::All && counts {
                     let acked = Acked { offset, value, sent: sent.first, acked: clock };
                     self.clients.history.acked(tp, acked);
                 }
@@ -249,7 +252,7 @@ impl World {
         self.send(Node::Clients, Node::Broker(broker), Message::Read { id, tp, offset });
     }
 
-    fn read_done(&mut self, id: u64, result: Option<(Vec<crate::log::Batch>, Offset)>) {
+    fn read_done(&mut self, id: u64, result: Option<(Vec<crate::log::Batch>, Offset)>, leads: Option<LeaderEpoch>) {
         let Some(request) = self.clients.requests.remove(&id) else { return };
         let Some((batches, watermark)) = result else { return };
         let (consumer, losses) = match request {
@@ -260,8 +263,15 @@ impl World {
         if losses != self.clients.history.losses(tp) {
             return;
         }
+        // After an unclean election those who have not heard of it still show what was before.
+        let unclean = self.truth.partitions.get(&tp).map_or(LeaderEpoch(0), |known| known.unclean);
+        if unclean > LeaderEpoch(0) && leads.is_none_or(|epoch| epoch < unclean) {
+            return;
+        }
         let outcome = match request {
-            Request::Latest { floor, .. } => self.clients.history.told_latest(tp, floor, watermark),
+            Request::Latest { floor, .. } => {
+                self.clients.history.told_latest(tp, floor, (leads.unwrap_or(LeaderEpoch(0)), watermark))
+            }
             Request::Read { offset, .. } if offset == self.clients.consumers[consumer].position => {
                 self.read_only_committed(tp, &batches);
                 let read = self.clients.history.read(tp, offset, &batches);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ottla_core::{Offset, ProducerId};
+use ottla_core::{LeaderEpoch, Offset, ProducerId};
 
 use crate::log::{Batch, SimLog};
 use crate::message::Tp;
@@ -30,8 +30,8 @@ struct Seen {
     acked: Vec<Acked>,
     /// Batches that consumers read, by base offset.
     read: BTreeMap<Offset, Batch>,
-    /// The highest latest offset that anyone was told.
-    latest: Offset,
+    /// The highest latest offset that anyone was told, with the newest term in which one was told.
+    latest: (LeaderEpoch, Offset),
     /// How often records were lost that the contract allows to be lost.
     losses: u64,
 }
@@ -64,17 +64,23 @@ impl History {
     }
 
     /// The highest latest offset that anyone was told.
-    pub fn latest(&self, tp: Tp) -> Offset {
-        self.partitions.get(&tp).map_or(Offset::ZERO, |seen| seen.latest)
+    pub fn latest(&self, tp: Tp) -> (LeaderEpoch, Offset) {
+        self.partitions.get(&tp).map_or((LeaderEpoch(0), Offset::ZERO), |seen| seen.latest)
     }
 
-    /// A client was told the latest offset; when it asked, somebody had been told `floor`.
-    pub fn told_latest(&mut self, tp: Tp, floor: Offset, latest: Offset) -> Result<(), Broken> {
+    /// A client was told the latest offset by the leader of a term; when it asked, somebody had been told `floor`. A
+    /// leader that does not know yet that its term is over may tell less, and clients know its term for an old one.
+    pub fn told_latest(
+        &mut self,
+        tp: Tp,
+        floor: (LeaderEpoch, Offset),
+        told: (LeaderEpoch, Offset),
+    ) -> Result<(), Broken> {
         let seen = self.partitions.entry(tp).or_default();
-        if latest < floor {
-            return Err(("C8", format!("the latest offset of {tp:?} goes back from {floor} to {latest}")));
+        if told.0 >= floor.0 && told.1 < floor.1 {
+            return Err(("C8", format!("the latest offset of {tp:?} goes back from {floor:?} to {told:?}")));
         }
-        seen.latest = seen.latest.max(latest);
+        seen.latest = (seen.latest.0.max(told.0), seen.latest.1.max(told.1));
         Ok(())
     }
 
@@ -100,7 +106,7 @@ impl History {
         seen.losses += 1;
         seen.acked.retain(|acked| acked.offset < from);
         seen.read.retain(|_, batch| batch.end() <= from);
-        seen.latest = seen.latest.min(from);
+        seen.latest.1 = seen.latest.1.min(from);
     }
 
     /// Compares everything with the log of `tp` as it is in the end.

@@ -31,7 +31,7 @@ impl World {
                     let Some(process) = self.process(broker) else { return };
                     let Some(replica) = process.replicas.get_mut(&tp) else { return };
                     for waiting in std::mem::take(&mut replica.waiting) {
-                        self.produce_answer(broker, waiting.request, Err(ProduceError::Retriable));
+                        self.produce_answer(broker, tp, waiting.request, Err(ProduceError::Retriable));
                     }
                 }
             }
@@ -47,13 +47,16 @@ impl World {
         self.note("watermark", &[("broker", broker as i64), ("partition", tp.number()), ("to", to.0)]);
         self.watermark_reached(broker, tp, to);
         for one in done {
-            self.produce_answer(broker, one.request, Ok(one.batch.base));
+            self.produce_answer(broker, tp, one.request, Ok(one.batch.base));
         }
         self.wake_fetches(broker, tp);
     }
 
-    fn produce_answer(&mut self, broker: usize, id: u64, result: Result<Offset, ProduceError>) {
-        self.send(Node::Broker(broker), Node::Clients, Message::Produced { id, result });
+    fn produce_answer(&mut self, broker: usize, tp: Tp, id: u64, result: Result<Offset, ProduceError>) {
+        let process = self.machines[broker].process.as_ref();
+        let replica = process.and_then(|process| process.replicas.get(&tp));
+        let leads = replica.and_then(|one| one.leader()).map(|leader| leader.term().leader_epoch);
+        self.send(Node::Broker(broker), Node::Clients, Message::Produced { id, result, leads });
     }
 
     /// A client's batch arrives.
@@ -62,12 +65,12 @@ impl World {
         let Some(process) = &mut machine.process else { return };
         let leads = process.replicas.get_mut(&tp).zip(machine.disk.logs.get_mut(&tp));
         let Some((replica, log)) = leads.filter(|(replica, _)| replica.leader().is_some()) else {
-            return self.produce_answer(broker, id, Err(ProduceError::Retriable));
+            return self.produce_answer(broker, tp, id, Err(ProduceError::Retriable));
         };
         let Role::Leader(leader) = &mut replica.role else { return };
         if leader.check_append(acks).is_err() {
             self.coverage.count("appends refused for want of replicas");
-            return self.produce_answer(broker, id, Err(ProduceError::Retriable));
+            return self.produce_answer(broker, tp, id, Err(ProduceError::Retriable));
         }
         let mut effects = Vec::new();
         let batch = match log.append(leader.term().leader_epoch, batch) {
@@ -79,7 +82,7 @@ impl World {
                 self.coverage.count("duplicates found");
                 batch
             }
-            Appended::OutOfOrder => return self.produce_answer(broker, id, Err(ProduceError::OutOfOrder)),
+            Appended::OutOfOrder => return self.produce_answer(broker, tp, id, Err(ProduceError::OutOfOrder)),
         };
         let committed = leader.high_watermark() >= batch.end();
         if acks == RequiredAcks::All && !committed {
@@ -89,7 +92,7 @@ impl World {
         self.perform(broker, tp, effects);
         self.want_flush(broker, tp);
         if acks != RequiredAcks::All || committed {
-            self.produce_answer(broker, id, Ok(batch.base));
+            self.produce_answer(broker, tp, id, Ok(batch.base));
         }
     }
 
@@ -108,7 +111,8 @@ impl World {
                 _ => Some((log.read(offset, watermark, READ).to_vec(), watermark)),
             }
         });
-        self.send(Node::Broker(broker), Node::Clients, Message::ReadDone { id, result });
+        let leads = here.and_then(|(replica, _)| replica.leader()).map(|leader| leader.term().leader_epoch);
+        self.send(Node::Broker(broker), Node::Clients, Message::ReadDone { id, result, leads });
     }
 
     fn propose(&mut self, broker: usize, tp: Tp, proposal: IsrProposal) {

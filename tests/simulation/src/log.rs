@@ -155,11 +155,6 @@ impl SimLog {
         self.batches.last().map_or(LeaderEpoch::NONE, |batch| batch.epoch)
     }
 
-    /// Leader epochs with the offset each began at, ascending.
-    pub fn epochs(&self) -> &[(LeaderEpoch, Offset)] {
-        &self.epochs
-    }
-
     /// The largest epoch not above `epoch` and where it ends; `None` if `epoch` is above all that is known.
     pub fn end_of(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
         let (latest, _) = *self.epochs.last()?;

@@ -8,7 +8,7 @@ use ottla_core::controller::sessions::{SessionId, Sessions};
 use ottla_core::controller::{Command, PreviousStop, Response};
 use ottla_core::metadata::Image;
 use ottla_core::partition::{IsrProposal, NextFetch};
-use ottla_core::{BrokerEpoch, BrokerId, LogIndex, Now, Timestamp};
+use ottla_core::{BrokerEpoch, LogIndex, Now, Timestamp};
 use uuid::Uuid;
 
 use crate::disk::Disk;
@@ -177,11 +177,6 @@ impl Machine {
             slow_disk: None,
             refuses_flush: false,
         }
-    }
-
-    /// The broker.
-    pub fn broker(&self) -> BrokerId {
-        BrokerId(self.id as i32)
     }
 
     /// Its clocks at a moment of the simulation.

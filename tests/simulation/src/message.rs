@@ -127,6 +127,8 @@ pub enum Message {
         id: u64,
         /// Base offset of the batch.
         result: Result<Offset, ProduceError>,
+        /// The term in which the answering broker leads, if it does. No client sees it; the truth wants to know.
+        leads: Option<LeaderEpoch>,
     },
     /// A consumer reads.
     Read {
@@ -143,6 +145,8 @@ pub enum Message {
         id: u64,
         /// Batches below the watermark, and the watermark.
         result: Option<(Vec<Batch>, Offset)>,
+        /// The term in which the answering broker leads, if it does. No client sees it; the truth wants to know.
+        leads: Option<LeaderEpoch>,
     },
 }
 

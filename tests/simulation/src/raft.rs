@@ -125,11 +125,6 @@ impl RaftNode {
         Self { key, role: Role::Follower { leader: None }, committed, heard: now }
     }
 
-    /// Who it is.
-    pub fn key(&self) -> NodeKey {
-        self.key
-    }
-
     /// How many entries it knows to be committed.
     pub fn committed(&self) -> usize {
         self.committed

@@ -1,8 +1,8 @@
 //! A replica in a running process: the machine of its role, and who waits for it.
 
+use ottla_core::Offset;
 use ottla_core::metadata::{Image, Resource};
 use ottla_core::partition::{Durability, Follower, FollowerLog, Leader, LogPosition, Settings};
-use ottla_core::{BrokerId, LeaderEpoch, Offset};
 
 use crate::log::{Batch, SimLog};
 
@@ -43,19 +43,6 @@ impl Replica {
         match &self.role {
             Role::Leader(leader) => Some(leader),
             Role::Follower(_) => None,
-        }
-    }
-
-    /// The term it leads in.
-    pub fn leads_in(&self) -> Option<LeaderEpoch> {
-        self.leader().map(|leader| leader.term().leader_epoch)
-    }
-
-    /// Whom it follows.
-    pub fn follows(&self) -> Option<BrokerId> {
-        match &self.role {
-            Role::Leader(_) => None,
-            Role::Follower(follower) => Some(follower.term().leader).filter(|leader| *leader != BrokerId::NONE),
         }
     }
 }

@@ -26,8 +26,8 @@ pub struct Known {
     pub committed: Vec<Batch>,
     /// The part of it that was committed as flushed by every member.
     pub promised: Offset,
-    /// Brokers whose copy lost something committed, and whether they have registered since.
-    pub bad: BTreeMap<usize, bool>,
+    /// Members whose copy lost something committed, until they are in sync again.
+    pub bad: BTreeSet<usize>,
     /// The least min ISR since the first of them went bad.
     pub least_min_isr: usize,
     /// The term of the last unclean election: what earlier terms say counts no more.
@@ -63,6 +63,8 @@ pub struct Truth {
     leaders: BTreeMap<u64, usize>,
     /// The partitions.
     pub partitions: BTreeMap<Tp, Known>,
+    /// Brokers whose machine lost what it had not flushed, until a process that began after that has registered.
+    shaken: BTreeMap<usize, u64>,
 }
 
 impl Truth {
@@ -121,9 +123,11 @@ impl World {
                 self.trace.tell(self.clock, || format!("config of {} {key} = {value:?}", resource.name));
             }
             if let Record::BrokerRegistered(broker) = record {
-                let bad =
-                    self.truth.partitions.values_mut().filter_map(|known| known.bad.get_mut(&(broker.id.0 as usize)));
-                bad.for_each(|registered| *registered = true);
+                let begun_after = |lost: &u64| broker.incarnation.as_u128() > u128::from(*lost);
+                let id = broker.id.0 as usize;
+                if self.truth.shaken.get(&id).is_some_and(begun_after) {
+                    self.truth.shaken.remove(&id);
+                }
             }
         }
         for tp in self.truth.all() {
@@ -142,9 +146,11 @@ impl World {
         if settings.durability == Durability::Replicated {
             known.promised = Offset::ZERO;
         }
-        known.bad.retain(|broker, _| state.replica_on(BrokerId(*broker as i32)).is_some());
+        known.bad.retain(|broker| state.replica_on(BrokerId(*broker as i32)).is_some());
         let min_isr = state.effective_min_isr(settings.min_isr);
-        known.least_min_isr = if known.bad.is_empty() { min_isr } else { known.least_min_isr.min(min_isr) };
+        // What was committed with fewer copies is not promised more before there are more.
+        let renewed = known.bad.is_empty() && state.isr.len() >= min_isr;
+        known.least_min_isr = if renewed { min_isr } else { known.least_min_isr.min(min_isr) };
         if regress {
             self.violated("B8", || format!("the epochs of {tp:?} go back to {epochs:?}"));
         }
@@ -206,13 +212,14 @@ impl World {
         let kept = known.committed.iter().take_while(|batch| log.chain_at(batch.end()) == Some(batch.chain)).count();
         known.unclean = state.leader_epoch;
         if kept == known.committed.len() {
+            known.promised = known.promised.min(log.flushed());
             return;
         }
         let excused = known.bad.len() >= known.least_min_isr;
         let (bad, least, end) = (known.bad.clone(), known.least_min_isr, known.end());
         known.committed.truncate(kept);
         let upto = known.end();
-        known.promised = known.promised.min(upto);
+        known.promised = known.promised.min(upto).min(log.flushed());
         if !asked_for && !excused {
             self.violated("B5", || {
                 format!("broker {leader} leads {tp:?} and lacks {upto} to {end}; lost on {bad:?}, min ISR was {least}")
@@ -228,7 +235,7 @@ impl World {
         let Some((_, state)) = self.truth.state(tp) else { return };
         let Some(known) = self.truth.partitions.get(&tp) else { return };
         let mut fault = None;
-        let mut whole = Vec::new();
+        let (mut whole, mut late) = (Vec::new(), Vec::new());
         for member in state.isr.iter().chain(&state.elr) {
             let broker = member.0 as usize;
             let log = self.machines[broker].disk.logs.get(&tp);
@@ -236,14 +243,15 @@ impl World {
                 Some(log) => known.is_held_by(log) && log.flushed() >= known.promised,
                 None => known.end() == Offset::ZERO,
             };
-            match known.bad.get(&broker) {
-                Some(false) => {}
-                _ if !holds => {
-                    let has = log.map(|log| (log.end(), log.flushed()));
-                    fault = Some((broker, has, known.end(), known.promised));
-                }
-                Some(true) if state.isr.contains(member) => whole.push(broker),
-                _ => {}
+            // A place may be committed that was proposed before its holder lost what it had.
+            let shaken = self.truth.shaken.contains_key(&broker);
+            if !holds && shaken {
+                late.push(broker);
+            } else if !holds {
+                let has = log.map(|log| (log.end(), log.flushed()));
+                fault = Some((broker, has, known.end(), known.promised));
+            } else if !shaken && state.isr.contains(member) {
+                whole.push(broker);
             }
         }
         if let Some((broker, has, end, promised)) = fault {
@@ -253,7 +261,8 @@ impl World {
             self.violated(promise, || story);
         }
         if let Some(known) = self.truth.partitions.get_mut(&tp) {
-            known.bad.retain(|broker, _| !whole.contains(broker));
+            known.bad.retain(|broker| !whole.contains(broker));
+            known.bad.extend(late);
         }
     }
 
@@ -334,6 +343,7 @@ impl World {
     /// counts as lost wherever flushing is not what the topic promises.
     pub(crate) fn data_lost(&mut self, broker: usize) {
         let me = BrokerId(broker as i32);
+        self.truth.shaken.insert(broker, self.numbers);
         for tp in self.truth.all() {
             let log = self.machines[broker].disk.logs.get(&tp);
             let Some((_, state)) = self.truth.state(tp) else { continue };
@@ -341,7 +351,7 @@ impl World {
             let Some(known) = self.truth.partitions.get_mut(&tp) else { continue };
             let holds = log.is_some_and(|log| known.is_held_by(log) && known.promised == known.end());
             if claims && !holds && known.end() > Offset::ZERO {
-                known.bad.insert(broker, false);
+                known.bad.insert(broker);
             }
         }
     }

@@ -8,6 +8,7 @@ use super::partition_change::Proposal;
 use super::sweep::TopicRules;
 use super::{Context, Decision, Error};
 use crate::metadata::{LeaderRecovery, Partition, PartitionChange, Record, Topic};
+use crate::mutant::{self, Mutant};
 use crate::{BrokerEpoch, BrokerId, LeaderEpoch, PartitionEpoch, TopicId};
 
 /// A member of a proposed ISR, in the uptime in which the leader saw it catch up.
@@ -150,7 +151,8 @@ fn check(
     }
     let ineligible = wanted.isr.iter().find(|member| {
         let broker = context.image.broker(member.broker);
-        let same_uptime = |epoch| member.epoch == BrokerEpoch::NONE || member.epoch == epoch;
+        let unknown = member.epoch == BrokerEpoch::NONE || mutant::is(Mutant::NoBrokerEpoch);
+        let same_uptime = |epoch| unknown || member.epoch == epoch;
         let online = || before.replica_on(member.broker).is_some_and(|replica| context.image.is_online(replica));
         !(broker.is_some_and(|broker| broker.is_active() && same_uptime(broker.epoch)) && online())
     });

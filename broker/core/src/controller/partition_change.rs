@@ -4,6 +4,7 @@
 //! epochs it implies, or nothing if nothing changes. It must not look at anything but its arguments.
 
 use crate::metadata::{LeaderRecovery, Partition, Replica};
+use crate::mutant::{self, Mutant};
 use crate::{BrokerId, DirectoryId};
 
 /// Which leader is wanted.
@@ -121,15 +122,19 @@ impl<'a> Proposal<'a> {
         let isr: Vec<_> = self.isr.iter().copied().filter(stays).collect();
         let copies = self.replicas.iter().filter(|replica| stays(&replica.broker)).count();
         let enough = isr.len() >= min_isr.clamp(1, copies.max(1));
-        if enough && self.adding.iter().filter(|broker| stays(broker)).all(|broker| isr.contains(broker)) {
+        if enough && mutant::is(Mutant::MoveEndsEarly)
+            || enough && self.adding.iter().filter(|broker| stays(broker)).all(|broker| isr.contains(broker))
+        {
             let gone = std::mem::take(&mut self.removing);
             self.drop_copies(&gone);
             self.adding.clear();
             return;
         }
-        // What an earlier move was adding in vain goes before that, unless the ISR, or an election, needs it.
+        // What an earlier move was adding in vain goes before that, unless the ISR, or an election, needs it: who has just
+        // left the ISR may be the only one to hold everything.
         let needed = |broker: &BrokerId| {
-            !enough && [&self.isr, &self.before.elr, &self.before.last_known_elr].iter().any(|set| set.contains(broker))
+            let sets = [&self.isr, &self.before.isr, &self.before.elr, &self.before.last_known_elr];
+            !enough && sets.iter().any(|set| set.contains(broker))
         };
         let in_vain = |broker: &BrokerId| self.adding.contains(broker) && !needed(broker);
         let gone: Vec<_> = self.removing.iter().copied().filter(in_vain).collect();

@@ -11,6 +11,7 @@ use super::partition_change::Proposal;
 use super::sweep::sweep;
 use super::{Context, Decision, Error};
 use crate::metadata::{Broker, Endpoint, FeatureRange, Image, Partition, Record, Topic};
+use crate::mutant::{self, Mutant};
 use crate::{BrokerEpoch, BrokerId, DirectoryId, TopicId};
 
 /// How the broker's uptime before this one ended, and what its disks say since.
@@ -146,6 +147,8 @@ fn leave<'a>(
             (!damaged && (*page_cache_kept || durable()), damaged)
         }
     };
+    let complete = complete || mutant::is(Mutant::UncleanStopKeepsPlace);
+    let directory_kept = directory_kept || mutant::is(Mutant::DirectoryForgotten);
     if !(complete && directory_kept) {
         proposal.lost.push(broker.id);
     }

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::ids::{BrokerId, LeaderEpoch, Offset};
+use crate::mutant::{self, Mutant};
 
 use super::LogPosition;
 
@@ -185,6 +186,12 @@ impl Follower {
         if self.stopped || !is_current {
             return;
         }
+        let is_first = self.told.0 == Offset(-1);
+        if mutant::is(Mutant::TruncateToHighWatermark) && is_first && self.high_watermark < current.offset {
+            self.told.0 = Offset::ZERO;
+            effects.push(FollowerEffect::Truncate { to: self.high_watermark });
+            return;
+        }
         match answer {
             Answer::Records { any, high_watermark, log_start } => {
                 self.paused = None;
@@ -262,5 +269,8 @@ impl Follower {
 /// that the leader names, of the largest below it; what is left is compared again by the next fetch (KIP-279).
 pub fn common_end(leader: EpochEnd, local: Option<EpochEnd>, log_end: Offset) -> Offset {
     let least = leader.end.min(log_end);
+    if mutant::is(Mutant::Kip279Hole) {
+        return least;
+    }
     local.map_or(least, |local| least.min(local.end))
 }

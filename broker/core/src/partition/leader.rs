@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::ids::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch};
+use crate::mutant::{self, Mutant};
 
 use super::replica::Progress;
 use super::{Effect, FollowerFetch, IsrProposal, LogPosition, Settings};
@@ -66,6 +67,7 @@ pub enum Refusal {
 pub fn check_epoch(given: LeaderEpoch, current: LeaderEpoch) -> Result<(), Refusal> {
     match given {
         LeaderEpoch::NONE => Ok(()),
+        _ if mutant::is(Mutant::FetchOfAnyEpoch) => Ok(()),
         _ if given < current => Err(Refusal::FencedLeaderEpoch { given, current }),
         _ if given > current => Err(Refusal::UnknownLeaderEpoch { given, current }),
         _ => Ok(()),
@@ -251,7 +253,7 @@ impl Leader {
 
     /// Moves the watermark to the least offset held by the whole maximal ISR, unless the ISR is below its minimum.
     fn advance(&mut self, effects: &mut Vec<Effect>) {
-        if self.term.isr.len() < self.min_isr() {
+        if self.term.isr.len() < self.min_isr() && !mutant::is(Mutant::MinIsrNotStrict) {
             return;
         }
         let durability = self.settings.durability;
@@ -266,8 +268,9 @@ impl Leader {
     /// The current and the proposed set together: whichever of them the controller commits, every member of it has
     /// what the watermark says.
     fn in_maximal_isr(&self, broker: BrokerId) -> bool {
+        let proposed = !mutant::is(Mutant::WatermarkOnPlainIsr);
         self.term.isr.contains(&broker)
-            || self.proposal.as_ref().is_some_and(|p| p.members.iter().any(|(id, _)| *id == broker))
+            || proposed && self.proposal.as_ref().is_some_and(|p| p.members.iter().any(|(id, _)| *id == broker))
     }
 
     fn admit(&mut self, now: Duration, broker: BrokerId, effects: &mut Vec<Effect>) {
@@ -276,7 +279,8 @@ impl Leader {
         }
         // What was committed before this term lies below its start, even if the watermark does not say so yet. Waiting
         // for the watermark instead would be for ever where the ISR is below its minimum: it moves when someone joins.
-        let committed = self.high_watermark.max(self.epoch_start);
+        let start = if mutant::is(Mutant::AdmitBeforeEstablished) { Offset::ZERO } else { self.epoch_start };
+        let committed = self.high_watermark.max(start);
         // In fsync mode the end of its log is not enough: a member must hold what is committed through a power loss.
         let durability = self.settings.durability;
         let holds_all = |f: &Progress| f.position.held(durability) >= committed;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::ids::{BrokerEpoch, BrokerId, Offset};
+use crate::mutant::{self, Mutant};
 
 use super::Durability;
 
@@ -19,6 +20,7 @@ impl LogPosition {
     /// The offset below which this replica counts as holding the records.
     pub(super) fn held(&self, durability: Durability) -> Offset {
         match durability {
+            Durability::Fsync if mutant::is(Mutant::AckBeforeFlush) => self.end,
             Durability::Fsync => self.flushed,
             Durability::Replicated => self.end,
         }

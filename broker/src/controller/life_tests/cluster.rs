@@ -195,7 +195,7 @@ async fn assemble(
     let (driver, handle) =
         Driver::new(Arc::clone(&log), settings.clone(), publisher.published(), Peers::new(None), now);
     let ways = (handle.local.clone(), handle.remote.clone());
-    let (keeper, doorbell) = Keeper::new(me, settings.clone(), log.role(), log.committed(), ways);
+    let (keeper, doorbell) = Keeper::new((me, incarnation), settings.clone(), log.role(), log.committed(), ways);
     let (role, committed, local) = (log.role(), log.committed(), handle.local.clone());
     listener.services().add(Rpc { local, role, committed, settings, doorbell }.into_service());
     tokio::spawn(listener.serve(CancellationToken::new()));

@@ -258,3 +258,18 @@ proptest! {
         prop_assert_eq!((ended, state.is_moving(), state.isr.len()), (target.clone(), false, target.len()));
     }
 }
+
+#[test]
+fn a_copy_added_in_vain_stays_while_nobody_else_holds_everything() {
+    let mut cluster = Cluster::with_brokers(3);
+    cluster.topic("t", &[&[0]], &[]);
+    reassign(&mut cluster, Some(&[1, 2])).1.unwrap();
+    cluster.propose("t", 0, &[0, 1]).unwrap();
+    reassign(&mut cluster, Some(&[2])).1.unwrap();
+    // Both restart: what each leaves behind in the ISR is the other, and then nobody.
+    cluster.run(super::super::testing::registration(0, 2)).unwrap();
+    assert_eq!(cluster.roles("t", 0).0, 1);
+    cluster.run(super::super::testing::registration(1, 2)).unwrap();
+    assert!(sets(&cluster)[0].contains(&1), "{:?}", cluster.partition("t", 0));
+    assert!(cluster.roles("t", 0).2.contains(&1), "{:?}", cluster.partition("t", 0));
+}
