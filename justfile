@@ -45,3 +45,9 @@ e2e:
 nemesis *ARGS:
     cargo build --profile local --package ottla-broker --package ottla-nemesis
     target/local/ottla-nemesis run {{ARGS}}
+
+# Two hours of faults in each durability mode; the pages are the results.
+nightly MINUTES="120":
+    cargo build --profile local --package ottla-broker --package ottla-nemesis
+    target/local/ottla-nemesis run {{MINUTES}} --longest 60 --durability fsync --page target/nemesis-fsync.md
+    target/local/ottla-nemesis run {{MINUTES}} --longest 60 --durability replicated --page target/nemesis-replicated.md

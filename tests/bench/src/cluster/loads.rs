@@ -75,12 +75,13 @@ fn serial(bench: &Bench<'_>, length: Duration, figures: &mut Figures) -> anyhow:
     let leaders = bench.topic("serial", 1, 3)?;
     let frame = produce_frame("serial", 0, batch(1, SIZE), -1)?;
     let mut connection = Connection::open(leaders[0])?;
-    let (mut latency, mut head) = (histogram(), [0; 64]);
+    let mut latency = histogram();
     let mut one = |latency: &mut Histogram<u64>| -> anyhow::Result<()> {
         let began = Instant::now();
         connection.send(&frame)?;
-        connection.discard(&mut head)?;
-        Ok(latency.record((began.elapsed().as_micros() as u64).max(1))?)
+        let answer = connection.receive()?;
+        latency.record((began.elapsed().as_micros() as u64).max(1))?;
+        produce::check(answer)
     };
     let warm = Instant::now() + Duration::from_secs(1);
     while Instant::now() < warm {

@@ -68,14 +68,15 @@ fn reassign(bench: &Bench<'_>, mebibytes: u64, figures: &mut Figures) -> anyhow:
 fn paced(address: SocketAddr, stop: &AtomicBool, length: Duration) -> anyhow::Result<Histogram<u64>> {
     let frame = produce_frame("beside", 0, batch(1, 1024), -1)?;
     let mut connection = Connection::open(address)?;
-    let (mut latency, mut head) = (histogram(), [0; 64]);
+    let mut latency = histogram();
     let began = Instant::now();
     let mut due = began;
     while !stop.load(Ordering::Relaxed) && began.elapsed() < length {
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         connection.send(&frame)?;
-        connection.discard(&mut head)?;
+        let answer = connection.receive()?;
         latency.record((due.elapsed().as_micros() as u64).max(1))?;
+        produce::check(answer)?;
         due += Duration::from_millis(2);
     }
     Ok(latency)

@@ -86,7 +86,8 @@ pub fn pipeline(
     }
 }
 
-fn check(answer: Bytes) -> anyhow::Result<()> {
+/// Fails if an answer says that the records were not taken.
+pub fn check(answer: Bytes) -> anyhow::Result<()> {
     let response = wire::decode::<ProduceRequest>(answer, PRODUCE_VERSION)?;
     let partition = response.responses.first().and_then(|topic| topic.partition_responses.first());
     let error = partition.map(|partition| partition.error_code);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Counts;
 use super::log::Log;
-use crate::history::{Commit, Committed, Event, Fault, History, Outcome, Produce, Read, ReplicaLog, Writer};
+use crate::history::{Commit, Committed, Event, Fault, History, Latest, Outcome, Produce, Read, ReplicaLog, Writer};
 
 /// The events of a history by kind.
 #[derive(Debug, Default)]
@@ -16,6 +16,7 @@ pub(super) struct Facts<'h> {
     /// The whole log of each partition, as the final reads gave it.
     pub(super) logs: BTreeMap<i32, Log>,
     pub(super) finals: Vec<&'h Read>,
+    pub(super) latest: Vec<&'h Latest>,
     pub(super) commits: Vec<&'h Commit>,
     pub(super) committed: Vec<&'h Committed>,
     pub(super) faults: Vec<&'h Fault>,
@@ -34,6 +35,7 @@ impl<'h> Facts<'h> {
                     facts.finals.push(read);
                     facts.logs.entry(read.partition).or_default().extend(read);
                 }
+                Event::Latest(latest) => facts.latest.push(latest),
                 Event::Commit(commit) => facts.commits.push(commit),
                 Event::Committed(committed) => facts.committed.push(committed),
                 Event::Fault(fault) => facts.faults.push(fault),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::facts::Facts;
-use crate::history::{Micros, Read, Watermarks};
+use crate::history::{Latest, Micros, Read};
 
 /// C6: polls of a reader that do not go on where the last one ended, or answers with gaps.
 pub(super) fn gaps(facts: &Facts<'_>) -> Vec<String> {
@@ -33,30 +33,58 @@ pub(super) fn gaps(facts: &Facts<'_>) -> Vec<String> {
     found
 }
 
-/// C8: a watermark, last stable offset or log start that is lower than an earlier answer had it.
+/// C8: a latest offset below one that was told before, below a record that was acked or read before; and a log start
+/// that goes back.
+///
+/// Only ListOffsets is held to it. The watermark in an answer to a Fetch may trail for a moment after an election, in
+/// Kafka too (KIP-207): a leader that has yet to learn what is committed still serves what it knows to be.
 pub(super) fn watermarks_that_go_back(facts: &Facts<'_>) -> Vec<String> {
-    let mut partitions: BTreeMap<i32, Vec<&Read>> = BTreeMap::new();
+    let mut known: BTreeMap<i32, Vec<(Micros, i64)>> = BTreeMap::new();
+    let mut asked: BTreeMap<i32, Vec<&Latest>> = BTreeMap::new();
+    for latest in &facts.latest {
+        known.entry(latest.partition).or_default().push((latest.completed, latest.offset));
+        asked.entry(latest.partition).or_default().push(latest);
+    }
     for read in facts.all_reads() {
-        partitions.entry(read.partition).or_default().push(read);
+        known.entry(read.partition).or_default().push((read.completed, read.marks.high));
+    }
+    for (writer, call, offset) in facts.acked() {
+        known.entry(writer.partition).or_default().push((call.completed, offset + i64::from(call.count)));
     }
     let mut found = Vec::new();
-    for (partition, mut reads) in partitions {
-        let mut ends: Vec<(Micros, Watermarks)> = reads.iter().map(|read| (read.completed, read.marks)).collect();
-        ends.sort_by_key(|(completed, _)| *completed);
-        reads.sort_by_key(|read| read.invoked);
-        let mut ended = 0;
-        let mut seen = Watermarks { high: 0, stable: 0, start: 0 };
-        for read in reads {
-            while let Some((_, marks)) = ends.get(ended).filter(|(completed, _)| *completed < read.invoked) {
-                seen.high = seen.high.max(marks.high);
-                seen.stable = seen.stable.max(marks.stable);
-                seen.start = seen.start.max(marks.start);
+    for (partition, mut asked) in asked {
+        let mut known = known.remove(&partition).unwrap_or_default();
+        known.sort_unstable();
+        asked.sort_by_key(|latest| latest.invoked);
+        let (mut ended, mut highest) = (0, 0);
+        for latest in asked {
+            while let Some((_, offset)) = known.get(ended).filter(|(completed, _)| *completed < latest.invoked) {
+                highest = highest.max(*offset);
                 ended += 1;
             }
-            let marks = read.marks;
-            if marks.high < seen.high || marks.stable < seen.stable || marks.start < seen.start {
-                found.push(format!("partition {partition}: {marks:?} at {} µs, after {seen:?}", read.completed));
+            if latest.offset < highest {
+                found.push(format!("{latest:?}, when {highest} had been told, acked or read"));
             }
+        }
+        found.extend(log_starts_that_go_back(facts, partition));
+    }
+    found
+}
+
+fn log_starts_that_go_back(facts: &Facts<'_>, partition: i32) -> Vec<String> {
+    let mut reads: Vec<&Read> = facts.all_reads().filter(|read| read.partition == partition).collect();
+    let mut ends: Vec<(Micros, i64)> = reads.iter().map(|read| (read.completed, read.marks.start)).collect();
+    ends.sort_unstable();
+    reads.sort_by_key(|read| read.invoked);
+    let (mut ended, mut highest) = (0, 0);
+    let mut found = Vec::new();
+    for read in reads {
+        while let Some((_, start)) = ends.get(ended).filter(|(completed, _)| *completed < read.invoked) {
+            highest = highest.max(*start);
+            ended += 1;
+        }
+        if read.marks.start < highest {
+            found.push(format!("partition {partition}: {:?} at {} µs, after {highest}", read.marks, read.completed));
         }
     }
     found

@@ -110,6 +110,23 @@ pub struct Read {
     pub runs: Vec<Run>,
 }
 
+/// A ListOffsets of the latest offset that was answered without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latest {
+    /// The partition.
+    #[serde(rename = "p")]
+    pub partition: i32,
+    /// The answer.
+    #[serde(rename = "o")]
+    pub offset: i64,
+    /// When it was asked.
+    #[serde(rename = "i")]
+    pub invoked: Micros,
+    /// When the answer came.
+    #[serde(rename = "c")]
+    pub completed: Micros,
+}
+
 /// An OffsetCommit of one partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
@@ -207,6 +224,9 @@ pub enum Event {
     /// A read of the whole log after all else; there is a series of them for every partition.
     #[serde(rename = "F")]
     Final(Read),
+    /// The latest offset.
+    #[serde(rename = "L")]
+    Latest(Latest),
     /// A commit.
     #[serde(rename = "C")]
     Commit(Commit),

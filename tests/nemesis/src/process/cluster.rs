@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use ottla_protocol::client::{Client, ClientConfig};
+use ottla_protocol::client::{Client, ClientConfig, Error};
 use ottla_protocol::messages::describe_quorum::{PartitionData, TopicData};
 use ottla_protocol::messages::elect_leaders::TopicPartitions;
 use ottla_protocol::messages::{DescribeQuorumRequest, ElectLeadersRequest};
@@ -139,9 +139,17 @@ impl Cluster {
         let client = self.client(Duration::from_secs(10)).await?;
         let topic = TopicData { topic_name: "__cluster_metadata".into(), partitions: vec![PartitionData::default()] };
         let request = DescribeQuorumRequest { topics: vec![topic] };
-        let response = client.send_to_controller(&request).await?;
-        let partition = response.topics.first().and_then(|topic| topic.partitions.first());
-        let leader = partition.context("the answer lacks the quorum")?.leader_id;
+        let leader = match client.send_to_controller(&request).await {
+            Ok(response) => {
+                let partition = response.topics.first().and_then(|topic| topic.partitions.first());
+                partition.context("the answer lacks the quorum")?.leader_id
+            }
+            // Ottla names the active controller in its metadata too; Kafka names any broker there.
+            Err(Error::UnsupportedApi { .. }) => {
+                client.refresh_metadata(&[]).await?.controller.context("the metadata names no controller")?.0
+            }
+            Err(error) => return Err(error.into()),
+        };
         usize::try_from(leader).context("the quorum has no leader")
     }
 

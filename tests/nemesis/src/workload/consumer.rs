@@ -9,7 +9,7 @@ use ottla_protocol::messages::fetch::PartitionData;
 use ottla_records::{Limits, RecordReader, batches};
 
 use super::{Payload, Shared, TOPIC};
-use crate::history::{Event, Read, Recorder, Run, Watermarks};
+use crate::history::{Event, Latest, Read, Recorder, Run, Watermarks};
 use crate::process::quick_client;
 
 const LIMITS: FetchLimits =
@@ -27,6 +27,20 @@ pub(super) async fn follow(shared: Shared, name: String, partition: i32) -> anyh
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
+    }
+    Ok(())
+}
+
+/// Asks for the latest offset of a partition again and again.
+pub(super) async fn watch_end(shared: Shared, partition: i32) -> anyhow::Result<()> {
+    let client = shared.client(quick_client(Duration::from_secs(5))).await?;
+    while !shared.stopped() {
+        let invoked = shared.recorder.now();
+        if let Ok(offset) = client.list_offset(TOPIC, partition, -1).await {
+            let completed = shared.recorder.now();
+            shared.recorder.record(Event::Latest(Latest { partition, offset, invoked, completed }));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(())
 }

@@ -100,6 +100,9 @@ impl Workload {
                 tasks.spawn(producer::run(writing.clone(), writer, load, random));
                 id += 1;
             }
+            if load.consumers > 0 {
+                tasks.spawn(consumer::watch_end(reading.clone(), partition));
+            }
             for consumer in 0..load.consumers {
                 tasks.spawn(consumer::follow(reading.clone(), format!("consumer-{consumer}"), partition));
             }
