@@ -1,7 +1,7 @@
 //! Kafka's text checkpoints: a version line, a count line, then one entry a line; replaced as a whole by rename.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use ottla_core::{Offset, TopicId, TopicName, TopicPartition};
@@ -40,11 +40,25 @@ pub(crate) fn replace_file(path: &Path, content: &[u8], sync: Sync) -> Result<()
 
 /// The text of `path`, or none if there is no such file.
 pub(crate) fn read_file(path: &Path) -> Result<Option<String>> {
-    match fs::read(path) {
+    match read_small(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(io_error("read", path)(e)),
     }
+}
+
+/// Reads a file that is most likely small with as few calls as possible: a start reads two for each partition.
+fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut bytes = vec![0; 512];
+    let mut len = file.read(&mut bytes)?;
+    // A short read of a regular file ends where the file does.
+    while len == bytes.len() {
+        bytes.resize(4 * len, 0);
+        len += file.read(&mut bytes[len..])?;
+    }
+    bytes.truncate(len);
+    Ok(bytes)
 }
 
 /// The entry lines of a checkpoint. None if the file is missing or empty; [`Error::Damaged`] if it is malformed.

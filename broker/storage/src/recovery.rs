@@ -4,10 +4,10 @@
 //! segment on are checked: a tail above what had been flushed is cut at the first batch that is not whole; damage below
 //! is reported and nothing is cut, because what lies there may have been acked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use ottla_core::{LeaderEpoch, Offset, TopicPartition};
 use ottla_records::BatchHeader;
@@ -67,7 +67,7 @@ const PIECE: usize = 256 << 10;
 pub(crate) fn open(dir: &Arc<DirShared>, partition: TopicPartition, config: Arc<LogConfig>, hints: Hints) -> Outcome {
     let folder: Arc<Path> = dir.path.join(partition.to_string()).into();
     let files = list(dir, &folder)?;
-    let epochs = LeaderEpochs::load(&folder)?;
+    let epochs = if files.epochs { LeaderEpochs::load(&folder)? } else { None };
     let stored_epochs = epochs.clone().unwrap_or_default();
     let mut scan = Scan {
         partition: &partition,
@@ -78,6 +78,7 @@ pub(crate) fn open(dir: &Arc<DirShared>, partition: TopicPartition, config: Arc<
         epochs: epochs.unwrap_or_default(),
         slots: Vec::with_capacity(files.segments.len()),
         end: 0,
+        indexed: &files.indexed,
         recovered: Recovered::default(),
     };
     for (base, size) in &files.segments {
@@ -109,6 +110,8 @@ pub(crate) fn open(dir: &Arc<DirShared>, partition: TopicPartition, config: Arc<
     let flushed = if recovered.scanned { hints.recovery_point.unwrap_or(0).clamp(start, end) } else { end };
     let view = View { start, end, segments: slots, generation: 0 };
     let shared = new_shared(dir, partition, folder, &config, view, flushed);
+    // What the last run made in the folder may not have been synced; the log's first flush does it.
+    shared.entries_dirty.store(!hints.clean || recovered.scanned, Ordering::Release);
     let producers = if empty { ProducerState::Empty } else { ProducerState::Unread(snapshots) };
     Ok(Ok((new_log(shared, config, epochs, producers, hints.now), recovered)))
 }
@@ -130,8 +133,8 @@ pub(crate) fn create(
     let segment = Segment::create(&dir.cache, &folder, 0).map_err(|e| dir.write_failed(e))?;
     let view = View { start: 0, end: 0, segments: vec![Slot { segment: segment.into(), size: 0 }], generation: 0 };
     let shared = new_shared(dir, partition, folder, &config, view, 0);
-    shared.entries_dirty.store(true, std::sync::atomic::Ordering::Release);
-    dir.entries_dirty.store(true, std::sync::atomic::Ordering::Release);
+    shared.entries_dirty.store(true, Ordering::Release);
+    dir.entries_dirty.store(true, Ordering::Release);
     Ok(new_log(shared, config, LeaderEpochs::default(), ProducerState::Empty, now))
 }
 
@@ -172,11 +175,15 @@ struct Files {
     /// Base offset → bytes of the `.log` file.
     segments: BTreeMap<i64, u64>,
     snapshots: Vec<i64>,
+    /// Base offsets of which there is an index.
+    indexed: HashSet<i64>,
+    /// There is a checkpoint of the leader epochs.
+    epochs: bool,
 }
 
 /// Lists the folder, and removes what an interrupted deletion or checkpoint has left.
 fn list(dir: &DirShared, folder: &Path) -> Result<Files> {
-    let mut files = Files { segments: BTreeMap::new(), snapshots: Vec::new() };
+    let mut files = Files { segments: BTreeMap::new(), snapshots: Vec::new(), indexed: HashSet::new(), epochs: false };
     for entry in std::fs::read_dir(folder).map_err(io_error("list", folder))? {
         let entry = entry.map_err(io_error("list", folder))?;
         let Ok(name) = entry.file_name().into_string() else { continue };
@@ -190,7 +197,8 @@ fn list(dir: &DirShared, folder: &Path) -> Result<Files> {
                 files.segments.insert(base, size);
             }
             Some((offset, Kind::Snapshot)) => files.snapshots.push(offset),
-            _ => {}
+            Some((base, Kind::OffsetIndex | Kind::TimeIndex)) => drop(files.indexed.insert(base)),
+            None => files.epochs |= name == names::LEADER_EPOCHS,
         }
     }
     files.snapshots.sort_unstable();
@@ -212,6 +220,7 @@ struct Scan<'a> {
     epochs: LeaderEpochs,
     slots: Vec<Slot>,
     end: i64,
+    indexed: &'a HashSet<i64>,
     recovered: Recovered,
 }
 
@@ -232,6 +241,14 @@ impl Scan<'_> {
         if hints.clean && hints.recovery_point.is_some() && possible && !hints.verify_all && !self.epochs_lost {
             self.end = self.recovery_point;
             return Ok(Ok(()));
+        }
+        if let [only] = &*self.slots
+            && only.size == 0
+            && !self.indexed.contains(&base)
+        {
+            // Most partitions of a new cluster: there is nothing to check, and nothing that a flush would keep.
+            self.end = base;
+            return Ok(self.check_end(log_start));
         }
         self.recovered.scanned = true;
         let first = self.slots.partition_point(|s| s.segment.base <= self.recovery_point).saturating_sub(1);
@@ -283,7 +300,7 @@ impl Scan<'_> {
 
     /// Checks every batch of a segment, indexes it, and moves the end behind the last whole one.
     fn scan_segment(&mut self, slot: &Slot, buffer: &mut [u8]) -> Result<Option<Tear>> {
-        slot.segment.reset()?;
+        slot.segment.reset(self.indexed.contains(&slot.segment.base))?;
         let file = slot.segment.file()?;
         let mut walk = Walk::new(&file, 0, slot.size);
         let mut position = 0;

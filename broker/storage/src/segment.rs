@@ -232,9 +232,14 @@ impl Segment {
         self.rebuild_state(&mut state, size, interval)
     }
 
-    /// Starts the indexes from nothing: [`Segment::note`] will be called for every batch.
-    pub(crate) fn reset(&self) -> Result<()> {
-        self.state.lock().clear(self.base).map_err(|e| io_error("empty the indexes of", &self.log.path())(e))
+    /// Starts the indexes from nothing, on disk too where there are any: [`Segment::note`] will be called for every batch.
+    pub(crate) fn reset(&self, on_disk: bool) -> Result<()> {
+        let mut state = self.state.lock();
+        if !on_disk {
+            state.begin(self.base);
+            return Ok(());
+        }
+        state.clear(self.base).map_err(|e| io_error("empty the indexes of", &self.log.path())(e))
     }
 
     /// The paths of its files.

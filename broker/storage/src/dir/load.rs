@@ -92,24 +92,23 @@ pub(super) fn load(dir: &LogDir, options: &LoadOptions<'_>) -> Result<Vec<Loaded
             }
         }
     }
-    settle(dir, &loaded)?;
+    let is_new = loaded.is_empty() && dir.marks_found.is_empty() && checkpoints.recovery_points.is_empty();
+    if !is_new {
+        settle(dir, &loaded)?;
+    }
     Ok(loaded)
 }
 
 /// Makes durable what recovery has found and cut, so that it is the recovery point from now on.
 fn settle(dir: &LogDir, loaded: &[LoadedLog]) -> Result<()> {
     let scanned = loaded.iter().filter_map(|l| l.log.as_ref().ok()).filter(|(_, recovered)| recovered.scanned);
-    let mut dirty = Vec::new();
-    for (log, _) in scanned {
-        // What the last run made in the folder may not have been synced.
-        log.shared.entries_dirty.store(true, Ordering::Release);
-        dirty.push(Arc::clone(&log.shared));
-    }
+    let dirty: Vec<_> = scanned.map(|(log, _)| Arc::clone(&log.shared)).collect();
+    let is_clean = matches!(dir.previous_stop, PreviousStop::Clean(_));
+    dir.shared.entries_dirty.store(!is_clean || !dirty.is_empty(), Ordering::Release);
     if !dirty.is_empty() {
-        dir.shared.entries_dirty.store(true, Ordering::Release);
         flush_now(&dir.shared, dirty)?;
     }
-    if !matches!(dir.previous_stop, PreviousStop::Clean(_)) {
+    if !is_clean {
         // Damaged logs keep their recovery points.
         dir.write_recovery_points()?;
         dir.shared.marks.clear()?;

@@ -27,11 +27,16 @@ impl State {
     pub(super) fn clear(&mut self, base: i64) -> std::io::Result<()> {
         self.offsets.clear()?;
         self.times.clear()?;
+        self.begin(base);
+        Ok(())
+    }
+
+    /// The state of a segment without batches and without index files.
+    pub(super) fn begin(&mut self, base: i64) {
         self.newest = Newest { timestamp: -1, offset: base };
         self.first_timestamp = None;
         self.bytes_since_entry = 0;
         self.loaded = true;
-        Ok(())
     }
 
     pub(super) fn note(&mut self, base: i64, header: &BatchHeader, position: u64, index_interval: u32) {
