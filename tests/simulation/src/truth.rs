@@ -139,14 +139,19 @@ impl World {
         let Some((name, state)) = self.truth.state(tp) else { return };
         let (state, settings) = (Arc::clone(state), settings(&self.truth.image, name));
         let old = before.topics().by_id(tp.topic).and_then(|topic| topic.partition(tp.partition).cloned());
+        let shaken = &self.truth.shaken;
         let known = self.truth.partitions.entry(tp).or_default();
         let epochs = (state.leader_epoch, state.partition_epoch);
         let regress = epochs.0 < known.epochs.0 || epochs.1 < known.epochs.1;
         known.epochs = epochs;
         if settings.durability == Durability::Replicated {
             known.promised = Offset::ZERO;
+            // Who has lost power and not reported it yet reports it to a topic that promises less now.
+            let members = state.isr.iter().chain(&state.elr).map(|member| member.0 as usize);
+            known.bad.extend(members.filter(|member| shaken.contains_key(member)));
         }
-        known.bad.retain(|broker| state.replica_on(BrokerId(*broker as i32)).is_some());
+        let thin = state.isr.len() < state.effective_min_isr(settings.min_isr);
+        known.bad.retain(|broker| thin || state.replica_on(BrokerId(*broker as i32)).is_some());
         let min_isr = state.effective_min_isr(settings.min_isr);
         // What was committed with fewer copies is not promised more before there are more.
         let renewed = known.bad.is_empty() && state.isr.len() >= min_isr;
