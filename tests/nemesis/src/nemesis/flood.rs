@@ -13,11 +13,22 @@ use tokio::time::Instant;
 
 use crate::process::Cluster;
 
+/// Makes the topic that will be flooded, while there is room for it.
+pub(super) async fn prepare(cluster: &Cluster, broker: usize) -> anyhow::Result<()> {
+    let client = cluster.client(Duration::from_secs(10)).await?;
+    make_topic(&client, &topic(broker), broker).await?;
+    client.list_offset(&topic(broker), 0, -1).await?;
+    Ok(())
+}
+
+fn topic(broker: usize) -> String {
+    format!("flood-{broker}")
+}
+
 /// Fills what a broker had taken in advance; returns its refusal.
 pub(super) async fn until_refused(cluster: &Cluster, broker: usize) -> anyhow::Result<String> {
     let client = cluster.client(Duration::from_millis(400)).await?;
-    let topic = format!("flood-{broker}");
-    make_topic(&client, &topic, broker).await?;
+    let topic = topic(broker);
     let deadline = Instant::now() + Duration::from_secs(20);
     let batch = batch();
     loop {
@@ -43,7 +54,7 @@ async fn make_topic(client: &Client, name: &str, broker: usize) -> anyhow::Resul
         configs: vec![config],
     };
     let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
-    let response = client.with_deadline(Duration::from_secs(10)).send_to_controller(&request).await?;
+    let response = client.send_to_controller(&request).await?;
     let code = response.topics.first().context("the answer lacks the topic")?.error_code;
     let there = matches!(code, ErrorCode::NONE | ErrorCode::TOPIC_ALREADY_EXISTS);
     ensure!(there, "cannot make {name}: {code:?}");

@@ -142,7 +142,8 @@ fn lose_power(cluster: &mut Cluster, ids: &[usize]) -> anyhow::Result<String> {
 
 async fn fill(cluster: &mut Cluster, target: Target, length: Duration) -> anyhow::Result<String> {
     let id = target.find(cluster).await?;
-    cluster.brokers[id].disk.fill(0)?;
+    flood::prepare(cluster, id).await?;
+    cluster.brokers[id].disk.fill()?;
     let refusal = flood::until_refused(cluster, id).await;
     tokio::time::sleep(length).await;
     cluster.brokers[id].disk.unfill()?;
