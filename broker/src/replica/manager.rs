@@ -105,14 +105,7 @@ impl Manager {
         let mut drafts: HashMap<TopicId, LocalTopic> = HashMap::new();
         for local in &changes.lead {
             self.place(local, image, &mut drafts, |partition, settings| {
-                let state = &local.state;
-                let term = LeaderTerm {
-                    leader: self.me,
-                    leader_epoch: state.leader_epoch,
-                    partition_epoch: state.partition_epoch,
-                    replicas: state.brokers().collect(),
-                    isr: state.isr.clone(),
-                };
+                let term = LeaderTerm::new(self.me, &local.state);
                 self.fetchers.assign(partition, BrokerId::NONE);
                 partition.lead(term, settings, self.clock.now())
             });

@@ -90,27 +90,20 @@ impl World {
         let (Some(replica), Some(log)) = (process.replicas.get_mut(&tp), machine.disk.logs.get_mut(&tp)) else {
             return;
         };
-        let state = &local.state;
-        let (replicas, isr) = (state.brokers().collect(), state.isr.clone());
+        let term = LeaderTerm::new(BrokerId(broker as i32), &local.state);
         let mut effects = Vec::new();
         replica.settings = settings(image, local.partition.topic.as_str());
         match &mut replica.role {
-            Role::Leader(leader) if leader.term().leader_epoch == state.leader_epoch => {
-                leader.state_committed(now, state.partition_epoch, replicas, isr, &mut effects);
+            Role::Leader(leader) if leader.term().leader_epoch == term.leader_epoch => {
+                leader.state_committed(now, term, &mut effects);
             }
             _ => {
-                log.begin_epoch(state.leader_epoch);
-                let term = LeaderTerm {
-                    leader: BrokerId(broker as i32),
-                    leader_epoch: state.leader_epoch,
-                    partition_epoch: state.partition_epoch,
-                    replicas,
-                    isr,
-                };
+                let epoch = term.leader_epoch;
+                log.begin_epoch(epoch);
                 let (settings, watermark) = (replica.settings, replica.high_watermark);
                 let leader = Leader::new(now, term, settings, position(log), watermark, &mut effects);
                 replica.role = Role::Leader(Box::new(leader));
-                self.leader_began(broker, tp, state.leader_epoch);
+                self.leader_began(broker, tp, epoch);
                 self.want_flush(broker, tp);
             }
         }

@@ -20,7 +20,7 @@ pub use broker::{Broker, Endpoint, FeatureRange, SecurityProtocol};
 pub use delta::{LocalChanges, LocalPartition, RemovedPartition, local_changes};
 pub use image::{ApplyError, Controller, Image};
 pub use invariants::Violation;
-pub use partition::{LeaderRecovery, Partition, PartitionChange, Replica};
+pub use partition::{LeaderRecovery, Partition, PartitionChange, Replica, effective_min_isr};
 pub use record::{BrokerChange, Entry, Record};
 pub use resource::{Resource, ResourceKind};
 pub use topics::{Topic, Topics};

@@ -74,8 +74,14 @@ impl Partition {
 
     /// The least size of the ISR at which the high watermark moves: no more than there will be copies (KIP-966).
     pub fn effective_min_isr(&self, min_isr: usize) -> usize {
-        min_isr.min(self.target().count()).max(1)
+        effective_min_isr(min_isr, self.target().count())
     }
+}
+
+/// The rule of [`Partition::effective_min_isr`], where `targets` copies stay. Copies that a move adds do not raise what
+/// is asked before those that it takes away have gone: else one copy that moves could take no append until then.
+pub fn effective_min_isr(min_isr: usize, targets: usize) -> usize {
+    min_isr.min(targets).max(1)
 }
 
 /// The difference between two states of one partition: what is `None` stays as it is.

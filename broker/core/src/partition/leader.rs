@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::ids::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch};
+use crate::metadata::{Partition, effective_min_isr};
 use crate::mutant::{self, Mutant};
 
 use super::replica::Progress;
@@ -19,8 +20,24 @@ pub struct LeaderTerm {
     pub partition_epoch: PartitionEpoch,
     /// All replicas, the leader among them.
     pub replicas: Vec<BrokerId>,
+    /// How many of them stay once the move under way, if any, has ended.
+    pub targets: usize,
     /// The in-sync replicas, the leader among them.
     pub isr: Vec<BrokerId>,
+}
+
+impl LeaderTerm {
+    /// What the controller's `state` of a partition says to its leader.
+    pub fn new(leader: BrokerId, state: &Partition) -> Self {
+        Self {
+            leader,
+            leader_epoch: state.leader_epoch,
+            partition_epoch: state.partition_epoch,
+            replicas: state.brokers().collect(),
+            targets: state.target().count(),
+            isr: state.isr.clone(),
+        }
+    }
 }
 
 /// The `acks` of a produce request.
@@ -133,9 +150,9 @@ impl Leader {
         self.high_watermark >= self.epoch_start
     }
 
-    /// `min.insync.replicas`, at most the number of replicas.
+    /// `min.insync.replicas`, by the rule that the controller heeds too.
     pub fn min_isr(&self) -> usize {
-        self.settings.min_isr.clamp(1, self.term.replicas.len().max(1))
+        effective_min_isr(self.settings.min_isr, self.term.targets)
     }
 
     /// Whether records may be appended now.
@@ -195,27 +212,18 @@ impl Leader {
         self.propose(kept, effects);
     }
 
-    /// The controller committed a new state of this partition in the same term.
-    pub fn state_committed(
-        &mut self,
-        now: Duration,
-        partition_epoch: PartitionEpoch,
-        replicas: Vec<BrokerId>,
-        isr: Vec<BrokerId>,
-        effects: &mut Vec<Effect>,
-    ) {
-        if partition_epoch <= self.term.partition_epoch {
+    /// The controller committed a new `state` of this partition in the same term.
+    pub fn state_committed(&mut self, now: Duration, state: LeaderTerm, effects: &mut Vec<Effect>) {
+        if state.partition_epoch <= self.term.partition_epoch {
             return;
         }
-        self.followers.retain(|f| replicas.contains(&f.broker));
-        for id in replicas.iter().filter(|id| **id != self.term.leader) {
+        self.followers.retain(|f| state.replicas.contains(&f.broker));
+        for id in state.replicas.iter().filter(|id| **id != self.term.leader) {
             if !self.followers.iter().any(|f| f.broker == *id) {
                 self.followers.push(Progress::new(*id, now));
             }
         }
-        self.term.partition_epoch = partition_epoch;
-        self.term.replicas = replicas;
-        self.term.isr = isr;
+        self.term = state;
         self.proposal = None;
         self.advance(effects);
     }

@@ -29,7 +29,7 @@ pub enum Durability {
 pub struct Settings {
     /// `ottla.durability`.
     pub durability: Durability,
-    /// `min.insync.replicas`; taken as the number of replicas where it is larger than that.
+    /// `min.insync.replicas`; taken as the number of replicas that stay where it is larger than that.
     pub min_isr: usize,
 }
 

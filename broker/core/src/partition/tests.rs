@@ -21,8 +21,14 @@ fn term(replicas: &[i32], isr: &[i32]) -> LeaderTerm {
         leader_epoch: LeaderEpoch(4),
         partition_epoch: PartitionEpoch(9),
         replicas: ids(replicas),
+        targets: replicas.len(),
         isr: ids(isr),
     }
+}
+
+/// A later state of the same term.
+fn state(partition_epoch: i32, replicas: &[i32], isr: &[i32]) -> LeaderTerm {
+    LeaderTerm { partition_epoch: PartitionEpoch(partition_epoch), ..term(replicas, isr) }
 }
 
 fn position(end: i64, flushed: i64) -> LogPosition {
@@ -138,10 +144,7 @@ fn a_member_dropped_by_a_proposal_counts_until_it_is_committed() {
     assert_eq!(run(|e| leader.tick(at(30), LAG, e)), []);
     assert_eq!(run(|e| leader.tick(at(31), LAG, e)), [propose(&[(ME, -1)])]);
     assert_eq!(run(|e| leader.tick(at(40), LAG, e)), [], "one proposal at a time");
-    let committed = |e: &mut Vec<Effect>| {
-        leader.state_committed(at(41), PartitionEpoch(10), vec![ME, FIRST], vec![ME], e);
-    };
-    assert_eq!(run(committed), [advance(10)]);
+    assert_eq!(run(|e| leader.state_committed(at(41), state(10, &[1, 2], &[1]), e)), [advance(10)]);
 }
 
 #[test]
@@ -161,7 +164,7 @@ fn an_older_partition_state_and_an_older_uptime_are_ignored() {
     run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 5, 0), e));
     let stale = FollowerFetch { broker_epoch: BrokerEpoch(69), ..fetch(FIRST, 10, 10) };
     assert_eq!(run(|e| leader.follower_fetched(at(1), &stale, e)), []);
-    assert_eq!(run(|e| leader.state_committed(at(1), PartitionEpoch(9), vec![ME], vec![ME], e)), []);
+    assert_eq!(run(|e| leader.state_committed(at(1), state(9, &[1], &[1]), e)), []);
     assert_eq!(leader.high_watermark(), Offset(5));
 }
 
@@ -188,11 +191,27 @@ fn a_new_leader_below_min_isr_moves_nothing_until_someone_has_joined() {
     let admitted = propose(&[(ME, -1), (FIRST, 70)]);
     assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 10, 10), e)), [admitted]);
     assert_eq!(leader.high_watermark(), Offset(4), "a proposed member is none yet");
-    let committed = |e: &mut Vec<Effect>| {
-        leader.state_committed(at(2), PartitionEpoch(10), vec![ME, FIRST, SECOND], vec![ME, FIRST], e);
-    };
-    assert_eq!(run(committed), [advance(10)]);
+    assert_eq!(run(|e| leader.state_committed(at(2), state(10, &[1, 2, 3], &[1, 2]), e)), [advance(10)]);
     assert!(leader.is_established());
+}
+
+#[test]
+fn a_single_copy_that_moves_takes_appends_and_commits_while_the_new_one_catches_up() {
+    let mut leader = leader(&[1], &[1], Durability::Replicated, 2);
+    let moving = LeaderTerm { targets: 1, ..state(10, &[1, 2], &[1]) };
+    assert_eq!(run(|e| leader.state_committed(at(1), moving, e)), []);
+    assert_eq!(leader.check_append(RequiredAcks::All), Ok(()));
+    let appended = run(|e| leader.appended(Offset(10), e));
+    assert_eq!(appended, [Effect::WakeFollowers { log_end: Offset(10) }, advance(10)]);
+}
+
+#[test]
+fn a_copy_that_is_to_stay_besides_counts_for_min_isr_at_once() {
+    let mut leader = leader(&[1], &[1], Durability::Replicated, 2);
+    assert_eq!(run(|e| leader.state_committed(at(1), state(10, &[1, 2], &[1]), e)), []);
+    let refused = Refusal::NotEnoughReplicas { isr: 1, min_isr: 2 };
+    assert_eq!(leader.check_append(RequiredAcks::All), Err(refused));
+    assert_eq!(run(|e| leader.appended(Offset(10), e)), [Effect::WakeFollowers { log_end: Offset(10) }]);
 }
 
 #[test]
@@ -289,8 +308,8 @@ proptest! {
                 Step::Tick(seconds) => { clock += seconds; leader.tick(at(clock), LAG, &mut effects); }
                 Step::Commit => if let Some(proposal) = outstanding.take() {
                     epoch += 1;
-                    let isr = proposal.members.iter().map(|(id, _)| *id).collect();
-                    leader.state_committed(at(clock), PartitionEpoch(epoch), vec![ME, FIRST, SECOND], isr, &mut effects);
+                    let isr: Vec<i32> = proposal.members.iter().map(|(id, _)| id.0).collect();
+                    leader.state_committed(at(clock), state(epoch, &[1, 2, 3], &isr), &mut effects);
                 },
                 Step::Refuse => if outstanding.take().is_some() { leader.proposal_refused(at(clock), &mut effects); },
             }

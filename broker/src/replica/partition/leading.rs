@@ -275,8 +275,7 @@ impl Partition {
         *current = settings;
         let leading = match role {
             Role::Leader(leader) if leader.term().leader_epoch == term.leader_epoch => {
-                let LeaderTerm { partition_epoch, replicas, isr, .. } = term;
-                leader.state_committed(now.monotonic, partition_epoch, replicas, isr, effects);
+                leader.state_committed(now.monotonic, term, effects);
                 None
             }
             _ => {
