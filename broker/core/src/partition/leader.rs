@@ -188,11 +188,13 @@ impl Leader {
         }
         follower.fetched(now, fetch, leader_end);
         self.advance(effects);
-        self.admit(now, fetch.broker, effects);
+        self.ask_admission(now, fetch.broker);
+        self.admit(now, effects);
     }
 
-    /// Time has passed: proposes to drop followers that have not been caught up for `max_lag`. To be called several
-    /// times within `max_lag`: a follower of an idle partition fetches without saying so of each partition.
+    /// Time has passed: proposes to drop followers that have not been caught up for `max_lag`, else to admit one that
+    /// waits. To be called several times within `max_lag`: a follower of an idle partition fetches without saying so of
+    /// each partition.
     pub fn tick(&mut self, now: Duration, max_lag: Duration, effects: &mut Vec<Effect>) {
         let end = self.local.end;
         self.followers.iter_mut().filter(|f| f.position.end >= end).for_each(|f| f.caught_up_at = now);
@@ -206,7 +208,8 @@ impl Leader {
         };
         let dropped: Vec<BrokerId> = self.followers.iter().filter(lagging).map(|f| f.broker).collect();
         if dropped.is_empty() {
-            return;
+            self.followers.iter_mut().for_each(|f| f.wait_at_most(max_lag, now));
+            return self.admit(now, effects);
         }
         let kept = self.term.isr.iter().copied().filter(|id| !dropped.contains(id)).collect();
         self.propose(kept, effects);
@@ -224,15 +227,16 @@ impl Leader {
             }
         }
         self.term = state;
-        self.proposal = None;
+        self.end_proposal(now);
         self.advance(effects);
+        self.admit(now, effects);
     }
 
     /// The controller refused the proposal for good; the state it refused it for comes by `state_committed`. Until an
     /// answer of one kind comes the proposed members keep counting. No one is proposed anew for a moment, since every
     /// fetch would.
     pub fn proposal_refused(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        self.proposal = None;
+        self.end_proposal(now);
         self.admissions_rest_until = now + REST;
         self.advance(effects);
     }
@@ -281,21 +285,51 @@ impl Leader {
             || proposed && self.proposal.as_ref().is_some_and(|p| p.members.iter().any(|(id, _)| *id == broker))
     }
 
-    fn admit(&mut self, now: Duration, broker: BrokerId, effects: &mut Vec<Effect>) {
-        if self.proposal.is_some() || self.term.isr.contains(&broker) || self.admissions_rest_until > now {
-            return;
-        }
+    /// What a replica must hold to be admitted.
+    fn committed(&self) -> Offset {
         // What was committed before this term lies below its start, even if the watermark does not say so yet. Waiting
         // for the watermark instead would be for ever where the ISR is below its minimum: it moves when someone joins.
         let start = if mutant::is(Mutant::AdmitBeforeEstablished) { Offset::ZERO } else { self.epoch_start };
-        let committed = self.high_watermark.max(start);
-        // In fsync mode the end of its log is not enough: a member must hold what is committed through a power loss.
-        let durability = self.settings.durability;
-        let holds_all = |f: &Progress| f.position.held(durability) >= committed;
-        let caught_up = self.followers.iter().any(|f| f.broker == broker && holds_all(f));
-        if caught_up {
-            let wanted = self.term.isr.iter().copied().chain([broker]).collect();
+        self.high_watermark.max(start)
+    }
+
+    /// In fsync mode the end of a log is not enough: a member must hold what is committed through a power loss.
+    fn is_admissible(&self, follower: &Progress) -> bool {
+        follower.position.held(self.settings.durability) >= self.committed()
+            && !self.term.isr.contains(&follower.broker)
+    }
+
+    /// The follower has said where it stands: it waits for its admission if it may have it.
+    fn ask_admission(&mut self, now: Duration, broker: BrokerId) {
+        let Some(place) = self.followers.iter().position(|f| f.broker == broker) else { return };
+        let waits = self.is_admissible(&self.followers[place]);
+        let follower = &mut self.followers[place];
+        follower.waits_since = follower.waits_since.or(Some(now)).filter(|_| waits);
+    }
+
+    /// Proposes the follower that has waited longest, unless something is proposed already. One at a time: the
+    /// controller refuses a proposal as a whole.
+    fn admit(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        if self.proposal.is_some() || self.admissions_rest_until > now {
+            return;
+        }
+        let waiting = self.followers.iter().filter(|f| f.waits_since.is_some() && self.is_admissible(f));
+        if let Some(next) = waiting.min_by_key(|f| f.waits_since) {
+            let wanted = self.term.isr.iter().copied().chain([next.broker]).collect();
             self.propose(wanted, effects);
+        }
+    }
+
+    /// Whom the proposal wanted in vain waits on, behind the others.
+    fn end_proposal(&mut self, now: Duration) {
+        let Some(proposal) = self.proposal.take() else { return };
+        for follower in &mut self.followers {
+            let is_member = self.term.isr.contains(&follower.broker);
+            if is_member {
+                follower.waits_since = None;
+            } else if proposal.members.iter().any(|(id, _)| *id == follower.broker) {
+                follower.waits_since = Some(now);
+            }
         }
     }
 

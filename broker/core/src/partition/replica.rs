@@ -49,11 +49,20 @@ pub(super) struct Progress {
     /// The leader's log end when the last fetch was answered, and when that was: a follower that fetches from there
     /// was caught up at that time, even if the log has grown since.
     last_fetch: Option<(Offset, Duration)>,
+    /// Since when it waits to be proposed for the ISR. It may have nothing more to say while its partition is idle.
+    pub(super) waits_since: Option<Duration>,
 }
 
 impl Progress {
     pub(super) fn new(broker: BrokerId, now: Duration) -> Self {
-        Self { broker, epoch: BrokerEpoch(-1), position: LogPosition::default(), caught_up_at: now, last_fetch: None }
+        Self {
+            broker,
+            epoch: BrokerEpoch(-1),
+            position: LogPosition::default(),
+            caught_up_at: now,
+            last_fetch: None,
+            waits_since: None,
+        }
     }
 
     /// Takes note of a fetch; `leader_end` is the leader's log end at this moment.
@@ -68,5 +77,12 @@ impl Progress {
             self.caught_up_at = self.caught_up_at.max(then);
         }
         self.last_fetch = Some((leader_end, now));
+    }
+
+    /// Waits no more if it has been silent for `longest`: it may be gone.
+    pub(super) fn wait_at_most(&mut self, longest: Duration, now: Duration) {
+        if self.last_fetch.is_none_or(|(_, at)| now.saturating_sub(at) > longest) {
+            self.waits_since = None;
+        }
     }
 }

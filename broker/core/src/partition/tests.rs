@@ -225,6 +225,40 @@ fn a_refused_admission_is_not_proposed_again_at_once() {
 }
 
 #[test]
+fn whoever_caught_up_while_another_was_proposed_is_admitted_without_a_further_word() {
+    let mut leader = leader(&[1, 2, 3], &[1], Durability::Replicated, 1);
+    let first = propose(&[(ME, -1), (FIRST, 70)]);
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 0, 0), e)), [first]);
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(SECOND, 0, 0), e)), [], "one proposal at a time");
+    let then = run(|e| leader.state_committed(at(2), state(10, &[1, 2, 3], &[1, 2]), e));
+    let members = [(ME, BrokerEpoch(-1)), (FIRST, BrokerEpoch(70)), (SECOND, BrokerEpoch(70))].to_vec();
+    let (leader_epoch, partition_epoch) = (LeaderEpoch(4), PartitionEpoch(10));
+    assert_eq!(then, [Effect::ProposeIsr(IsrProposal { leader_epoch, partition_epoch, members })]);
+}
+
+#[test]
+fn a_refused_admission_is_proposed_again_in_time_but_not_for_ever() {
+    let mut leader = leader(&[1, 2, 3], &[1], Durability::Replicated, 1);
+    run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 0, 0), e));
+    run(|e| leader.follower_fetched(at(1), &fetch(SECOND, 0, 0), e));
+    run(|e| leader.proposal_refused(at(2), e));
+    let second = propose(&[(ME, -1), (SECOND, 70)]);
+    assert_eq!(run(|e| leader.tick(at(3), LAG, e)), [second], "whoever was refused comes last");
+    run(|e| leader.proposal_refused(at(4), e));
+    assert_eq!(run(|e| leader.tick(at(5), LAG, e)), [propose(&[(ME, -1), (FIRST, 70)])]);
+    run(|e| leader.proposal_refused(at(5), e));
+    assert_eq!(run(|e| leader.tick(at(40), LAG, e)), [], "neither has been heard of since");
+}
+
+#[test]
+fn a_member_that_the_controller_takes_out_is_not_proposed_before_it_fetches_again() {
+    let mut leader = leader(&[1, 2], &[1, 2], Durability::Replicated, 1);
+    run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 0, 0), e));
+    assert_eq!(run(|e| leader.state_committed(at(2), state(10, &[1, 2], &[1]), e)), []);
+    assert_eq!(run(|e| leader.tick(at(3), LAG, e)), []);
+}
+
+#[test]
 fn a_follower_of_an_idle_partition_is_not_dropped_at_the_first_append_after_a_long_time() {
     let mut leader = leader(&[1, 2], &[1, 2], Durability::Replicated, 1);
     run(|e| leader.appended(Offset(5), e));
