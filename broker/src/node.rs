@@ -257,8 +257,12 @@ fn advertised_controller(config: &Config, bound: Option<SocketAddr>) -> String {
 /// What the configuration and the disks say of this broker.
 fn newcomer(config: &Config) -> Result<Newcomer, Error> {
     let mut on_disk = None;
-    for dir in &config.log_dirs {
-        let found = MetaProperties::read(dir)?;
+    for (place, dir) in config.log_dirs.iter().enumerate() {
+        let found = match MetaProperties::read(dir) {
+            // Only the first directory is indispensable; another that cannot be read is offline once it is opened.
+            Err(ottla_storage::Error::Io { .. }) if place > 0 => None,
+            found => found?,
+        };
         on_disk = on_disk.or(found.map(|properties| properties.cluster_id));
     }
     Ok(Newcomer {

@@ -101,3 +101,21 @@ fn a_directory_that_is_missing_at_the_start_is_offline_and_not_made_anew() {
     std::fs::rename(data.path().join("a"), &away).unwrap();
     assert!(open(data.path()).is_err(), "the first directory holds the metadata");
 }
+
+#[tokio::test]
+async fn a_directory_whose_identity_cannot_be_read_is_offline_and_the_others_are_served() {
+    let data = tempfile::tempdir().unwrap();
+    let broker = TestBroker::start_with(&[("log.dirs", &two(data.path()))]).await;
+    broker.running.stop().await.unwrap();
+    let identity = data.path().join("b/meta.properties");
+    std::fs::remove_file(&identity).unwrap();
+    // Reading it is an error of the file system, for root as for anybody.
+    std::fs::create_dir(&identity).unwrap();
+
+    let broker = TestBroker::start_with(&[("log.dirs", &two(data.path()))]).await;
+    let directories = broker.running.broker.replicas.directories();
+    assert_eq!(directories.iter().map(|one| one.failure.is_some()).collect::<Vec<_>>(), [false, true]);
+    broker.create_topic("t", 2, &[]).await;
+    assert_eq!([0, 1].map(|index| directory_of(&broker, index)), [directories[0].id; 2]);
+    broker.running.stop().await.unwrap();
+}

@@ -63,11 +63,16 @@ pub enum IdentityError {
     },
 }
 
-/// Refuses log directories of which one is a copy of another. Nothing in them is changed, or locked.
+/// Refuses log directories of which one is a copy of another. Nothing in them is changed, or locked. One that cannot be
+/// read is left out: whoever opens it learns why.
 pub fn check_distinct(dirs: &[PathBuf]) -> Result<()> {
     let mut seen: HashMap<DirectoryId, &PathBuf> = HashMap::new();
     for dir in dirs {
-        let Some(id) = MetaProperties::read(dir)?.and_then(|found| found.directory_id) else { continue };
+        let found = match MetaProperties::read(dir) {
+            Err(crate::Error::Io { .. }) => continue,
+            found => found?,
+        };
+        let Some(id) = found.and_then(|found| found.directory_id) else { continue };
         if let Some(other) = seen.insert(id, dir) {
             let (dir, other) = (dir.clone(), other.clone());
             return Err(IdentityError::DuplicateDirectory { dir, other, id }.into());
