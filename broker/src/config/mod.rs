@@ -197,6 +197,9 @@ fn check(key: &str, value: &str) -> Result<(), Error> {
     };
     let is_narrowed = base != key;
     match config::broker_key(base) {
+        Some(known) if config::DYNAMIC_ONLY.iter().any(|one| one.name == known.name) => {
+            Err(Error::invalid(key, value, "it can be set while the broker runs, and not in its properties"))
+        }
         Some(known) => known.check.value(key, known.kind, value).map_err(|e| Error::invalid(key, value, e.reason)),
         None if is_narrowed => Ok(()),
         None => {

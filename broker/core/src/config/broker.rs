@@ -369,3 +369,10 @@ pub const BROKER: &[BrokerKey] = table! {
     "group.coordinator.cached.buffer.max.bytes",              Int,      "1048588",               Any, Cluster, unused;
     "queued.max.request.bytes",                               Long,     "-1",                    Any, ReadOnly, used;
 };
+
+/// Keys that no properties file may have, and that a broker lists only while they are set (KIP-73, KIP-113).
+pub const DYNAMIC_ONLY: &[BrokerKey] = table! {
+    "leader.replication.throttled.rate",                      Long,     None,                    AtLeast(0), Cluster, used;
+    "follower.replication.throttled.rate",                    Long,     None,                    AtLeast(0), Cluster, used;
+    "replica.alter.log.dirs.io.max.bytes.per.second",         Long,     None,                    AtLeast(0), Cluster, used;
+};

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{BROKER, BrokerKey, GROUP, Kind, Mode, ResourceKey, TOPIC, broker_aliases, broker_key, topic_key};
+use super::{
+    BROKER, BrokerKey, DYNAMIC_ONLY, GROUP, Kind, Mode, ResourceKey, TOPIC, broker_aliases, broker_key, topic_key,
+};
 
 /// Values of one layer by key.
 type Values = BTreeMap<String, String>;
@@ -78,9 +80,10 @@ impl Layers<'_> {
         GROUP.iter().map(|key| self.resource(key, group, Source::Group)).collect()
     }
 
-    /// Every key of the broker, in table order.
+    /// Every key of the broker, in table order; those that are only dynamic where they are set.
     pub fn broker(&self) -> Vec<Entry> {
-        BROKER.iter().map(|key| self.broker_entry(key)).collect()
+        let is_set = |key: &&BrokerKey| [self.broker, self.cluster].iter().any(|layer| layer.contains_key(key.name));
+        BROKER.iter().chain(DYNAMIC_ONLY.iter().filter(is_set)).map(|key| self.broker_entry(key)).collect()
     }
 
     /// The value that holds for a topic key. `key` must be in [`TOPIC`].
@@ -214,6 +217,16 @@ mod tests {
         let unset = Layers { broker: &none, cluster: &none, fixed: &none };
         assert_eq!(unset.topic_value("retention.ms", &none), "604800000");
         assert_eq!(entry(&unset.topic(&none), "retention.ms").synonyms, []);
+    }
+
+    #[test]
+    fn a_throttle_is_listed_while_it_is_set() {
+        let (none, broker) = (Values::new(), values(&[("leader.replication.throttled.rate", "1000")]));
+        let layers = Layers { broker: &broker, cluster: &none, fixed: &none };
+        let found = entry(&layers.broker(), "leader.replication.throttled.rate");
+        assert_eq!((found.value.as_deref(), found.source, found.read_only), (Some("1000"), Source::Broker, false));
+        let unset = Layers { broker: &none, ..layers }.broker();
+        assert!(unset.iter().all(|entry| !entry.name.contains("throttled")));
     }
 
     #[test]

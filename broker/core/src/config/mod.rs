@@ -10,7 +10,7 @@ mod group;
 mod layers;
 mod topic;
 
-pub use broker::BROKER;
+pub use broker::{BROKER, DYNAMIC_ONLY};
 pub use check::{Check, InvalidValue};
 pub use group::GROUP;
 pub use layers::{Entry, Layers, Source, Synonym};
@@ -85,7 +85,7 @@ pub struct ResourceKey {
 
 /// The broker key of that name.
 pub fn broker_key(name: &str) -> Option<&'static BrokerKey> {
-    BROKER.iter().find(|key| key.name == name)
+    BROKER.iter().chain(DYNAMIC_ONLY).find(|key| key.name == name)
 }
 
 /// The topic key of that name.
@@ -157,8 +157,9 @@ mod tests {
                 assert_eq!(table.iter().filter(|other| other.name == key.name).count(), 1, "{}", key.name);
             }
         }
-        for key in BROKER {
-            assert_eq!(BROKER.iter().filter(|other| other.name == key.name).count(), 1, "{}", key.name);
+        let broker = || BROKER.iter().chain(DYNAMIC_ONLY);
+        for key in broker() {
+            assert_eq!(broker().filter(|other| other.name == key.name).count(), 1, "{}", key.name);
         }
         for key in TOPIC {
             assert!(key.broker_key.is_none_or(|name| broker_key(name).is_some()), "{}", key.name);
