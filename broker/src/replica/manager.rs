@@ -28,7 +28,7 @@ use self::reports::Reports;
 use super::fetcher::Fetchers;
 use super::isr::Proposals;
 use super::partition::Links;
-use super::{Error, LocalTopic, Partition, TopicSettings, Topics};
+use super::{Error, LocalTopic, Partition, Throttles, TopicSettings, Topics};
 use crate::clock::Clock;
 use crate::config::{Config, Storage};
 use crate::controller::Replicas;
@@ -49,6 +49,7 @@ pub struct Manager {
     router: Arc<FlushRouter>,
     proposals: Arc<Proposals>,
     fetchers: Arc<Fetchers>,
+    throttles: Arc<Throttles>,
     directories: RwLock<Vec<LogDir>>,
     /// Directories that could not be opened at the start.
     missing: Vec<Directory>,
@@ -85,6 +86,11 @@ impl Manager {
     /// What fetches for the replicas that follow.
     pub fn fetchers(&self) -> &Arc<Fetchers> {
         &self.fetchers
+    }
+
+    /// How fast replicas that lag are copied.
+    pub fn throttles(&self) -> &Arc<Throttles> {
+        &self.throttles
     }
 
     /// The partition that the flusher knows under `handle`.
@@ -126,6 +132,7 @@ impl Manager {
         if changes.broker_config {
             self.set_free_space_reserve(image);
             self.set_move_rate(image);
+            self.throttles.configure(image, self.clock.now());
             let all: Vec<TopicName> = self.topics.all().iter().map(|topic| topic.name.clone()).collect();
             self.reconfigure(&all, image);
         } else {
@@ -212,6 +219,7 @@ impl Manager {
             high_watermark,
             Links {
                 proposals: Arc::clone(&self.proposals),
+                throttles: Arc::clone(&self.throttles),
                 counters: self.metrics.topic(local.partition.topic.as_str()),
             },
         ))

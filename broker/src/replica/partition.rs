@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 
 use super::fetcher::Followed;
 use super::isr::Proposals;
-use super::{Error, FetchWait, Outcome, ProduceWait, TopicSettings};
+use super::{Error, FetchWait, Outcome, ProduceWait, Throttles, TopicSettings};
 use crate::telemetry::TopicCounters;
 
 pub use following::Fetched;
@@ -75,12 +75,14 @@ pub struct Partition {
     /// Where this replica is fetched for while it follows.
     fetcher: Mutex<Weak<Followed>>,
     proposals: Arc<Proposals>,
+    throttles: Arc<Throttles>,
     counters: TopicCounters,
 }
 
 /// What a partition tells of, and counts at.
 pub(super) struct Links {
     pub(super) proposals: Arc<Proposals>,
+    pub(super) throttles: Arc<Throttles>,
     pub(super) counters: TopicCounters,
 }
 
@@ -108,6 +110,8 @@ pub struct Read {
     pub preferred: Option<BrokerId>,
     /// What counted as the end for this reader: the watermark, for a follower the log end.
     pub end: Offset,
+    /// The bytes count towards the leader's replication throttle.
+    pub is_throttled: bool,
 }
 
 impl Partition {
@@ -136,6 +140,7 @@ impl Partition {
             followers: Mutex::default(),
             fetcher: Mutex::default(),
             proposals: links.proposals,
+            throttles: links.throttles,
             counters: links.counters,
         }
     }

@@ -9,6 +9,8 @@ use ottla_core::partition::{self, Durability};
 use ottla_records::{Compression, TimestampType};
 use ottla_storage::LogConfig;
 
+use super::ThrottledReplicas;
+
 /// What a topic's configuration means here.
 #[derive(Clone, Debug)]
 pub struct TopicSettings {
@@ -22,6 +24,10 @@ pub struct TopicSettings {
     pub compression: Option<Compression>,
     /// What the partition machine heeds.
     pub partition: partition::Settings,
+    /// `leader.replication.throttled.replicas`: those that are sent no faster than the leader's rate.
+    pub throttled_leaders: ThrottledReplicas,
+    /// `follower.replication.throttled.replicas`: those that fetch no faster than the follower's rate.
+    pub throttled_followers: ThrottledReplicas,
     /// What the log heeds.
     pub log: Arc<LogConfig>,
 }
@@ -66,6 +72,8 @@ impl TopicSettings {
                 },
                 min_isr: usize::try_from(number("min.insync.replicas", 1)).unwrap_or(1),
             },
+            throttled_leaders: ThrottledReplicas::parse(&text("leader.replication.throttled.replicas")),
+            throttled_followers: ThrottledReplicas::parse(&text("follower.replication.throttled.replicas")),
             log: Arc::new(log),
         }
     }

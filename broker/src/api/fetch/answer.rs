@@ -51,6 +51,7 @@ impl Exchange {
 
     /// The answer to `plan` with what its reads came to.
     pub(super) fn answer(self, plan: Plan, results: Vec<ReadResult>) -> Step {
+        plan.count_throttled(&results);
         let mut files = Vec::new();
         let mut topics = TopicList::default();
         for (item, result) in plan.items.iter().zip(results) {

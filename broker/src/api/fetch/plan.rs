@@ -169,6 +169,16 @@ impl Plan {
         partition.read_as_follower(&fetch, limits, self.broker.replicas.clock().now())
     }
 
+    /// Counts what is answered to followers that are throttled: now, since what was read before may be read anew.
+    pub(super) fn count_throttled(&self, results: &[ReadResult]) {
+        let is_throttled = |result: &&ReadResult| result.as_ref().is_ok_and(|read| read.is_throttled);
+        let bytes = results.iter().filter(is_throttled).map(bytes_of).sum();
+        if bytes > 0 {
+            let replicas = &self.broker.replicas;
+            replicas.throttles().leader.take(bytes, replicas.clock().now());
+        }
+    }
+
     fn find(&self, wanted: &Wanted) -> Result<Arc<Partition>, Error> {
         let topics = self.broker.replicas.topics();
         let found = if self.by_id {

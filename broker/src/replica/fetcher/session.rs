@@ -101,9 +101,9 @@ impl Session {
     }
 
     fn changes(&mut self, followed: &Followed, context: &Context) -> Changes {
-        let now = context.clock.now().monotonic;
+        let now = context.clock.now();
         let mut touched = std::mem::take(&mut *followed.touched.lock());
-        touched.extend(self.resting.iter().filter(|(_, at)| **at <= now).map(|(handle, _)| *handle));
+        touched.extend(self.resting.iter().filter(|(_, at)| **at <= now.monotonic).map(|(handle, _)| *handle));
         let mut changes = Changes::default();
         for handle in touched {
             self.resting.remove(&handle);

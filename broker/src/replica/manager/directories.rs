@@ -21,7 +21,7 @@ use super::reports::Reports;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::replica::partition::Links;
-use crate::replica::{Partition, TopicSettings, Topics};
+use crate::replica::{Partition, Throttles, TopicSettings, Topics};
 use crate::telemetry::Metrics;
 
 /// A log directory as others see it.
@@ -129,6 +129,7 @@ impl Manager {
     pub fn open(config: Arc<Config>, identity: &Identity, metrics: Metrics) -> Result<Self, ottla_storage::Error> {
         ottla_storage::check_distinct(&config.log_dirs)?;
         let clock = Clock::new();
+        let throttles = Arc::new(Throttles::new(config.node_id));
         let reports = Arc::new(Reports::default());
         let router = Arc::new(FlushRouter::new(Arc::clone(&reports)));
         let cache = FileCache::new(open_files());
@@ -172,6 +173,7 @@ impl Manager {
             router,
             proposals: Arc::default(),
             fetchers: Arc::default(),
+            throttles,
             directories: RwLock::new(directories),
             missing,
             unclaimed: Mutex::new(unclaimed),

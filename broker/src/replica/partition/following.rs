@@ -104,18 +104,25 @@ impl Partition {
         }
     }
 
-    /// What to ask `leader` for now, if this replica follows it; else when to ask again, if that is known.
-    pub(in crate::replica) fn next_fetch(
-        &self,
-        leader: BrokerId,
-        now: Duration,
-    ) -> Result<NextFetch, Option<Duration>> {
-        match &self.inner.lock().role {
+    /// What to ask `leader` for now, if this replica follows it; else when to ask again, if that is known. A throttled
+    /// replica that lags asks for nothing while the throttle is closed.
+    pub(in crate::replica) fn next_fetch(&self, leader: BrokerId, now: Now) -> Result<NextFetch, Option<Duration>> {
+        let inner = self.inner.lock();
+        match &inner.role {
             Role::Follower(follower) if follower.term().leader == leader => {
-                follower.next_fetch(now).ok_or_else(|| follower.resumes_at())
+                let next = follower.next_fetch(now.monotonic).ok_or_else(|| follower.resumes_at())?;
+                let is_held_back = follower.lag() > 0 && self.is_throttled_follower(&inner.settings);
+                match self.throttles.follower.closed_until(now).filter(|_| is_held_back) {
+                    Some(until) => Err(Some(until)),
+                    None => Ok(next),
+                }
             }
             _ => Err(None),
         }
+    }
+
+    fn is_throttled_follower(&self, settings: &TopicSettings) -> bool {
+        settings.throttled_followers.contains(self.id.partition, self.throttles.me)
     }
 
     /// The leader's answer to `asked`: appends, truncates, adopts the watermark. Answers that do not count any more
@@ -123,6 +130,7 @@ impl Partition {
     pub(in crate::replica) fn fetched(&self, asked: &NextFetch, fetched: &Fetched<'_>, now: Now) {
         let mut inner = self.inner.lock();
         let Inner { log: Some(log), role: Role::Follower(follower), settings, .. } = &mut *inner else { return };
+        let was_lagging = follower.lag() > 0;
         let mut effects = Vec::new();
         follower.answered(now.monotonic, asked, fetched.answer(log), &mut effects);
         let mut effects = VecDeque::from(effects);
@@ -159,6 +167,9 @@ impl Partition {
                 FollowerEffect::Fetch => {}
             }
             effects.extend(more);
+        }
+        if (was_lagging || follower.lag() > 0) && self.is_throttled_follower(settings) {
+            self.throttles.follower.take(fetched.bytes().len(), now);
         }
         drop(inner);
         if watermark_moved {

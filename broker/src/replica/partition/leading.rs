@@ -181,7 +181,7 @@ impl Partition {
     /// answered as by Kafka: with UNKNOWN_LEADER_EPOCH, since its image may be newer than this broker's.
     pub fn read_as_follower(&self, fetch: &FollowerRead, limits: ReadLimits, now: Now) -> Result<Read, Error> {
         let mut inner = self.inner.lock();
-        let Inner { log: Some(log), role: Role::Leader(leader), effects, .. } = &mut *inner else {
+        let Inner { log: Some(log), role: Role::Leader(leader), effects, settings, .. } = &mut *inner else {
             return Err(not_leader(&inner.role));
         };
         let current = leader.term().leader_epoch;
@@ -199,6 +199,8 @@ impl Partition {
             diverging: None,
             preferred: None,
             end: log.log_end(),
+            is_throttled: settings.throttled_leaders.contains(self.id.partition, leader.term().leader)
+                && !leader.term().isr.contains(&fetch.broker),
         };
         if fetch.last_fetched_epoch != LeaderEpoch::NONE {
             let found = if fetch.last_fetched_epoch == current {
@@ -223,7 +225,8 @@ impl Partition {
             read.high_watermark = leader.high_watermark();
         }
         self.perform(inner);
-        if limits.max_bytes > 0 || limits.at_least_one_batch {
+        let is_held_back = read.is_throttled && self.throttles.leader.closed_until(now).is_some();
+        if !is_held_back && (limits.max_bytes > 0 || limits.at_least_one_batch) {
             read.records = self.reader.read(fetch.offset, limits.max_bytes, read.end, limits.at_least_one_batch)?;
         }
         Ok(read)

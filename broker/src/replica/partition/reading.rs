@@ -29,7 +29,15 @@ impl Partition {
         }
         let end = self.high_watermark();
         let log_start = self.reader.log_start();
-        let mut read = Read { high_watermark: end, log_start, records: None, diverging: None, preferred: None, end };
+        let mut read = Read {
+            high_watermark: end,
+            log_start,
+            records: None,
+            diverging: None,
+            preferred: None,
+            end,
+            is_throttled: false,
+        };
         if last_fetched_epoch != LeaderEpoch::NONE {
             read.diverging = self.divergence(offset, last_fetched_epoch)?;
             if read.diverging.is_some() {
