@@ -84,8 +84,14 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
     // A start may wait for others as long as it likes, and there is nothing to stop in order before it is done.
     let node = tokio::select! {
         started = Node::start(config) => started?,
-        _ = stop.recv() => return Ok(info!("SIGTERM before the start was done")),
-        _ = interrupt.recv() => return Ok(info!("SIGINT before the start was done")),
+        _ = stop.recv() => {
+            info!("SIGTERM before the start was done");
+            return Ok(());
+        }
+        _ = interrupt.recv() => {
+            info!("SIGINT before the start was done");
+            return Ok(());
+        }
     };
     let mut failure = None;
     tokio::select! {

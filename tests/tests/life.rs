@@ -1,4 +1,5 @@
 //! The life of brokers in a whole cluster: who is found dead, how fast, and who leads then.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -22,7 +22,7 @@ pub(super) enum Way {
     /// This broker: it has made sure that it leads the metadata log.
     Here,
     /// The broker with this client.
-    There(ClusterControlClient<Peer>),
+    There(Box<ClusterControlClient<Peer>>),
 }
 
 impl Admin {
@@ -44,7 +44,7 @@ impl Admin {
             _ if request.metadata().contains_key(FORWARDED) => {
                 Err(Status::unavailable("the active controller is on another broker by now"))
             }
-            Role::Follower { leader: Some(leader) } => Ok(Way::There(self.client(leader)?)),
+            Role::Follower { leader: Some(leader) } => Ok(Way::There(Box::new(self.client(leader)?))),
             Role::Follower { leader: None } => Err(Status::unavailable("there is no active controller")),
         }
     }

@@ -1,6 +1,6 @@
 //! ElectLeaders: preferred or unclean elections, by the controller (KIP-183, KIP-460).
 
-use ottla_core::controller::{ElectLeaders, ElectionKind};
+use ottla_core::controller::{self, ElectLeaders, ElectionKind};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::elect_leaders::{PartitionResult, ReplicaElectionResult};
 use ottla_protocol::messages::{ElectLeadersRequest, ElectLeadersResponse};
@@ -44,8 +44,10 @@ pub(super) async fn handle(context: Context, request: ElectLeadersRequest) -> El
     }
 }
 
-fn answer((topic, results): (String, Vec<(i32, Result<(), ottla_core::controller::Error>)>)) -> ReplicaElectionResult {
-    let partition = |(partition_id, result): (i32, Result<(), ottla_core::controller::Error>)| match result {
+type Elected = (i32, Result<(), controller::Error>);
+
+fn answer((topic, results): (String, Vec<Elected>)) -> ReplicaElectionResult {
+    let partition = |(partition_id, result): Elected| match result {
         Ok(()) => PartitionResult { partition_id, error_code: ErrorCode::NONE, error_message: None },
         Err(refusal) => PartitionResult {
             partition_id,

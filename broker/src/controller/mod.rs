@@ -27,8 +27,6 @@ mod service;
 mod sessions;
 
 #[cfg(test)]
-mod cluster_tests;
-#[cfg(test)]
 mod life_tests;
 #[cfg(test)]
 mod tests;

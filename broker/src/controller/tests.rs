@@ -1,5 +1,7 @@
 //! The whole path: log, controller, publisher and registration of one broker, over restarts.
 
+mod cluster;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ottla_simulation::{Coverage, Fault, Outcome, run};
 
 fn number(name: &str) -> Option<u64> {
-    env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name}={value} is not a number")))
+    env::var(name).ok().map(|value| value.parse().expect("the seeds and their count are numbers"))
 }
 
 /// Runs seeds on every core; the failures by seed, and what was covered.

@@ -31,9 +31,9 @@ pub struct ElectLeaders {
 }
 
 /// What came of the elections, by topic in the order asked: a partition's index and its outcome.
-type Results = Vec<(String, Vec<(i32, Result<(), Error>)>)>;
+type Results = Vec<TopicOutcome>;
 
-operation!(ElectLeaders => Vec<(String, Vec<(i32, Result<(), Error>)>)>, elect_leaders);
+operation!(ElectLeaders => Results, elect_leaders);
 
 /// Gives partitions back to their preferred replicas, no more than `limit` at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +74,9 @@ fn balance_leaders(operation: BalanceLeaders, context: &Context<'_>) -> Result<D
     Ok(Decision { records, response: moved })
 }
 
+/// What the elections of a topic's partitions came to.
+type TopicOutcome = (String, Vec<(i32, Result<(), Error>)>);
+
 struct Elections<'a> {
     kind: ElectionKind,
     context: &'a Context<'a>,
@@ -82,7 +85,7 @@ struct Elections<'a> {
 }
 
 impl Elections<'_> {
-    fn named(&mut self, name: String, indexes: &[i32]) -> (String, Vec<(i32, Result<(), Error>)>) {
+    fn named(&mut self, name: String, indexes: &[i32]) -> TopicOutcome {
         let Some(topic) = self.context.image.topic(&name) else {
             let unknown = || Error::UnknownTopicOrPartition(format!("No such topic as {name}").into());
             let refused = indexes.iter().map(|index| (*index, Err(unknown()))).collect();
@@ -100,7 +103,7 @@ impl Elections<'_> {
     }
 
     /// Partitions that already have the leader asked for are left out, as clients expect.
-    fn whole(&mut self, topic: &Topic) -> (String, Vec<(i32, Result<(), Error>)>) {
+    fn whole(&mut self, topic: &Topic) -> TopicOutcome {
         let results = topic.indexed().map(|(index, state)| (index, self.elect(topic, index, state)));
         let results = results.filter(|(_, result)| *result != Err(Error::ElectionNotNeeded)).collect();
         (topic.name.to_string(), results)

@@ -122,9 +122,8 @@ impl<'a> Proposal<'a> {
         let isr: Vec<_> = self.isr.iter().copied().filter(stays).collect();
         let copies = self.replicas.iter().filter(|replica| stays(&replica.broker)).count();
         let enough = isr.len() >= min_isr.clamp(1, copies.max(1));
-        if enough && mutant::is(Mutant::MoveEndsEarly)
-            || enough && self.adding.iter().filter(|broker| stays(broker)).all(|broker| isr.contains(broker))
-        {
+        let all_in_sync = || self.adding.iter().filter(|broker| stays(broker)).all(|broker| isr.contains(broker));
+        if enough && (mutant::is(Mutant::MoveEndsEarly) || all_in_sync()) {
             let gone = std::mem::take(&mut self.removing);
             self.drop_copies(&gone);
             self.adding.clear();

@@ -35,10 +35,10 @@ pub fn settle(command: &Command, before: &Image, after: &Image, result: &mut Res
                 }
             }
         }
-        (Command::UnregisterBroker(wanted), Err(Error::BrokerIdNotRegistered(_))) => {
-            if before.broker(wanted.broker).is_some() {
-                *result = Ok(Response::UnregisterBroker(()));
-            }
+        (Command::UnregisterBroker(wanted), Err(Error::BrokerIdNotRegistered(_)))
+            if before.broker(wanted.broker).is_some() =>
+        {
+            *result = Ok(Response::UnregisterBroker(()));
         }
         _ => {}
     }

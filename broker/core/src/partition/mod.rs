@@ -34,6 +34,4 @@ pub struct Settings {
 }
 
 #[cfg(test)]
-mod follower_tests;
-#[cfg(test)]
 mod tests;

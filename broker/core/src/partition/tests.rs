@@ -1,3 +1,5 @@
+mod follower;
+
 use std::time::Duration;
 
 use proptest::prelude::*;

@@ -267,9 +267,9 @@ fn a_copy_added_in_vain_stays_while_nobody_else_holds_everything() {
     cluster.propose("t", 0, &[0, 1]).unwrap();
     reassign(&mut cluster, Some(&[2])).1.unwrap();
     // Both restart: what each leaves behind in the ISR is the other, and then nobody.
-    cluster.run(super::super::testing::registration(0, 2)).unwrap();
+    cluster.run(registration(0, 2)).unwrap();
     assert_eq!(cluster.roles("t", 0).0, 1);
-    cluster.run(super::super::testing::registration(1, 2)).unwrap();
+    cluster.run(registration(1, 2)).unwrap();
     assert!(sets(&cluster)[0].contains(&1), "{:?}", cluster.partition("t", 0));
     assert!(cluster.roles("t", 0).2.contains(&1), "{:?}", cluster.partition("t", 0));
 }

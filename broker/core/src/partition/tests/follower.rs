@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::*;
+use super::super::*;
 use crate::ids::{BrokerId, LeaderEpoch, Offset};
 
 const TERM: FollowerTerm = FollowerTerm { leader: BrokerId(2), leader_epoch: LeaderEpoch(7) };

@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::quorum::{ChangeError, Door, Newcomer, Refusal, VoterId, find, has_log};
-use super::*;
+use super::super::quorum::{ChangeError, Door, Newcomer, Refusal, VoterId, find, has_log};
+use super::super::*;
 use crate::config::{self, Endpoint};
 
 const DEADLINE: Duration = Duration::from_secs(20);
