@@ -28,11 +28,13 @@ pub enum Mutant {
     DirectoryForgotten,
     /// Entries that were decided on another image count.
     StaleEntryCounts,
+    /// A topic counts as `fsync` from the moment it is changed to it.
+    FsyncAtOnce,
 }
 
 impl Mutant {
     /// Every bug.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::TruncateToHighWatermark,
         Self::WatermarkOnPlainIsr,
         Self::AckBeforeFlush,
@@ -45,6 +47,7 @@ impl Mutant {
         Self::MoveEndsEarly,
         Self::DirectoryForgotten,
         Self::StaleEntryCounts,
+        Self::FsyncAtOnce,
     ];
 }
 

@@ -114,6 +114,7 @@ fn request(broker: BrokerId, broker_epoch: BrokerEpoch, sent: &[Sent]) -> AlterP
         partition_epoch: proposal.partition_epoch,
         isr: proposal.members.iter().map(|(broker, epoch)| IsrMember { broker: *broker, epoch: *epoch }).collect(),
         recovery: LeaderRecovery::Recovered,
+        flushed: proposal.flushed,
     };
     AlterPartition { broker, broker_epoch, proposals: sent.iter().map(proposal).collect() }
 }

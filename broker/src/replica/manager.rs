@@ -108,7 +108,7 @@ impl Manager {
         for removed in &changes.delete {
             self.delete(removed);
         }
-        let mut drafts: HashMap<TopicId, LocalTopic> = HashMap::new();
+        let mut drafts = self.reconfigured(changes, image);
         for local in &changes.lead {
             self.place(local, image, &mut drafts, |partition, settings| {
                 let term = LeaderTerm::new(self.me, &local.state);
@@ -180,6 +180,17 @@ impl Manager {
         let name = local.partition.topic.clone();
         let settings = Arc::new(self.settings(&name, image));
         LocalTopic { name, id: local.topic_id, settings, partitions: Vec::new(), offline: BTreeSet::new() }
+    }
+
+    /// Drafts of the topics whose settings are new: leaders get theirs together with their ISR, in one step.
+    fn reconfigured(&self, changes: &LocalChanges, image: &Image) -> HashMap<TopicId, LocalTopic> {
+        let is_new = |topic: &&Arc<LocalTopic>| changes.broker_config || changes.reconfigure.contains(&topic.name);
+        let all = self.topics.all();
+        let drafts = all.iter().filter(is_new).map(|topic| {
+            let settings = Arc::new(self.settings(&topic.name, image));
+            (topic.id, LocalTopic { settings, ..LocalTopic::clone(topic) })
+        });
+        drafts.collect()
     }
 
     /// What the configuration says of a topic, over all its layers.

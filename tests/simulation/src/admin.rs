@@ -102,11 +102,11 @@ impl World {
         self.command(IncrementalAlterConfigs { resources, validate_only: false });
     }
 
-    /// From `fsync` to `replicated`. The way back is not simulated yet: see `docs/simulation.md`.
     fn change_durability(&mut self) {
         let Some(topic) = self.dice.pick(&self.plan.topics).map(|topic| topic.name.clone()) else { return };
+        let value = if self.dice.one_in(2) { "fsync" } else { "replicated" };
         self.coverage.count("durability changes");
-        self.set(&topic, "ottla.durability", "replicated".to_owned());
+        self.set(&topic, "ottla.durability", value.to_owned());
     }
 
     fn change_min_isr(&mut self) {

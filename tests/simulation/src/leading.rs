@@ -126,6 +126,7 @@ impl World {
             partition_epoch: proposal.partition_epoch,
             isr: members.collect(),
             recovery: LeaderRecovery::Recovered,
+            flushed: proposal.flushed,
         };
         let me = BrokerId(broker as i32);
         let alter = AlterPartition { broker: me, broker_epoch: epoch, proposals: vec![wanted] };

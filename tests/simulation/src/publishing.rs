@@ -95,7 +95,7 @@ impl World {
         replica.settings = settings(image, local.partition.topic.as_str());
         match &mut replica.role {
             Role::Leader(leader) if leader.term().leader_epoch == term.leader_epoch => {
-                leader.state_committed(now, term, &mut effects);
+                leader.state_committed(now, term, replica.settings, &mut effects);
             }
             _ => {
                 let epoch = term.leader_epoch;

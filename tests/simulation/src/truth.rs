@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ottla_core::metadata::{Image, Partition, Record};
-use ottla_core::partition::Durability;
+use ottla_core::partition::{Durability, Settings};
 use ottla_core::{BrokerId, LeaderEpoch, Offset, PartitionEpoch};
 
 use crate::controlling::pass;
@@ -44,6 +44,11 @@ impl Known {
 
     fn chain(&self) -> u64 {
         self.committed.last().map_or(0, |batch| batch.chain)
+    }
+
+    /// Whether `log` has on its disk what was committed as flushed by every member.
+    fn promise_is_kept_by(&self, log: &SimLog) -> bool {
+        log.flushed() >= self.promised && log.chain_at(self.promised) == chain_of(&self.committed, self.promised)
     }
 
     /// Whether `log` holds everything committed.
@@ -102,8 +107,12 @@ impl World {
             return;
         }
         self.truth.entries.push(Rc::clone(entry));
-        let before = self.truth.image.clone();
-        let counts = pass(&mut self.truth.image, index, &entry.payload, entry.leader);
+        let mut image = self.truth.image.clone();
+        let counts = pass(&mut image, index, &entry.payload, entry.leader);
+        if let (Payload::Decided(decided), true) = (&entry.payload, counts) {
+            self.records_committed(index, &decided.records);
+        }
+        self.truth.image = image;
         if matches!(entry.payload, Payload::Blank) {
             let epoch = self.truth.image.controller().map(|controller| controller.epoch.0);
             if epoch != Some(index as u64) {
@@ -119,9 +128,6 @@ impl World {
             self.violated("B6", || story);
         }
         for record in &decided.records {
-            if let Record::ConfigChanged { resource, key, value } = record {
-                self.trace.tell(self.clock, || format!("config of {} {key} = {value:?}", resource.name));
-            }
             if let Record::BrokerRegistered(broker) = record {
                 let begun_after = |lost: &u64| broker.incarnation.as_u128() > u128::from(*lost);
                 let id = broker.id.0 as usize;
@@ -131,7 +137,26 @@ impl World {
             }
         }
         for tp in self.truth.all() {
-            self.partition_committed(tp, &before);
+            self.check_members(tp);
+        }
+    }
+
+    /// One entry may change a partition more than once: what each change allows to be lost counts.
+    fn records_committed(&mut self, index: usize, records: &[Record]) {
+        for record in records {
+            self.trace.tell(self.clock, || format!("{index}: {record:?}"));
+            let before = self.truth.image.clone();
+            self.truth.image.apply(record).expect("the whole entry has been applied elsewhere");
+            match record {
+                Record::PartitionCreated { topic, partition, .. }
+                | Record::PartitionChanged { topic, partition, .. } => {
+                    self.partition_committed(Tp { topic: *topic, partition: *partition }, &before);
+                }
+                Record::ConfigChanged { .. } => {
+                    self.truth.all().into_iter().for_each(|tp| self.partition_committed(tp, &before));
+                }
+                _ => {}
+            }
         }
     }
 
@@ -144,7 +169,12 @@ impl World {
         let epochs = (state.leader_epoch, state.partition_epoch);
         let regress = epochs.0 < known.epochs.0 || epochs.1 < known.epochs.1;
         known.epochs = epochs;
-        if settings.durability == Durability::Replicated {
+        let is_fsync = settings.durability == Durability::Fsync && !state.unflushed;
+        if is_fsync && old.as_ref().is_some_and(|old| old.unflushed) {
+            // "A topic changed to `fsync` counts as such once every member has flushed to the watermark."
+            known.promised = known.end();
+        }
+        if !is_fsync {
             known.promised = Offset::ZERO;
             // Who has lost power and not reported it yet reports it to a topic that promises less now.
             let members = state.isr.iter().chain(&state.elr).map(|member| member.0 as usize);
@@ -166,7 +196,6 @@ impl World {
                 self.unclean_election(tp, &state);
             }
         }
-        self.check_members(tp);
     }
 
     fn count_changes(&mut self, tp: Tp, old: &Partition, new: &Partition) {
@@ -248,8 +277,10 @@ impl World {
                 Some(log) => known.is_held_by(log) && log.flushed() >= known.promised,
                 None => known.end() == Offset::ZERO,
             };
-            // A place may be committed that was proposed before its holder lost what it had.
-            let shaken = self.truth.shaken.contains_key(&broker);
+            // A place may be committed that was proposed before its holder lost what it had; what it had flushed, it has.
+            let emptied = log.is_none();
+            let keeps_promise = log.is_some_and(|log| known.promise_is_kept_by(log));
+            let shaken = self.truth.shaken.contains_key(&broker) && (emptied || keeps_promise);
             if !holds && shaken {
                 late.push(broker);
             } else if !holds {
@@ -288,7 +319,8 @@ impl World {
             log.batches().iter().filter(|batch| batch.end() > known.end() && batch.end() <= to).copied().collect();
         let agrees = log.chain_at(known.end().min(to)) == chain_of(&known.committed, to);
         known.committed.extend(new);
-        if replica.settings.durability == Durability::Fsync && wanted.durability == Durability::Fsync {
+        let is_fsync = |settings: Settings| settings.durability == Durability::Fsync;
+        if is_fsync(replica.settings) && is_fsync(wanted) && !state.unflushed {
             known.promised = known.promised.max(to);
         }
         if !agrees {
@@ -326,13 +358,19 @@ impl World {
         let machine = &self.machines[broker];
         let log = machine.disk.logs.get(&tp);
         let replica = machine.process.as_ref().and_then(|process| process.replicas.get(&tp));
+        let copies = self.truth.state(tp).map_or(0, |(_, state)| state.isr.len());
         let (Some(log), Some(replica), Some(known)) = (log, replica, self.truth.partitions.get_mut(&tp)) else {
             return;
         };
-        if epoch == known.unclean {
-            // What an unclean leader takes for committed is so from here on, even where an earlier one knew less.
+        if known.unclean > LeaderEpoch(0) && epoch >= known.unclean && known.is_held_by(log) {
+            // A watermark that is remembered from before an unclean election, and whose records outlived it, holds: they
+            // lie below the start of the unclean leader's term, and nobody gets into the ISR without them.
             let (upto, end) = (replica.high_watermark, known.end());
-            known.committed.extend(log.batches().iter().filter(|one| one.base >= end && one.end() <= upto));
+            let alive = log.batches().iter().filter(|one| one.base >= end && one.end() <= upto);
+            known.committed.extend(alive);
+            if known.end() > end {
+                known.least_min_isr = known.least_min_isr.min(copies.max(1));
+            }
         }
     }
 

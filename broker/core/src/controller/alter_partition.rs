@@ -35,6 +35,10 @@ pub struct IsrProposal {
     pub isr: Vec<IsrMember>,
     /// The wanted recovery state.
     pub recovery: LeaderRecovery,
+    /// Every member of the wanted ISR has flushed everything committed, and nothing is committed any more that it has
+    /// not: see [`Partition::unflushed`].
+    #[serde(default)]
+    pub flushed: bool,
 }
 
 /// A broker proposes ISRs of partitions that it leads.
@@ -123,6 +127,10 @@ fn resolve(wanted: &IsrProposal, before: &Partition, topic: &Topic, context: &Co
     proposal.isr = wanted.isr.iter().map(|member| member.broker).collect();
     proposal.recovery = wanted.recovery;
     let rules = TopicRules::of(context.image, context.settings, topic);
+    // Below the minimum there may be eligible replicas besides, and the leader cannot speak for them.
+    if wanted.flushed && proposal.isr.len() >= before.effective_min_isr(rules.min_isr()) {
+        proposal.unflushed = false;
+    }
     rules.resolve(proposal).unwrap_or_else(|| before.clone())
 }
 

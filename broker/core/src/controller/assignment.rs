@@ -81,5 +81,6 @@ pub(super) fn first_state(image: &Image, replicas: Vec<Replica>) -> Arc<Partitio
         recovery: LeaderRecovery::Recovered,
         leader_epoch: LeaderEpoch(0),
         partition_epoch: PartitionEpoch(0),
+        unflushed: false,
     })
 }

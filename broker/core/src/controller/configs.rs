@@ -212,9 +212,10 @@ fn incremental(
     Ok((key, Some(words)))
 }
 
-/// A lower min.insync.replicas empties eligible sets, and unclean elections once allowed bring partitions back.
+/// A lower min.insync.replicas empties eligible sets, unclean elections once allowed bring partitions back, and what was
+/// committed before a topic became `fsync` is not flushed on that account.
 fn partitions_affected(records: &[Record], context: &Context<'_>) -> Vec<Record> {
-    const KEYS: [&str; 2] = ["min.insync.replicas", "unclean.leader.election.enable"];
+    const KEYS: [&str; 3] = ["min.insync.replicas", "unclean.leader.election.enable", "ottla.durability"];
     let mut everywhere = false;
     let mut topics = Vec::new();
     for record in records {
@@ -230,7 +231,17 @@ fn partitions_affected(records: &[Record], context: &Context<'_>) -> Vec<Record>
     }
     let after = context.after(records);
     sweep(&after, context.settings, |topic, _, state| {
-        (everywhere || topics.contains(&topic.name.as_str())).then(|| Proposal::unchanged(state))
+        let name = topic.name.as_str();
+        let affected = everywhere || topics.contains(&name);
+        affected.then(|| {
+            let mut proposal = Proposal::unchanged(state);
+            let is_fsync = context.settings.is_fsync(&after, name);
+            // Going to `replicated` takes the mark back, so that either change makes proposals under way obsolete.
+            if is_fsync != context.settings.is_fsync(context.image, name) {
+                proposal.unflushed = is_fsync;
+            }
+            proposal
+        })
     })
 }
 

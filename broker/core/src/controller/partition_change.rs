@@ -46,6 +46,8 @@ pub struct Proposal<'a> {
     pub damaged: Vec<BrokerId>,
     /// The wanted election.
     pub election: Election,
+    /// What [`Partition::unflushed`] is to be.
+    pub unflushed: bool,
 }
 
 impl<'a> Proposal<'a> {
@@ -61,6 +63,7 @@ impl<'a> Proposal<'a> {
             lost: Vec::new(),
             damaged: Vec::new(),
             election: Election::Clean,
+            unflushed: before.unflushed,
         }
     }
 
@@ -103,6 +106,7 @@ impl<'a> Proposal<'a> {
             adding: self.adding.clone(),
             removing: self.removing.clone(),
             recovery: self.recovery,
+            unflushed: self.unflushed,
             ..self.before.clone()
         };
         self.keep_eligible(&mut after, conditions.min_isr);

@@ -143,7 +143,8 @@ fn leave<'a>(
         PreviousStop::Clean(_) => (false, false),
         PreviousStop::Unclean { page_cache_kept, damaged } => {
             let damaged = damaged.contains(&(topic.id, index));
-            let durable = || context.settings.topic_value(image, topic.name.as_str(), "ottla.durability") == "fsync";
+            let flushed = !state.unflushed || mutant::is(Mutant::FsyncAtOnce);
+            let durable = || flushed && context.settings.is_fsync(image, topic.name.as_str());
             (!damaged && (*page_cache_kept || durable()), damaged)
         }
     };

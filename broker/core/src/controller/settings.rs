@@ -59,6 +59,11 @@ impl Settings {
         layers.broker_value(key)
     }
 
+    /// Whether `ottla.durability` of `topic` is `fsync`.
+    pub(super) fn is_fsync(&self, image: &Image, topic: &str) -> bool {
+        self.topic_value(image, topic, "ottla.durability") == "fsync"
+    }
+
     /// The value that holds for a topic's key, topic first, then the cluster, then the properties.
     pub(super) fn topic_value(&self, image: &Image, topic: &str, key: &str) -> String {
         let none = BTreeMap::new();

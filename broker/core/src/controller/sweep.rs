@@ -22,6 +22,11 @@ impl<'a> TopicRules<'a> {
         Self { image, topic, min_isr, unclean: unclean.trim().eq_ignore_ascii_case("true") }
     }
 
+    /// min.insync.replicas of the topic.
+    pub(super) fn min_isr(&self) -> usize {
+        self.min_isr
+    }
+
     /// Whether a leader may be elected that lacks committed records.
     pub(super) fn unclean(&self) -> bool {
         self.unclean

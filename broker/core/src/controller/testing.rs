@@ -134,6 +134,7 @@ impl Cluster {
             partition_epoch: state.partition_epoch,
             isr: isr.collect(),
             recovery: crate::metadata::LeaderRecovery::Recovered,
+            flushed: false,
         };
         let (broker, broker_epoch) = (state.leader, self.epoch(state.leader.0));
         self.run(AlterPartition { broker, broker_epoch, proposals: vec![proposal] }).unwrap().remove(0).result

@@ -49,6 +49,10 @@ pub struct Partition {
     pub leader_epoch: LeaderEpoch,
     /// Raised at each change of anything here.
     pub partition_epoch: PartitionEpoch,
+    /// The topic has been changed to `fsync`, and members may not have flushed yet what was committed before: until
+    /// the leader says that they have, a power loss costs a member its place. Means nothing while it is `replicated`.
+    #[serde(default)]
+    pub unflushed: bool,
 }
 
 impl Partition {
@@ -100,6 +104,7 @@ pub struct PartitionChange {
     pub last_known_elr: Option<Vec<BrokerId>>,
     pub adding: Option<Vec<BrokerId>>,
     pub removing: Option<Vec<BrokerId>>,
+    pub unflushed: Option<bool>,
 }
 
 impl PartitionChange {
@@ -119,6 +124,7 @@ impl PartitionChange {
             last_known_elr: changed(&before.last_known_elr, &after.last_known_elr),
             adding: changed(&before.adding, &after.adding),
             removing: changed(&before.removing, &after.removing),
+            unflushed: changed(&before.unflushed, &after.unflushed),
         }
     }
 
@@ -139,5 +145,6 @@ impl PartitionChange {
         set(&mut partition.last_known_elr, &self.last_known_elr);
         set(&mut partition.adding, &self.adding);
         set(&mut partition.removing, &self.removing);
+        set(&mut partition.unflushed, &self.unflushed);
     }
 }

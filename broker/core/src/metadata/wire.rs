@@ -242,6 +242,7 @@ fn partition_to_proto(topic: TopicId, partition: i32, state: &Partition) -> prot
         recovery: recovery_to_proto(state.recovery),
         leader_epoch: state.leader_epoch.0,
         partition_epoch: state.partition_epoch.0,
+        unflushed: state.unflushed,
     }
 }
 
@@ -257,6 +258,7 @@ fn partition_from_proto(created: proto::PartitionCreated) -> Result<Record, Deco
         recovery: recovery_from_proto(created.recovery)?,
         leader_epoch: LeaderEpoch(created.leader_epoch),
         partition_epoch: PartitionEpoch(created.partition_epoch),
+        unflushed: created.unflushed,
     };
     let topic = topic_id(&created.topic)?;
     Ok(Record::PartitionCreated { topic, partition: created.partition, state: Arc::new(state) })
@@ -278,6 +280,7 @@ fn change_to_proto(topic: TopicId, partition: i32, change: &PartitionChange) -> 
         last_known_elr: list(&change.last_known_elr),
         adding: list(&change.adding),
         removing: list(&change.removing),
+        unflushed: change.unflushed,
     }
 }
 
@@ -295,6 +298,7 @@ fn change_from_proto(changed: proto::PartitionChanged) -> Result<Record, DecodeE
         last_known_elr: list(changed.last_known_elr),
         adding: list(changed.adding),
         removing: list(changed.removing),
+        unflushed: changed.unflushed,
     };
     Ok(Record::PartitionChanged { topic: topic_id(&changed.topic)?, partition: changed.partition, change })
 }

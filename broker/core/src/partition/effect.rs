@@ -31,4 +31,6 @@ pub struct IsrProposal {
     pub partition_epoch: PartitionEpoch,
     /// The members wanted, ascending, each with the uptime it was seen in (KIP-903); −1 for the leader itself.
     pub members: Vec<(BrokerId, BrokerEpoch)>,
+    /// Every one of them has flushed all that is committed, and will before more is.
+    pub flushed: bool,
 }

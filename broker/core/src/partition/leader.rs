@@ -7,7 +7,7 @@ use crate::metadata::{Partition, effective_min_isr};
 use crate::mutant::{self, Mutant};
 
 use super::replica::Progress;
-use super::{Effect, FollowerFetch, IsrProposal, LogPosition, Settings};
+use super::{Durability, Effect, FollowerFetch, IsrProposal, LogPosition, Settings};
 
 /// One term of leadership as the controller committed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct LeaderTerm {
     pub targets: usize,
     /// The in-sync replicas, the leader among them.
     pub isr: Vec<BrokerId>,
+    /// The controller waits to hear that they have flushed what is committed: [`Partition::unflushed`].
+    pub unflushed: bool,
 }
 
 impl LeaderTerm {
@@ -36,6 +38,7 @@ impl LeaderTerm {
             replicas: state.brokers().collect(),
             targets: state.target().count(),
             isr: state.isr.clone(),
+            unflushed: state.unflushed,
         }
     }
 }
@@ -193,8 +196,8 @@ impl Leader {
     }
 
     /// Time has passed: proposes to drop followers that have not been caught up for `max_lag`, else to admit one that
-    /// waits. To be called several times within `max_lag`: a follower of an idle partition fetches without saying so of
-    /// each partition.
+    /// waits, else tells the controller what it waits to hear of flushes. To be called several times within `max_lag`: a
+    /// follower of an idle partition fetches without saying so of each partition.
     pub fn tick(&mut self, now: Duration, max_lag: Duration, effects: &mut Vec<Effect>) {
         let end = self.local.end;
         self.followers.iter_mut().filter(|f| f.position.end >= end).for_each(|f| f.caught_up_at = now);
@@ -209,14 +212,19 @@ impl Leader {
         let dropped: Vec<BrokerId> = self.followers.iter().filter(lagging).map(|f| f.broker).collect();
         if dropped.is_empty() {
             self.followers.iter_mut().for_each(|f| f.wait_at_most(max_lag, now));
-            return self.admit(now, effects);
+            self.admit(now, effects);
+            if self.proposal.is_none() && self.have_flushed(&self.term.isr) {
+                self.propose(self.term.isr.clone(), effects);
+            }
+            return;
         }
         let kept = self.term.isr.iter().copied().filter(|id| !dropped.contains(id)).collect();
         self.propose(kept, effects);
     }
 
-    /// The controller committed a new `state` of this partition in the same term.
-    pub fn state_committed(&mut self, now: Duration, state: LeaderTerm, effects: &mut Vec<Effect>) {
+    /// The controller committed a new `state` of this partition in the same term. The settings of the same moment come
+    /// with it: a smaller ISR under an older, lower minimum would commit what eligible replicas need not have.
+    pub fn state_committed(&mut self, now: Duration, state: LeaderTerm, settings: Settings, effects: &mut Vec<Effect>) {
         if state.partition_epoch <= self.term.partition_epoch {
             return;
         }
@@ -227,6 +235,7 @@ impl Leader {
             }
         }
         self.term = state;
+        self.settings = settings;
         self.end_proposal(now);
         self.advance(effects);
         self.admit(now, effects);
@@ -333,6 +342,15 @@ impl Leader {
         }
     }
 
+    /// Whether the controller waits to hear that `members` have all that is committed on their disks, and they have, in
+    /// `fsync` mode, in which that will stay so. Below the start of the term the watermark does not say what is committed.
+    fn have_flushed(&self, members: &[BrokerId]) -> bool {
+        let position = |id: &BrokerId| if *id == self.term.leader { Some(self.local) } else { self.progress(*id) };
+        let has = |id: &BrokerId| position(id).is_some_and(|one| one.flushed >= self.high_watermark);
+        let counts = self.settings.durability == Durability::Fsync && self.is_established();
+        self.term.unflushed && counts && members.len() >= self.min_isr() && members.iter().all(has)
+    }
+
     fn propose(&mut self, mut wanted: Vec<BrokerId>, effects: &mut Vec<Effect>) {
         wanted.sort_unstable();
         let epoch_of = |id: &BrokerId| {
@@ -342,6 +360,7 @@ impl Leader {
             leader_epoch: self.term.leader_epoch,
             partition_epoch: self.term.partition_epoch,
             members: wanted.iter().map(|id| (*id, epoch_of(id))).collect(),
+            flushed: self.have_flushed(&wanted),
         };
         self.proposal = Some(proposal.clone());
         effects.push(Effect::ProposeIsr(proposal));

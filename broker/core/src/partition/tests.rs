@@ -25,6 +25,7 @@ fn term(replicas: &[i32], isr: &[i32]) -> LeaderTerm {
         replicas: ids(replicas),
         targets: replicas.len(),
         isr: ids(isr),
+        unflushed: false,
     }
 }
 
@@ -43,6 +44,10 @@ fn leader(replicas: &[i32], isr: &[i32], durability: Durability, min_isr: usize)
     let leader = Leader::new(at(0), term(replicas, isr), settings, LogPosition::default(), Offset(0), &mut effects);
     assert_eq!(effects, []);
     leader
+}
+
+fn settings(durability: Durability, min_isr: usize) -> Settings {
+    Settings { durability, min_isr }
 }
 
 fn run(step: impl FnOnce(&mut Vec<Effect>)) -> Vec<Effect> {
@@ -64,6 +69,7 @@ fn propose(members: &[(BrokerId, i64)]) -> Effect {
         leader_epoch: LeaderEpoch(4),
         partition_epoch: PartitionEpoch(9),
         members: members.iter().map(|(id, epoch)| (*id, BrokerEpoch(*epoch))).collect(),
+        flushed: false,
     })
 }
 
@@ -146,7 +152,10 @@ fn a_member_dropped_by_a_proposal_counts_until_it_is_committed() {
     assert_eq!(run(|e| leader.tick(at(30), LAG, e)), []);
     assert_eq!(run(|e| leader.tick(at(31), LAG, e)), [propose(&[(ME, -1)])]);
     assert_eq!(run(|e| leader.tick(at(40), LAG, e)), [], "one proposal at a time");
-    assert_eq!(run(|e| leader.state_committed(at(41), state(10, &[1, 2], &[1]), e)), [advance(10)]);
+    assert_eq!(
+        run(|e| leader.state_committed(at(41), state(10, &[1, 2], &[1]), settings(Durability::Replicated, 1), e)),
+        [advance(10)]
+    );
 }
 
 #[test]
@@ -166,7 +175,10 @@ fn an_older_partition_state_and_an_older_uptime_are_ignored() {
     run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 5, 0), e));
     let stale = FollowerFetch { broker_epoch: BrokerEpoch(69), ..fetch(FIRST, 10, 10) };
     assert_eq!(run(|e| leader.follower_fetched(at(1), &stale, e)), []);
-    assert_eq!(run(|e| leader.state_committed(at(1), state(9, &[1], &[1]), e)), []);
+    assert_eq!(
+        run(|e| leader.state_committed(at(1), state(9, &[1], &[1]), settings(Durability::Replicated, 1), e)),
+        []
+    );
     assert_eq!(leader.high_watermark(), Offset(5));
 }
 
@@ -193,7 +205,7 @@ fn a_new_leader_below_min_isr_moves_nothing_until_someone_has_joined() {
     let admitted = propose(&[(ME, -1), (FIRST, 70)]);
     assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 10, 10), e)), [admitted]);
     assert_eq!(leader.high_watermark(), Offset(4), "a proposed member is none yet");
-    assert_eq!(run(|e| leader.state_committed(at(2), state(10, &[1, 2, 3], &[1, 2]), e)), [advance(10)]);
+    assert_eq!(run(|e| leader.state_committed(at(2), state(10, &[1, 2, 3], &[1, 2]), settings, e)), [advance(10)]);
     assert!(leader.is_established());
 }
 
@@ -201,7 +213,7 @@ fn a_new_leader_below_min_isr_moves_nothing_until_someone_has_joined() {
 fn a_single_copy_that_moves_takes_appends_and_commits_while_the_new_one_catches_up() {
     let mut leader = leader(&[1], &[1], Durability::Replicated, 2);
     let moving = LeaderTerm { targets: 1, ..state(10, &[1, 2], &[1]) };
-    assert_eq!(run(|e| leader.state_committed(at(1), moving, e)), []);
+    assert_eq!(run(|e| leader.state_committed(at(1), moving, settings(Durability::Replicated, 2), e)), []);
     assert_eq!(leader.check_append(RequiredAcks::All), Ok(()));
     let appended = run(|e| leader.appended(Offset(10), e));
     assert_eq!(appended, [Effect::WakeFollowers { log_end: Offset(10) }, advance(10)]);
@@ -210,7 +222,10 @@ fn a_single_copy_that_moves_takes_appends_and_commits_while_the_new_one_catches_
 #[test]
 fn a_copy_that_is_to_stay_besides_counts_for_min_isr_at_once() {
     let mut leader = leader(&[1], &[1], Durability::Replicated, 2);
-    assert_eq!(run(|e| leader.state_committed(at(1), state(10, &[1, 2], &[1]), e)), []);
+    assert_eq!(
+        run(|e| leader.state_committed(at(1), state(10, &[1, 2], &[1]), settings(Durability::Replicated, 2), e)),
+        []
+    );
     let refused = Refusal::NotEnoughReplicas { isr: 1, min_isr: 2 };
     assert_eq!(leader.check_append(RequiredAcks::All), Err(refused));
     assert_eq!(run(|e| leader.appended(Offset(10), e)), [Effect::WakeFollowers { log_end: Offset(10) }]);
@@ -232,10 +247,11 @@ fn whoever_caught_up_while_another_was_proposed_is_admitted_without_a_further_wo
     let first = propose(&[(ME, -1), (FIRST, 70)]);
     assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 0, 0), e)), [first]);
     assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(SECOND, 0, 0), e)), [], "one proposal at a time");
-    let then = run(|e| leader.state_committed(at(2), state(10, &[1, 2, 3], &[1, 2]), e));
+    let then =
+        run(|e| leader.state_committed(at(2), state(10, &[1, 2, 3], &[1, 2]), settings(Durability::Replicated, 1), e));
     let members = [(ME, BrokerEpoch(-1)), (FIRST, BrokerEpoch(70)), (SECOND, BrokerEpoch(70))].to_vec();
     let (leader_epoch, partition_epoch) = (LeaderEpoch(4), PartitionEpoch(10));
-    assert_eq!(then, [Effect::ProposeIsr(IsrProposal { leader_epoch, partition_epoch, members })]);
+    assert_eq!(then, [Effect::ProposeIsr(IsrProposal { leader_epoch, partition_epoch, members, flushed: false })]);
 }
 
 #[test]
@@ -256,7 +272,10 @@ fn a_refused_admission_is_proposed_again_in_time_but_not_for_ever() {
 fn a_member_that_the_controller_takes_out_is_not_proposed_before_it_fetches_again() {
     let mut leader = leader(&[1, 2], &[1, 2], Durability::Replicated, 1);
     run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 0, 0), e));
-    assert_eq!(run(|e| leader.state_committed(at(2), state(10, &[1, 2], &[1]), e)), []);
+    assert_eq!(
+        run(|e| leader.state_committed(at(2), state(10, &[1, 2], &[1]), settings(Durability::Replicated, 1), e)),
+        []
+    );
     assert_eq!(run(|e| leader.tick(at(3), LAG, e)), []);
 }
 
@@ -290,6 +309,41 @@ fn epochs_of_clients_are_fenced() {
     assert_eq!(check_epoch(given, current), Err(Refusal::FencedLeaderEpoch { given, current }));
     let given = LeaderEpoch(5);
     assert_eq!(check_epoch(given, current), Err(Refusal::UnknownLeaderEpoch { given, current }));
+}
+
+#[test]
+fn the_controller_hears_when_all_have_flushed_what_was_committed_before_the_topic_became_fsync() {
+    let mut leader = leader(&[1, 2], &[1, 2], Durability::Replicated, 2);
+    run(|e| leader.appended(Offset(10), e));
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 10, 4), e)), [advance(10)]);
+    let fsync = Settings { durability: Durability::Fsync, min_isr: 2 };
+    let unflushed = LeaderTerm { unflushed: true, ..state(10, &[1, 2], &[1, 2]) };
+    assert_eq!(run(|e| leader.state_committed(at(1), unflushed, fsync, e)), []);
+    assert_eq!(run(|e| leader.tick(at(2), LAG, e)), []);
+    run(|e| leader.flushed(Offset(10), e));
+    assert_eq!(run(|e| leader.tick(at(2), LAG, e)), [], "the follower has not");
+    run(|e| leader.appended(Offset(12), e));
+    run(|e| leader.follower_fetched(at(3), &fetch(FIRST, 12, 10), e));
+    let told = Effect::ProposeIsr(IsrProposal {
+        leader_epoch: LeaderEpoch(4),
+        partition_epoch: PartitionEpoch(10),
+        members: vec![(ME, BrokerEpoch(-1)), (FIRST, BrokerEpoch(70))],
+        flushed: true,
+    });
+    assert_eq!(run(|e| leader.tick(at(3), LAG, e)), [told]);
+    assert_eq!(run(|e| leader.tick(at(4), LAG, e)), [], "once");
+    assert_eq!(run(|e| leader.state_committed(at(4), state(11, &[1, 2], &[1, 2]), fsync, e)), []);
+    assert_eq!(run(|e| leader.tick(at(5), LAG, e)), []);
+}
+
+#[test]
+fn a_smaller_isr_comes_with_the_minimum_under_which_it_became_so() {
+    let mut leader = leader(&[1, 2, 3], &[1, 2, 3], Durability::Replicated, 1);
+    run(|e| leader.appended(Offset(10), e));
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 10, 0), e)), []);
+    let raised = Settings { durability: Durability::Replicated, min_isr: 3 };
+    let effects = run(|e| leader.state_committed(at(2), state(10, &[1, 2, 3], &[1, 2]), raised, e));
+    assert_eq!(effects, [], "the third is eligible and has nothing of it");
 }
 
 #[test]
@@ -345,7 +399,7 @@ proptest! {
                 Step::Commit => if let Some(proposal) = outstanding.take() {
                     epoch += 1;
                     let isr: Vec<i32> = proposal.members.iter().map(|(id, _)| id.0).collect();
-                    leader.state_committed(at(clock), state(epoch, &[1, 2, 3], &isr), &mut effects);
+                    leader.state_committed(at(clock), state(epoch, &[1, 2, 3], &isr), settings(Durability::Fsync, 1), &mut effects);
                 },
                 Step::Refuse => if outstanding.take().is_some() { leader.proposal_refused(at(clock), &mut effects); },
             }

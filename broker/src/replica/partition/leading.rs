@@ -278,7 +278,7 @@ impl Partition {
         *current = settings;
         let leading = match role {
             Role::Leader(leader) if leader.term().leader_epoch == term.leader_epoch => {
-                leader.state_committed(now.monotonic, term, effects);
+                leader.state_committed(now.monotonic, term, current.partition, effects);
                 None
             }
             _ => {

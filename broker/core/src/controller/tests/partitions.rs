@@ -1,7 +1,7 @@
 //! ISR, eligible leaders and elections, as a partition goes through them.
 
 use super::super::partition_change::{Conditions, Election, Proposal};
-use super::super::testing::Cluster;
+use super::super::testing::{Cluster, registration};
 use super::super::*;
 use crate::metadata::{LeaderRecovery, Partition, Record, Resource};
 use crate::{BrokerEpoch, BrokerId, LeaderEpoch, PartitionEpoch};
@@ -55,6 +55,7 @@ fn proposals_that_are_stale_or_contradict_themselves_are_refused() {
             partition_epoch: state.partition_epoch,
             isr: [0, 1].map(|id| IsrMember { broker: BrokerId(id), epoch: cluster.epoch(id) }).into(),
             recovery: LeaderRecovery::Recovered,
+            flushed: false,
         }
     };
     let mut try_it = |from: i32, change: &dyn Fn(&mut IsrProposal)| {
@@ -171,4 +172,56 @@ fn records_say_only_what_changed() {
     assert_eq!((*changed, records.len()), (topic, 2));
     assert_eq!(change.isr, Some(vec![BrokerId(0), BrokerId(1)]));
     assert_eq!((change.leader, &change.elr, &change.replicas), (None, &None, &None));
+}
+
+#[test]
+fn a_topic_changed_to_fsync_counts_as_such_when_its_leader_says_that_all_have_flushed() {
+    let mut cluster = cluster();
+    let set = |cluster: &mut Cluster, value: &str| {
+        let change = ConfigChange { key: "ottla.durability".into(), op: ConfigOp::Set, value: Some(value.to_owned()) };
+        let resources = vec![ResourceChanges { resource: Resource::topic("t"), changes: vec![change] }];
+        cluster.run(IncrementalAlterConfigs { resources, validate_only: false }).unwrap();
+    };
+    let stop = |cluster: &mut Cluster, incarnation| {
+        cluster.fence(2);
+        cluster.run(registration(2, incarnation)).unwrap();
+        let elr = cluster.roles("t", 0).2;
+        cluster.unfence(2);
+        elr
+    };
+    let wanted = |cluster: &Cluster, isr: &[i32]| IsrProposal {
+        topic: cluster.get("t").id,
+        partition: 0,
+        leader_epoch: cluster.partition("t", 0).leader_epoch,
+        partition_epoch: cluster.partition("t", 0).partition_epoch,
+        isr: isr.iter().map(|id| IsrMember { broker: BrokerId(*id), epoch: cluster.epoch(*id) }).collect(),
+        recovery: LeaderRecovery::Recovered,
+        flushed: true,
+    };
+    let tell = |cluster: &mut Cluster, wanted: IsrProposal| {
+        let (broker, broker_epoch) = (BrokerId(0), cluster.epoch(0));
+        cluster.run(AlterPartition { broker, broker_epoch, proposals: vec![wanted] }).unwrap().remove(0).result
+    };
+    let change = ConfigChange { key: "min.insync.replicas".into(), op: ConfigOp::Set, value: Some("3".into()) };
+    let resources = vec![ResourceChanges { resource: Resource::topic("t"), changes: vec![change] }];
+    cluster.run(IncrementalAlterConfigs { resources, validate_only: false }).unwrap();
+    assert!(!cluster.partition("t", 0).unflushed, "made as fsync");
+    set(&mut cluster, "replicated");
+    assert!(!cluster.partition("t", 0).unflushed);
+    let stale = wanted(&cluster, &[0, 1, 2]);
+    set(&mut cluster, "fsync");
+    assert!(cluster.partition("t", 0).unflushed);
+    assert_eq!(tell(&mut cluster, stale), Err(PartitionFault::StalePartitionEpoch));
+    assert_eq!(stop(&mut cluster, 77), Vec::<i32>::new(), "a power loss may have cost it what it had not flushed");
+
+    let thin = wanted(&cluster, &[0, 1]);
+    assert!(tell(&mut cluster, thin).unwrap().unflushed, "there may be eligible replicas besides");
+    let all = wanted(&cluster, &[0, 1, 2]);
+    assert!(!tell(&mut cluster, all).unwrap().unflushed);
+    assert_eq!(stop(&mut cluster, 78), [2]);
+    set(&mut cluster, "replicated");
+    set(&mut cluster, "fsync");
+    assert!(cluster.partition("t", 0).unflushed);
+    set(&mut cluster, "replicated");
+    assert!(!cluster.partition("t", 0).unflushed, "proposals under way are obsolete");
 }

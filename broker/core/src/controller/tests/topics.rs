@@ -21,6 +21,7 @@ fn first_state(brokers: &[i32], isr: &[i32]) -> Arc<Partition> {
         recovery: LeaderRecovery::Recovered,
         leader_epoch: LeaderEpoch(0),
         partition_epoch: PartitionEpoch(0),
+        unflushed: false,
     })
 }
 
