@@ -11,3 +11,4 @@ mod oracle;
 mod produce_fetch;
 mod raw;
 mod replication;
+mod throttles;
