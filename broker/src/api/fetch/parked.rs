@@ -12,7 +12,8 @@ use super::plan::{Plan, ReadResult};
 use crate::net::{Pending, Step};
 use crate::replica::{FetchWait, Interest, ReadLimits};
 
-/// How long a follower may wait to hear of a watermark that has moved: the next records most likely bring it.
+/// How long a follower's fetch waits before a watermark that moves is reason enough to answer it: the next records most
+/// likely bring it, and waking the fetch for each move would cost more than carrying it along.
 const LATE_WATERMARK: Duration = Duration::from_millis(5);
 
 struct Parked {
@@ -22,8 +23,8 @@ struct Parked {
     results: Vec<ReadResult>,
     wait: Arc<FetchWait>,
     interest: Interest,
-    /// Runs once a follower has a move of the watermark to hear of.
-    watermark: Option<Pin<Box<Sleep>>>,
+    /// A follower's: until then moves of the watermark are not worth an answer.
+    late: Option<Pin<Box<Sleep>>>,
 }
 
 /// Parks the fetch at its partitions. `results` are too little to answer with.
@@ -44,7 +45,8 @@ pub(super) fn park(exchange: Exchange, plan: Plan, results: Vec<ReadResult>) -> 
         }
     }
     plan.session.parked(&wait);
-    Step::Wait(Box::new(Parked { exchange, plan: Some(plan), results, wait, interest, watermark: None }))
+    let late = (interest == Interest::Appended).then(|| Box::pin(tokio::time::sleep(LATE_WATERMARK)));
+    Step::Wait(Box::new(Parked { exchange, plan: Some(plan), results, wait, interest, late }))
 }
 
 impl Parked {
@@ -82,13 +84,15 @@ impl Parked {
         }
     }
 
-    /// Whether a moved watermark has waited long enough.
+    /// Whether a follower is to hear of a moved watermark now.
     fn is_watermark_due(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.interest == Interest::Committed || !self.wait.is_hinted() {
-            return false;
+        if let Some(sleep) = &mut self.late {
+            if sleep.as_mut().poll(cx).is_pending() {
+                return false;
+            }
+            self.late = None;
         }
-        let sleep = self.watermark.get_or_insert_with(|| Box::pin(tokio::time::sleep(LATE_WATERMARK)));
-        sleep.as_mut().poll(cx).is_ready()
+        self.interest == Interest::Appended && self.wait.heed_hints()
     }
 }
 

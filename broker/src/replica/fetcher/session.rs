@@ -45,6 +45,20 @@ pub(super) struct Session {
     resting: HashMap<u64, Duration>,
 }
 
+/// What an answer brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Brought {
+    /// Neither records nor errors.
+    Nothing,
+    /// Few records; the end of the flush of each of them will be told.
+    LittleToFlush,
+    /// Records or errors.
+    News,
+}
+
+/// Up to so many bytes of an answer are little: its leader had no more, and is not likely to have as much again soon.
+const LITTLE: usize = 32 << 10;
+
 /// What is asked next, sorted by topic.
 #[derive(Default)]
 struct Changes {
@@ -166,15 +180,14 @@ impl Session {
         }
     }
 
-    /// The answer to request `number`. Gives whether there were records or errors in it; the error if the session is
-    /// over.
+    /// The answer to request `number`; the error if the session is over.
     pub(super) fn answered(
         &mut self,
         number: u64,
         response: FetchResponse,
         followed: &Followed,
         context: &Context,
-    ) -> Result<bool, ErrorCode> {
+    ) -> Result<Brought, ErrorCode> {
         if response.error_code.is_error() {
             return Err(response.error_code);
         }
@@ -186,19 +199,26 @@ impl Session {
                 response.session_id
             };
         }
-        let mut was_full = false;
+        let (mut bytes, mut any_error, mut all_to_flush) = (0, false, true);
         for topic in response.responses {
             for data in topic.partitions {
-                was_full |=
-                    data.error_code.is_error() || data.records.as_ref().is_some_and(|records| !records.is_empty());
+                let brought = data.records.as_ref().map_or(0, Records::len);
+                bytes += brought;
+                any_error |= data.error_code.is_error();
                 let Some(entry) = self.entries.get(&(topic.topic_id, data.partition_index)) else { continue };
                 if entry.since <= number {
-                    entry.partition.fetched(&entry.asked, &fetched(&entry.partition, &data), context.clock.now());
+                    let fetched = fetched(&entry.partition, &data);
+                    let to_flush = entry.partition.fetched(&entry.asked, &fetched, context.clock.now());
+                    all_to_flush &= to_flush || brought == 0;
                     followed.touched.lock().insert(entry.handle);
                 }
             }
         }
-        Ok(was_full)
+        Ok(match bytes {
+            0 if !any_error => Brought::Nothing,
+            1..=LITTLE if all_to_flush && !any_error => Brought::LittleToFlush,
+            _ => Brought::News,
+        })
     }
 }
 

@@ -7,16 +7,20 @@ use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::client::{ClientConfig, Connection, Error as ClientError};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use super::session::Session;
+use super::session::{Brought, Session};
 use super::{Context, Followed};
 
 /// The first pause between two failed attempts, and the longest; the very first attempt after a failure is at once.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 /// A leader that answers nothing for this much longer than it may hold an answer back is taken for gone.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// After an answer with little in it, all of it to be flushed, the next fetch waits this long for the end of the flush,
+/// to tell of it too. What the leader gets meanwhile would wait here for the same flush.
+const FLUSH_AWAITED: Duration = Duration::from_millis(1);
 
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
@@ -75,9 +79,10 @@ async fn follow(followed: &Followed, context: &Context, answered: &mut bool) -> 
     let mut out = FuturesOrdered::new();
     // The update that is out will be answered at once: what it was to overtake has brought something.
     let mut is_settling = false;
+    let mut flush_awaited: Option<Instant> = None;
     loop {
         let is_update = !out.is_empty();
-        let may_send = !is_update || (out.len() == 1 && session.is_open() && !is_settling);
+        let may_send = flush_awaited.is_none() && (!is_update || (out.len() == 1 && session.is_open() && !is_settling));
         if may_send && let Some((number, request)) = session.next(followed, context, is_update) {
             let connection = connection.clone();
             out.push_back(async move { (number, connection.call(&request, i16::MAX).await) });
@@ -91,12 +96,24 @@ async fn follow(followed: &Followed, context: &Context, answered: &mut bool) -> 
             biased;
             Some((number, response)) = out.next(), if !out.is_empty() => {
                 *answered = true;
-                let was_full = session.answered(number, response?, followed, context).map_err(Ended::Refused)?;
-                is_settling = was_full && !out.is_empty();
+                let brought = session.answered(number, response?, followed, context).map_err(Ended::Refused)?;
+                is_settling = brought != Brought::Nothing && !out.is_empty();
+                let awaits = brought == Brought::LittleToFlush && out.is_empty();
+                flush_awaited = awaits.then(|| Instant::now() + FLUSH_AWAITED);
+                continue;
             }
             () = followed.wake.notified() => {}
             () = tokio::time::sleep(resumes.unwrap_or_default()), if resumes.is_some() => {}
+            () = until(flush_awaited) => {}
         }
+        flush_awaited = None;
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

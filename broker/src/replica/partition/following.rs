@@ -126,11 +126,12 @@ impl Partition {
     }
 
     /// The leader's answer to `asked`: appends, truncates, adopts the watermark. Answers that do not count any more
-    /// change nothing.
-    pub(in crate::replica) fn fetched(&self, asked: &NextFetch, fetched: &Fetched<'_>, now: Now) {
+    /// change nothing. Gives whether something was appended that is to be flushed.
+    pub(in crate::replica) fn fetched(&self, asked: &NextFetch, fetched: &Fetched<'_>, now: Now) -> bool {
         let mut inner = self.inner.lock();
-        let Inner { log: Some(log), role: Role::Follower(follower), settings, .. } = &mut *inner else { return };
+        let Inner { log: Some(log), role: Role::Follower(follower), settings, .. } = &mut *inner else { return false };
         let was_lagging = follower.lag() > 0;
+        let mut to_flush = false;
         let mut effects = Vec::new();
         follower.answered(now.monotonic, asked, fetched.answer(log), &mut effects);
         let mut effects = VecDeque::from(effects);
@@ -139,7 +140,7 @@ impl Partition {
             let mut more = Vec::new();
             match effect {
                 FollowerEffect::Append => {
-                    self.append_fetched(log, follower, settings, fetched.bytes(), now, &mut more);
+                    to_flush |= self.append_fetched(log, follower, settings, fetched.bytes(), now, &mut more);
                 }
                 FollowerEffect::Truncate { to } => {
                     info!(partition = %self.id, from = %log.log_end(), %to, "log differs from the leader's: truncating");
@@ -175,6 +176,7 @@ impl Partition {
         if watermark_moved {
             self.wake(Interest::Committed);
         }
+        to_flush
     }
 
     fn append_fetched(
@@ -185,15 +187,16 @@ impl Partition {
         bytes: &[u8],
         now: Now,
         effects: &mut Vec<FollowerEffect>,
-    ) {
+    ) -> bool {
         let before = log.log_end();
         let result = log.append_as_follower(bytes, now);
         let end = log.log_end();
+        let to_flush = end > before && settings.partition.durability == Durability::Fsync;
         if end > before {
             follower.appended(end, log.latest_epoch().unwrap_or(LeaderEpoch::NONE), effects);
-            if settings.partition.durability == Durability::Fsync {
-                log.request_flush();
-            }
+        }
+        if to_flush {
+            log.request_flush();
         }
         match result {
             Ok(Some(_)) => {}
@@ -203,6 +206,7 @@ impl Partition {
                 follower.failed(now.monotonic);
             }
         }
+        to_flush
     }
 
     fn log_replaced(
