@@ -28,7 +28,6 @@ use crate::{Damage, Error, IdentityError, Log, LogConfig, Result, names, recover
 const LOCK: &str = ".lock";
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 const LOG_STARTS: &str = "log-start-offset-checkpoint";
-const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 
 /// Who this broker is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,8 +140,9 @@ impl LogDir {
     ) -> Result<Log> {
         self.shared.check_online()?;
         if self.deleted.lock().contains(&partition) {
-            // The checkpoint still speaks of the deleted log; its recovery point must not be taken for the new one's.
+            // The checkpoint still speaks of the deleted log; its offsets must not be taken for the new one's.
             self.write_recovery_points()?;
+            self.shared.lower_watermark(&partition, Offset::ZERO)?;
         }
         let folder = partition.to_string();
         let mut log = self.create_in(&folder, partition, topic_id, config, now)?;
@@ -201,7 +201,7 @@ impl LogDir {
 
     /// Writes the high watermarks alone.
     pub fn checkpoint_high_watermarks(&self, offsets: impl Iterator<Item = (TopicPartition, Offset)>) -> Result<()> {
-        checkpoint::write_offsets(&self.shared.path.join(HIGH_WATERMARKS), offsets, Sync::Later)
+        self.shared.write_watermarks(offsets)
     }
 
     /// Stops cleanly: flushes and closes `logs`, which must be all of them, writes the checkpoints and the marker that

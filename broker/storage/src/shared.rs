@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use ottla_core::TopicPartition;
-use parking_lot::RwLock;
+use ottla_core::{Offset, TopicPartition};
+use parking_lot::{Mutex, RwLock};
 
+use crate::checkpoint::{self, Sync};
 use crate::error::io_error;
 use crate::file::FileCache;
 use crate::flush::{FlushListener, FlushMarks, FlushQueue, Helpers};
@@ -28,8 +29,13 @@ pub(crate) struct DirShared {
     pub(crate) listener: Arc<dyn FlushListener>,
     /// A partition's folder was made and its entry in the directory is not synced yet.
     pub(crate) entries_dirty: AtomicBool,
+    /// Held while the file of high watermarks is written.
+    watermarks: Mutex<()>,
     failure: OnceLock<Arc<str>>,
 }
+
+/// The file of high watermarks.
+pub(crate) const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 
 impl DirShared {
     pub(crate) fn new(
@@ -43,7 +49,30 @@ impl DirShared {
         let space = DiskSpace::new(&path, reserve);
         let (queue, helpers) = (FlushQueue::default(), Helpers::default());
         let (entries_dirty, failure) = (AtomicBool::new(false), OnceLock::new());
-        Ok(Self { path, root, cache, space, queue, marks, helpers, listener, entries_dirty, failure })
+        let watermarks = Mutex::default();
+        Ok(Self { path, root, cache, space, queue, marks, helpers, listener, entries_dirty, watermarks, failure })
+    }
+
+    /// Writes the high watermarks.
+    pub(crate) fn write_watermarks(&self, offsets: impl Iterator<Item = (TopicPartition, Offset)>) -> Result<()> {
+        let _writing = self.watermarks.lock();
+        checkpoint::write_offsets(&self.path.join(HIGH_WATERMARKS), offsets, Sync::Later)
+    }
+
+    /// Durably lowers what the checkpoint says of `partition` to `end`, before its log is cut there: the log may grow
+    /// past it again with other records, and a process killed then would take those for committed.
+    pub(crate) fn lower_watermark(&self, partition: &TopicPartition, end: Offset) -> Result<()> {
+        let _writing = self.watermarks.lock();
+        let path = self.path.join(HIGH_WATERMARKS);
+        let mut offsets = match checkpoint::read_offsets(&path) {
+            Ok(offsets) => offsets,
+            // Nothing that can be read counts at the next start.
+            Err(Error::Damaged { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let Some(known) = offsets.iter_mut().find(|(known, at)| known == partition && *at > end) else { return Ok(()) };
+        known.1 = end;
+        checkpoint::write_offsets(&path, offsets.into_iter(), Sync::Now)
     }
 
     /// An error if the directory is offline.

@@ -205,3 +205,32 @@ fn a_lost_or_lying_index_is_built_anew() {
         bench.close(vec![log]);
     }
 }
+
+#[test]
+fn a_cut_lowers_the_remembered_high_watermark_lest_a_killed_process_find_the_log_grown_past_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::open(folder.path());
+    let mut log = bench.create("t", LogConfig::default());
+    let mut other = bench.create("u", LogConfig::default());
+    for n in 0..9 {
+        append(&mut log, &batch(1, 300, n, 0));
+        append(&mut other, &batch(1, 300, n, 0));
+    }
+    let watermarks = [(log.partition().clone(), Offset(8)), (other.partition().clone(), Offset(7))];
+    bench.dir().checkpoint_high_watermarks(watermarks.into_iter()).unwrap();
+    assert_eq!(log.truncate_to(Offset(4)).unwrap(), Offset(4));
+    for n in 20..30 {
+        append(&mut log, &batch(1, 300, n, 0));
+    }
+    bench.dir().delete(other).unwrap();
+    let mut other = bench.create("u", LogConfig::default());
+    for n in 20..30 {
+        append(&mut other, &batch(1, 300, n, 0));
+    }
+    drop((log, other, bench));
+
+    let bench = Bench::open(folder.path());
+    let loaded = bench.load(&LogConfig::default(), false);
+    let known = |topic: &str| loaded.iter().find(|one| one.partition == partition(topic, 0)).unwrap().high_watermark;
+    assert_eq!((known("t"), known("u")), (Offset(4), Offset(0)));
+}

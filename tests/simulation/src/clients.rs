@@ -263,7 +263,8 @@ impl World {
         if losses != self.clients.history.losses(tp) {
             return;
         }
-        // After an unclean election those who have not heard of it still show what was before.
+        // "Unclean election only where a topic asks", or where more was lost than is promised to survive: after it, those
+        // who have not heard of it, and followers that have not cut their logs yet, still show what was before.
         let unclean = self.truth.partitions.get(&tp).map_or(LeaderEpoch(0), |known| known.unclean);
         if unclean > LeaderEpoch(0) && leads.is_none_or(|epoch| epoch < unclean) {
             return;

@@ -202,10 +202,27 @@ impl World {
             return self.answer_all(broker, decided, decided_on);
         }
         let entry = Entry { controller_epoch, decided_on, records };
-        let index = process.raft.propose(&mut machine.disk.raft, Payload::Decided(entry));
-        process.driver.in_flight = Some(InFlight { index, term: machine.disk.raft.term, decided });
-        self.replicate(broker);
-        self.apply_committed(broker);
+        process.driver.in_flight = Some(InFlight { entry: Some(entry), index: usize::MAX, term: 0, decided });
+        let delay = if self.dice.one_in(50) { self.dice.millis(20, 1_500) } else { self.dice.micros(5, 100) };
+        self.set_timer(broker, delay, Timer::HandOver);
+    }
+
+    /// The decided entry reaches the log, which may have another leader by now, or this one anew.
+    pub(crate) fn hand_over(&mut self, broker: usize) {
+        let machine = &mut self.machines[broker];
+        let Some(process) = &mut machine.process else { return };
+        let Some(out) = &mut process.driver.in_flight else { return };
+        let Some(entry) = out.entry.take() else { return };
+        if process.raft.leads() {
+            out.index = process.raft.propose(&mut machine.disk.raft, Payload::Decided(entry));
+            out.term = machine.disk.raft.term;
+            self.replicate(broker);
+            return self.apply_committed(broker);
+        }
+        let decided = process.driver.in_flight.take().map(|out| out.decided);
+        for (pending, _) in decided.into_iter().flatten() {
+            self.answer(broker, pending.from, pending.id, Err(AskError::Unknown));
+        }
     }
 
     fn begin_sessions(&mut self, broker: usize, first: usize) {

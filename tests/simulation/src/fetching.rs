@@ -134,6 +134,8 @@ impl World {
                     truncated = (log.end() < from).then_some((from, log.end()));
                     follower.truncated(follower_log(log), &mut todo);
                     replica.high_watermark = replica.high_watermark.min(log.end());
+                    // What is remembered of the watermark is lowered before the cut: the log may grow past it again.
+                    machine.disk.watermarks.entry(tp).and_modify(|known| *known = (*known).min(log.end()));
                 }
                 FollowerEffect::AdvanceHighWatermark { to } => replica.high_watermark = to,
                 FollowerEffect::AdvanceLogStart { .. } | FollowerEffect::Fetch => {}

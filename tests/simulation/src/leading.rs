@@ -26,6 +26,11 @@ impl World {
             match effect {
                 Effect::AdvanceHighWatermark { to } => self.watermark_moved(broker, tp, to),
                 Effect::WakeFollowers { .. } => self.wake_fetches(broker, tp),
+                Effect::ProposeIsr(proposal) if self.dice.one_in(8) => {
+                    // An earlier request is still out: one that is sent late speaks of uptimes that may be over.
+                    let (epoch, delay) = (proposal.leader_epoch, self.dice.millis(20, 3_000));
+                    self.set_timer(broker, delay, Timer::ProposeAgain(tp, epoch, proposal));
+                }
                 Effect::ProposeIsr(proposal) => self.propose(broker, tp, proposal),
                 Effect::FailProduces => {
                     let Some(process) = self.process(broker) else { return };

@@ -182,6 +182,15 @@ impl World {
         }
     }
 
+    /// A late registration of an earlier process has taken this one's place: it ends, and the next one registers anew.
+    pub(crate) fn superseded(&mut self, broker: usize) {
+        self.coverage.count("processes superseded");
+        self.note("superseded", &[("broker", broker as i64)]);
+        self.process_gone(broker);
+        let delay = self.dice.millis(50, 1_000);
+        self.after(delay, crate::message::Event::Start(broker));
+    }
+
     fn stop_cleanly(&mut self, broker: usize) {
         self.coverage.count("clean stops");
         self.note("stopped cleanly", &[("broker", broker as i64)]);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ottla_core::controller::sessions::{SessionId, Sessions};
 use ottla_core::controller::{Command, PreviousStop, Response};
-use ottla_core::metadata::Image;
+use ottla_core::metadata::{Entry, Image};
 use ottla_core::partition::{IsrProposal, NextFetch};
 use ottla_core::{BrokerEpoch, LogIndex, Now, Timestamp};
 use uuid::Uuid;
@@ -76,10 +76,12 @@ pub struct Pending {
     pub command: Command,
 }
 
-/// An entry that was proposed and is not committed yet.
+/// An entry that was decided and is not committed yet.
 #[derive(Debug)]
 pub struct InFlight {
-    /// Its index.
+    /// The entry, until it is handed to the log.
+    pub entry: Option<Entry>,
+    /// Its index; `usize::MAX` until then.
     pub index: usize,
     /// Its term.
     pub term: u64,

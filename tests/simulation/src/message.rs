@@ -153,6 +153,8 @@ pub enum Message {
 /// Something a process has asked its own timers to remind it of.
 #[derive(Clone, Debug)]
 pub enum Timer {
+    /// A decided entry is handed to the metadata log.
+    HandOver,
     /// The metadata log: heartbeats of a leader, patience of a follower.
     Raft,
     /// The controller: sessions, and commands that wait.

@@ -19,6 +19,10 @@ impl World {
         if image.index() <= process.published.index() && process.published.controller().is_some() {
             return;
         }
+        let own = image.broker(me).map(|known| known.epoch);
+        if process.epoch.is_some_and(|epoch| own.is_some_and(|own| own > epoch)) {
+            return self.superseded(broker);
+        }
         let in_service = |image: &Image, process: &crate::machine::Process| {
             image.broker(me).is_some_and(|known| known.incarnation == process.incarnation && !known.fenced)
         };

@@ -28,7 +28,9 @@ pub struct Known {
     pub promised: Offset,
     /// Members whose copy lost something committed, until they are in sync again.
     pub bad: BTreeSet<usize>,
-    /// The least min ISR since the first of them went bad.
+    /// How many have to go bad before something committed may be lost: the least min ISR under which, or the fewest
+    /// copies with which, any of it was committed. The contract: "`replicated`: it holds while fewer than
+    /// min.insync.replicas brokers stop uncleanly together".
     pub least_min_isr: usize,
     /// The term of the last unclean election: what earlier terms say counts no more.
     pub unclean: LeaderEpoch,
@@ -68,7 +70,8 @@ pub struct Truth {
     leaders: BTreeMap<u64, usize>,
     /// The partitions.
     pub partitions: BTreeMap<Tp, Known>,
-    /// Brokers whose machine lost what it had not flushed, until a process that began after that has registered.
+    /// Brokers whose machine lost what it had not flushed, until a process that began after that has registered: "in
+    /// `replicated` it keeps [its place] only if [nothing was lost]; else it leaves both" – nobody can know before that.
     shaken: BTreeMap<usize, u64>,
 }
 
@@ -216,6 +219,11 @@ impl World {
         }
         if old.is_moving() && !new.is_moving() {
             self.coverage.count("moves ended");
+            // "A move ends only when all adding replicas are in the ISR"; of one that is cancelled none stays.
+            let in_sync = |id: &BrokerId| new.replica_on(*id).is_none() || new.isr.contains(id);
+            if !old.adding.iter().all(in_sync) {
+                self.violated("moves", || format!("{tp:?} was moved before what was added was in sync: {new:?}"));
+            }
         }
         self.trace.tell(self.clock, || {
             let ids = |brokers: &[BrokerId]| brokers.iter().map(|id| id.0).collect::<Vec<_>>();
@@ -382,8 +390,9 @@ impl World {
         self.check_members(tp);
     }
 
-    /// The machine of `broker` lost what it had not flushed, or its disk. It cannot know what that was, and so it
-    /// counts as lost wherever flushing is not what the topic promises.
+    /// The machine of `broker` lost what it had not flushed, or its disk. "`replicated`: it holds while fewer than
+    /// min.insync.replicas brokers stop uncleanly together": the stop counts, whatever was lost by it. "`fsync`: that holds
+    /// even if every broker loses power at once": there only what is really gone counts.
     pub(crate) fn data_lost(&mut self, broker: usize) {
         let me = BrokerId(broker as i32);
         self.truth.shaken.insert(broker, self.numbers);

@@ -178,6 +178,7 @@ impl World {
             Timer::Raft => self.raft_tick(broker),
             Timer::Controller => self.controller_tick(broker),
             Timer::Probe { broker: other, epoch } => self.probe(broker, other, epoch),
+            Timer::HandOver => self.hand_over(broker),
             Timer::Life => self.live(broker),
             Timer::Publish(image) => self.publish(broker, image),
             Timer::Fetch(leader) => self.fetch_due(broker, leader),

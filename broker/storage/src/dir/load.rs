@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ottla_core::{Now, Offset, TopicId, TopicName, TopicPartition};
 use parking_lot::Mutex;
 
-use super::{HIGH_WATERMARKS, LOG_STARTS, LogDir, PreviousStop, RECOVERY_POINTS};
+use super::{LOG_STARTS, LogDir, PreviousStop, RECOVERY_POINTS};
 use crate::checkpoint::{read_offsets, read_partition_metadata};
 use crate::error::io_error;
 use crate::flush::flush_now;
 use crate::recovery::{self, Damage, Hints, Recovered};
+use crate::shared::HIGH_WATERMARKS;
 use crate::{Error, Log, LogConfig, Result, names};
 
 /// How the logs of a directory are opened.
