@@ -80,6 +80,11 @@ pub struct SimLog {
 const REMEMBERED: usize = 5;
 
 impl SimLog {
+    /// An empty log, made at a moment: a flush of one that had its name before is none of it.
+    pub fn made_at(clock: std::time::Duration) -> Self {
+        Self { truncations: clock.as_micros() as u64, ..Self::default() }
+    }
+
     /// Offset after the last record.
     pub fn end(&self) -> Offset {
         self.batches.last().map_or(Offset::ZERO, Batch::end)

@@ -7,6 +7,7 @@ use ottla_core::metadata::{Image, LocalChanges, LocalPartition, local_changes};
 use ottla_core::partition::{Follower, FollowerTerm, Leader, LeaderTerm};
 use ottla_core::{BrokerId, LeaderEpoch, Offset};
 
+use crate::log::SimLog;
 use crate::message::{Timer, Tp};
 use crate::replica::{Replica, Role, follower_log, position, settings};
 use crate::world::World;
@@ -66,12 +67,13 @@ impl World {
 
     /// Opens the replica if it is not open; its log is made anew where there is none.
     fn open(&mut self, broker: usize, tp: Tp, local: &LocalPartition, image: &Image) {
+        let clock = self.clock;
         let machine = &mut self.machines[broker];
         let Some(process) = &mut machine.process else { return };
         if process.replicas.contains_key(&tp) {
             return;
         }
-        let log = machine.disk.logs.entry(tp).or_default();
+        let log = machine.disk.logs.entry(tp).or_insert_with(|| SimLog::made_at(clock));
         let known = machine.disk.watermarks.get(&tp).copied().unwrap_or(Offset::ZERO);
         let high_watermark = known.min(log.end());
         let term = FollowerTerm { leader: BrokerId::NONE, leader_epoch: LeaderEpoch::NONE };
