@@ -110,8 +110,12 @@ fn alter(
 ) -> Result<Partition, PartitionFault> {
     let topic = context.image.topics().by_id(wanted.topic).ok_or(PartitionFault::UnknownTopic)?;
     let before = topic.partition(wanted.partition).ok_or(PartitionFault::UnknownPartition)?;
-    check(wanted, before, leader, context)?;
-    let after = resolve(wanted, before, topic, context);
+    let checked = check(wanted, before, leader, context);
+    let after = match checked {
+        Ok(()) => resolve(wanted, before, topic, context),
+        Err(PartitionFault::IneligibleReplica(_)) => refused_for_good(before),
+        Err(fault) => return Err(fault),
+    };
     if after != **before {
         records.push(Record::PartitionChanged {
             topic: wanted.topic,
@@ -119,7 +123,13 @@ fn alter(
             change: PartitionChange::between(before, &after),
         });
     }
-    Ok(after)
+    checked.map(|()| after)
+}
+
+/// The leader stops counting a member that was refused, while a copy of its proposal may still be on its way: it must
+/// not find the member eligible when it comes. The epoch makes it stale.
+fn refused_for_good(before: &Partition) -> Partition {
+    Partition { partition_epoch: before.partition_epoch.next(), ..before.clone() }
 }
 
 fn resolve(wanted: &IsrProposal, before: &Partition, topic: &Topic, context: &Context<'_>) -> Partition {

@@ -3,7 +3,7 @@
 use super::super::partition_change::{Conditions, Election, Proposal};
 use super::super::testing::{Cluster, registration};
 use super::super::*;
-use crate::metadata::{LeaderRecovery, Partition, Record, Resource};
+use crate::metadata::{LeaderRecovery, Partition, PartitionChange, Record, Resource};
 use crate::{BrokerEpoch, BrokerId, LeaderEpoch, PartitionEpoch};
 
 /// Three brokers, one partition on all, min.insync.replicas 2.
@@ -77,7 +77,31 @@ fn proposals_that_are_stale_or_contradict_themselves_are_refused() {
     assert_eq!(try_it(0, &|p| p.isr.push(p.isr[1])), InvalidRequest);
     assert_eq!(try_it(0, &|p| p.isr[1].broker = BrokerId(7)), InvalidRequest);
     assert_eq!(try_it(0, &|p| p.recovery = LeaderRecovery::Recovering), InvalidRequest);
-    assert_eq!(try_it(0, &|p| p.isr[1].epoch = BrokerEpoch(1)), IneligibleReplica(BrokerId(1)));
+}
+
+#[test]
+fn a_member_that_is_refused_stays_refused_whatever_copies_of_the_proposal_are_on_their_way() {
+    let mut cluster = cluster();
+    let before = cluster.partition("t", 0).clone();
+    let member = |id, epoch| IsrMember { broker: BrokerId(id), epoch };
+    let wanted = IsrProposal {
+        topic: cluster.get("t").id,
+        partition: 0,
+        leader_epoch: before.leader_epoch,
+        partition_epoch: before.partition_epoch,
+        isr: vec![member(0, cluster.epoch(0)), member(1, BrokerEpoch(1))],
+        recovery: LeaderRecovery::Recovered,
+        flushed: false,
+    };
+    let topic = wanted.topic;
+    let alter = AlterPartition { broker: BrokerId(0), broker_epoch: cluster.epoch(0), proposals: vec![wanted] };
+    let (records, mut altered) = cluster.decide(alter.clone()).unwrap();
+    assert_eq!(altered.remove(0).result, Err(PartitionFault::IneligibleReplica(BrokerId(1))));
+    let after = Partition { partition_epoch: before.partition_epoch.next(), ..before.clone() };
+    let change = PartitionChange::between(&before, &after);
+    assert_eq!(records, [Record::PartitionChanged { topic, partition: 0, change }]);
+    let (records, mut altered) = cluster.decide(alter).unwrap();
+    assert_eq!((records, altered.remove(0).result), (vec![], Err(PartitionFault::StalePartitionEpoch)));
 }
 
 #[test]
