@@ -280,3 +280,15 @@ fn log_options(config: &Config, replicas: &Manager, bound: Option<SocketAddr>) -
     let me = quorum::VoterId::new(config.node_id, first.id);
     quorum::Options::new(first.path.join(METADATA), me, advertised_controller(config, bound))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A lock kept across a wait of the stop has stopped a broker for ever; none of them may be sent to other threads.
+    #[test]
+    fn nothing_is_kept_locked_while_a_stop_waits() {
+        fn is_send<F: Send>(_: impl FnOnce(Node) -> F) {}
+        is_send(Node::stop);
+    }
+}

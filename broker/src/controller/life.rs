@@ -124,9 +124,10 @@ impl Life {
         }
         let mut images = self.me.controller.watch();
         let leads_nothing = |image: &Arc<Image>| self.me.registered(image).is_none_or(|me| !me.is_active());
-        let seen = timeout(UNHEARD, images.wait_for(leads_nothing)).await;
+        // What it resolves to locks the image for the publisher: it must not be kept while this waits.
+        let seen = timeout(UNHEARD, images.wait_for(leads_nothing)).await.is_ok();
         sleep(LINGER).await;
-        seen.is_ok()
+        seen
     }
 }
 
