@@ -9,7 +9,7 @@ const FOUND_BY: [(Mutant, u64); 13] = [
     (Mutant::TruncateToHighWatermark, 0),
     (Mutant::WatermarkOnPlainIsr, 1),
     (Mutant::AckBeforeFlush, 0),
-    (Mutant::NoBrokerEpoch, 1140),
+    (Mutant::NoBrokerEpoch, 335),
     (Mutant::Kip279Hole, 18),
     (Mutant::UncleanStopKeepsPlace, 2),
     (Mutant::MinIsrNotStrict, 0),
