@@ -6,6 +6,7 @@
 //! `operator/DESIGN.md`. Never links the broker.
 
 mod backoff;
+pub mod balance;
 mod child;
 mod cluster;
 mod config;
