@@ -36,10 +36,15 @@ clients *SUITES:
     cargo build --profile local --package ottla
     tests/clients/run target/local/ottla {{SUITES}}
 
-# A kubectl session against the embedded API and, where OTTLA_K8S_KIT names its kit, a real Kubernetes.
-e2e:
+# The operator's life on the embedded Kubernetes API, on `kit` (OTTLA_K8S_KIT names it), or on the cluster of a kubeconfig.
+e2e ON="embedded" *SCENARIOS:
+    cargo build --profile local --package ottla
+    tests/e2e/run {{ON}} {{SCENARIOS}}
+
+# A kubectl session against the embedded API and, where OTTLA_K8S_KIT names its kit, a real one; their answers are compared.
+e2e-api:
     cargo build --package ottla-local --example api-server
-    tests/e2e/run target/debug/examples/api-server
+    tests/e2e/api/compare target/debug/examples/api-server
 
 # Faults done to three real brokers under load, and the check of what clients saw: just nemesis [MINUTES] [SEED] [OPTION…]
 nemesis *ARGS:

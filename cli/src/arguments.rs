@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::local;
+use crate::{check, local};
 
 /// Ottla: a Kafka-compatible broker and the Kubernetes operator that keeps clusters of it whole.
 #[derive(Debug, Parser)]
@@ -19,6 +19,8 @@ pub struct Arguments {
 pub enum Command {
     /// Run a whole cluster on this machine: a Kubernetes API, the operator, and brokers as processes.
     Local(local::Options),
+    /// Write to a cluster, read everything again, and tell what is lost and how long it took.
+    Check(check::Options),
     /// Run one broker, as `ottla-broker` does.
     Broker(Broker),
     /// Run the operator against a Kubernetes cluster, as `ottla-operator` does.
@@ -67,5 +69,11 @@ mod tests {
         let words = ["ottla", "local", "--check", "--data", "d", "--kube-port", "8001", "--manifest", "m.yaml"];
         let Command::Local(options) = Arguments::parse_from(words).command else { panic!("not local") };
         assert!(options.check && options.kube_port == 8001);
+    }
+
+    #[test]
+    fn local_without_an_operator_takes_no_resources() {
+        assert!(Arguments::try_parse_from(["ottla", "local", "--bare"]).is_ok());
+        assert!(Arguments::try_parse_from(["ottla", "local", "--bare", "--check"]).is_err());
     }
 }

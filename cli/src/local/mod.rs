@@ -26,6 +26,8 @@ use records::COUNT;
 use stack::Stack;
 use terminal::Terminal;
 
+use crate::signals::asked_to_stop;
+
 /// How long `--check` waits for everything to be Ready.
 const CHECK_LIMIT: Duration = Duration::from_secs(60);
 /// How long records may fail to go through although everything says that it is Ready.
@@ -53,6 +55,10 @@ pub struct Options {
     /// Apply these objects instead of the quick start's cluster and topics.
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
+
+    /// Only the Kubernetes API with its node: no operator and no resources, for whoever brings their own.
+    #[arg(long, conflicts_with_all = ["check", "manifest"])]
+    bare: bool,
 }
 
 /// The data folder: a person's own, or one that goes with the process.
@@ -158,6 +164,10 @@ async fn bring_up(
     terminal: &mut Terminal,
 ) -> anyhow::Result<String> {
     manifests::apply_definitions(&stack.client).await?;
+    if options.bare {
+        let kubeconfig = stack.kubeconfig.display();
+        return Ok(format!("The Kubernetes API is up, with kubeconfig {kubeconfig}. Ctrl-C ends it."));
+    }
     stack.start_operator();
     manifests::apply(&stack.client, objects).await?;
     readiness::announce(objects, terminal);
@@ -254,21 +264,5 @@ async fn show_last_words(client: &Client, terminal: &Terminal) {
             }
             _ => {}
         }
-    }
-}
-
-/// Ends on Ctrl-C, SIGTERM or when the terminal goes.
-async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let one = async |kind| match signal(kind) {
-        Ok(mut signal) => {
-            signal.recv().await;
-        }
-        Err(_) => std::future::pending().await,
-    };
-    tokio::select! {
-        () = one(SignalKind::interrupt()) => {}
-        () = one(SignalKind::terminate()) => {}
-        () = one(SignalKind::hangup()) => {}
     }
 }

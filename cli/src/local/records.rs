@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail, ensure};
-use ottla_protocol::client::{Client, ClientConfig, FetchLimits, HostsFileThenDns};
-use ottla_protocol::codec::Records;
-use ottla_records::{BatchBuilder, Compression, Limits, RecordReader, batches};
+use ottla_protocol::client::{Client, ClientConfig, HostsFileThenDns};
+use ottla_records::{BatchBuilder, Compression};
+
+use crate::check;
 
 /// How many records make the proof.
 pub const COUNT: usize = 3;
@@ -39,34 +40,12 @@ pub async fn there_and_back(bootstrap: &str, hosts: &Path, topic: &str) -> anyho
     if produced.error_code.is_error() {
         bail!("produce to {topic} was refused: {}", produced.error_code);
     }
-    let received = consume(&client, topic, produced.base_offset).await?;
+    let offsets = produced.base_offset..produced.base_offset + i64::try_from(COUNT)?;
+    let mut received = Vec::new();
+    check::read(&client, topic, 0, offsets, |record| {
+        received.push(String::from_utf8_lossy(record.value.as_deref().unwrap_or_default()).into_owned());
+    })
+    .await?;
     ensure!(received == sent, "what was consumed from {topic} is not what was produced: {received:?}");
     Ok(())
-}
-
-async fn consume(client: &Client, topic: &str, base_offset: i64) -> anyhow::Result<Vec<String>> {
-    let end = base_offset + i64::try_from(COUNT)?;
-    let (mut offset, mut received) = (base_offset, Vec::new());
-    while offset < end {
-        let fetched = client
-            .fetch(topic, 0, offset, FetchLimits::default())
-            .await
-            .with_context(|| format!("fetch from {topic}"))?;
-        if fetched.error_code.is_error() {
-            bail!("fetch from {topic} at offset {offset} was refused: {}", fetched.error_code);
-        }
-        let Some(Records::Bytes(bytes)) = fetched.records else { continue };
-        for batch in batches(&bytes) {
-            // A range that ends within a batch is no error.
-            let Ok(batch) = batch else { break };
-            let mut records = RecordReader::new(batch.bytes, Limits::default())?;
-            while let Some(record) = records.next_record()? {
-                if (offset..end).contains(&record.offset) {
-                    received.push(String::from_utf8_lossy(&record.value.unwrap_or_default()).into_owned());
-                    offset = record.offset + 1;
-                }
-            }
-        }
-    }
-    Ok(received)
 }

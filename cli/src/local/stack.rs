@@ -22,8 +22,9 @@ use tracing::{error, warn};
 /// The namespace of objects that name none.
 const NAMESPACE: &str = "default";
 
-/// Images that this executable stands for, by the beginnings of their names.
-const BROKER_IMAGE: &str = "ghcr.io/ottla-io/ottla-broker";
+/// Images that this executable stands for, by the beginnings of their names, and the verb of each.
+const IMAGES: [(&str, Option<&str>); 2] =
+    [("ghcr.io/ottla-io/ottla:", None), ("ghcr.io/ottla-io/ottla-broker", Some("broker"))];
 
 /// A running stack.
 pub struct Stack {
@@ -118,5 +119,8 @@ impl Stack {
 
 fn images() -> anyhow::Result<Images> {
     let this = std::env::current_exe().context("cannot find this executable, which the brokers are to run")?;
-    Ok(Images::default().with(BROKER_IMAGE, [this.display().to_string(), "broker".to_owned()]))
+    let this = this.display().to_string();
+    Ok(IMAGES.iter().fold(Images::default(), |images, (prefix, verb)| {
+        images.with(*prefix, std::iter::once(this.as_str()).chain(*verb))
+    }))
 }
