@@ -112,7 +112,8 @@ pub struct Leader {
 
 impl Leader {
     /// Begins a term. `high_watermark` is the last one known, checkpointed or adopted from the earlier leader; it is
-    /// taken as at most the log's end. Effects: the watermark's move, where the log alone already decides it.
+    /// taken as at most what this log holds under the durability in force. That matters after an unclean election alone:
+    /// a member holds all that is committed. Effects: the watermark's move, where the log alone already decides it.
     pub fn new(
         now: Duration,
         term: LeaderTerm,
@@ -123,12 +124,13 @@ impl Leader {
     ) -> Self {
         let followers =
             term.replicas.iter().filter(|id| **id != term.leader).map(|id| Progress::new(*id, now)).collect();
+        let committed_as = if term.unflushed { Durability::Replicated } else { settings.durability };
         let mut leader = Self {
             term,
             settings,
             local,
             epoch_start: local.end,
-            high_watermark: high_watermark.min(local.end),
+            high_watermark: high_watermark.min(local.held(committed_as)),
             followers,
             proposal: None,
             admissions_rest_until: Duration::ZERO,

@@ -337,6 +337,25 @@ fn the_controller_hears_when_all_have_flushed_what_was_committed_before_the_topi
 }
 
 #[test]
+fn an_uncleanly_elected_leader_shows_no_more_than_it_has_on_its_disk() {
+    let alone = LeaderTerm { unflushed: false, ..term(&[1, 2, 3], &[1]) };
+    let fsync = settings(Durability::Fsync, 1);
+    let begin = |term: &LeaderTerm, settings| {
+        let mut effects = Vec::new();
+        let leader = Leader::new(at(0), term.clone(), settings, position(13, 5), Offset(9), &mut effects);
+        (leader, effects)
+    };
+    let (mut leader, effects) = begin(&alone, fsync);
+    assert_eq!((leader.high_watermark(), leader.is_established(), effects), (Offset(5), false, vec![]));
+    assert_eq!(run(|e| leader.flushed(Offset(13), e)), [advance(13)]);
+    let (leader, effects) = begin(&alone, settings(Durability::Replicated, 2));
+    assert_eq!((leader.high_watermark(), effects), (Offset(9), vec![]));
+    let unflushed = LeaderTerm { unflushed: true, ..alone };
+    let (leader, effects) = begin(&unflushed, settings(Durability::Fsync, 2));
+    assert_eq!((leader.high_watermark(), effects), (Offset(9), vec![]), "committed before the topic became fsync");
+}
+
+#[test]
 fn a_smaller_isr_comes_with_the_minimum_under_which_it_became_so() {
     let mut leader = leader(&[1, 2, 3], &[1, 2, 3], Durability::Replicated, 1);
     run(|e| leader.appended(Offset(10), e));
