@@ -284,9 +284,11 @@ impl Partition {
             _ => {
                 let epoch = term.leader_epoch;
                 log.begin_epoch(epoch)?;
-                let local = LogPosition { end: log.log_end(), flushed: log.flushed() };
+                // What has been deleted is nobody's to flush.
+                let local = LogPosition { end: log.log_end(), flushed: log.flushed().max(log.log_start()) };
                 let (settings, high_watermark) = (current.partition, self.high_watermark());
                 let leader = Leader::new(now.monotonic, term, settings, local, high_watermark, effects);
+                self.high_watermark.store(leader.high_watermark().0, Ordering::Release);
                 *role = Role::Leader(Box::new(leader));
                 // What an unclean stop left unflushed is committed only when it is on the disk.
                 if settings.durability == Durability::Fsync && local.flushed < local.end {
