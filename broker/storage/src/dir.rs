@@ -142,7 +142,7 @@ impl LogDir {
         if self.deleted.lock().contains(&partition) {
             // The checkpoint still speaks of the deleted log; its offsets must not be taken for the new one's.
             self.write_recovery_points()?;
-            self.shared.lower_watermark(&partition, Offset::ZERO)?;
+            self.shared.lower_watermarks(&[(&partition, Offset::ZERO)])?;
         }
         let folder = partition.to_string();
         let mut log = self.create_in(&folder, partition, topic_id, config, now)?;

@@ -1,5 +1,6 @@
 //! What the writer of a log, its readers and the flusher share, and what all logs of a directory share.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -59,10 +60,11 @@ impl DirShared {
         checkpoint::write_offsets(&self.path.join(HIGH_WATERMARKS), offsets, Sync::Later)
     }
 
-    /// Durably lowers what the checkpoint says of `partition` to `end`, before its log is cut there: the log may grow
-    /// past it again with other records, and a process killed then would take those for committed.
-    pub(crate) fn lower_watermark(&self, partition: &TopicPartition, end: Offset) -> Result<()> {
+    /// Durably lowers what the checkpoint says of each partition to where its log ends, or before its log is cut there:
+    /// the log may grow past it again with other records, and a process killed then would take those for committed.
+    pub(crate) fn lower_watermarks(&self, ends: &[(&TopicPartition, Offset)]) -> Result<()> {
         let _writing = self.watermarks.lock();
+        let ends: HashMap<_, _> = ends.iter().copied().collect();
         let path = self.path.join(HIGH_WATERMARKS);
         let mut offsets = match checkpoint::read_offsets(&path) {
             Ok(offsets) => offsets,
@@ -70,8 +72,15 @@ impl DirShared {
             Err(Error::Damaged { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let Some(known) = offsets.iter_mut().find(|(known, at)| known == partition && *at > end) else { return Ok(()) };
-        known.1 = end;
+        let mut lowered = false;
+        for (partition, known) in &mut offsets {
+            if let Some(end) = ends.get(partition).filter(|end| *end < known) {
+                (*known, lowered) = (*end, true);
+            }
+        }
+        if !lowered {
+            return Ok(());
+        }
         checkpoint::write_offsets(&path, offsets.into_iter(), Sync::Now)
     }
 

@@ -234,3 +234,29 @@ fn a_cut_lowers_the_remembered_high_watermark_lest_a_killed_process_find_the_log
     let known = |topic: &str| loaded.iter().find(|one| one.partition == partition(topic, 0)).unwrap().high_watermark;
     assert_eq!((known("t"), known("u")), (Offset(4), Offset(0)));
 }
+
+#[test]
+fn a_log_that_a_power_loss_has_shortened_lowers_the_remembered_high_watermark_before_it_grows_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::open(folder.path());
+    let mut log = bench.create("t", LogConfig::default());
+    let one = batch(1, 300, 0, 0).len() as u64;
+    for n in 0..9 {
+        append(&mut log, &batch(1, 300, n, 0));
+    }
+    bench.dir().checkpoint_high_watermarks([(log.partition().clone(), Offset(8))].into_iter()).unwrap();
+    drop((log, bench));
+    let segment = folder.path().join("t-0").join("00000000000000000000.log");
+    fs::OpenOptions::new().write(true).open(segment).unwrap().set_len(4 * one).unwrap();
+
+    let bench = Bench::open(folder.path());
+    let mut log = bench.load_one(&LogConfig::default());
+    assert_eq!(log.log_end(), Offset(4));
+    for n in 20..30 {
+        append(&mut log, &batch(1, 300, n, 0));
+    }
+    drop((log, bench));
+
+    let bench = Bench::open(folder.path());
+    assert_eq!(bench.load(&LogConfig::default(), false)[0].high_watermark, Offset(4));
+}

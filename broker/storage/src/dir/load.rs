@@ -114,6 +114,11 @@ fn settle(dir: &LogDir, loaded: &[LoadedLog]) -> Result<()> {
         dir.write_recovery_points()?;
         dir.shared.marks.clear()?;
     }
+    let ends = loaded.iter().filter_map(|l| Some((l, l.log.as_ref().ok()?.0.log_end())));
+    let shorter: Vec<_> = ends.filter(|(l, end)| *end < l.high_watermark).map(|(l, end)| (&l.partition, end)).collect();
+    if !shorter.is_empty() {
+        dir.shared.lower_watermarks(&shorter)?;
+    }
     Ok(())
 }
 

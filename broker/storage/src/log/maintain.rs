@@ -112,7 +112,7 @@ impl Log {
         self.publish_truncation(n, size, end)?;
         let work = || -> Result<()> {
             self.shared.dir.marks.lower(&self.shared)?;
-            self.shared.dir.lower_watermark(&self.shared.partition, Offset(end))?;
+            self.shared.dir.lower_watermarks(&[(&self.shared.partition, Offset(end))])?;
             slot.segment.truncate(size, end, self.shared.interval())
         };
         work().map_err(|e| self.shared.dir.write_failed(e))?;
@@ -129,7 +129,7 @@ impl Log {
         let old = self.shared.view.read().segments.clone();
         self.shared.flushed.store(offset.0, Ordering::Release);
         let lowered = self.shared.dir.marks.lower(&self.shared);
-        let lowered = lowered.and_then(|()| self.shared.dir.lower_watermark(&self.shared.partition, offset));
+        let lowered = lowered.and_then(|()| self.shared.dir.lower_watermarks(&[(&self.shared.partition, offset)]));
         lowered.map_err(|e| self.shared.dir.write_failed(e))?;
         self.remove_segments(&old);
         let created = Segment::create(&self.shared.dir.cache, &self.shared.folder, offset.0);
