@@ -226,14 +226,9 @@ impl World {
         self.after(delay, Event::Start(broker));
     }
 
-    /// An empty disk takes the place of the old one, unless that would take the last copy of something, or a second
-    /// voter before the first has been replaced.
+    /// An empty disk takes the place of the old one, unless that would take the last copy of something, or the metadata.
     fn replace_disk(&mut self, broker: usize) -> bool {
-        let voters = self.machines.iter().max_by_key(|one| one.disk.raft.freshness()).map(|one| one.disk.raft.voters());
-        let voters = voters.unwrap_or_default().to_vec();
-        let gone =
-            |one: &crate::raft::NodeKey| one.broker == broker || self.machines[one.broker].disk.key(one.broker) != *one;
-        if voters.len() < 3 || voters.iter().filter(|one| gone(one)).count() > 1 {
+        if !self.metadata_survives_without(broker) {
             return false;
         }
         let survives = |tp: &crate::message::Tp| {

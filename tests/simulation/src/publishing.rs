@@ -74,8 +74,10 @@ impl World {
             return;
         }
         let log = machine.disk.logs.entry(tp).or_insert_with(|| SimLog::made_at(clock));
-        let known = machine.disk.watermarks.get(&tp).copied().unwrap_or(Offset::ZERO);
-        let high_watermark = known.min(log.end());
+        // What is remembered is lowered at once where a power loss has shortened the log: it may grow past it again.
+        let known = machine.disk.watermarks.entry(tp).or_insert(Offset::ZERO);
+        *known = (*known).min(log.end());
+        let high_watermark = *known;
         let term = FollowerTerm { leader: BrokerId::NONE, leader_epoch: LeaderEpoch::NONE };
         let follower = Follower::new(term, follower_log(log), high_watermark);
         let replica = Replica {
@@ -108,6 +110,7 @@ impl World {
                 log.begin_epoch(epoch);
                 let (settings, watermark) = (replica.settings, replica.high_watermark);
                 let leader = Leader::new(now, term, settings, position(log), watermark, &mut effects);
+                replica.high_watermark = leader.high_watermark();
                 replica.role = Role::Leader(Box::new(leader));
                 self.leader_began(broker, tp, epoch);
                 self.want_flush(broker, tp);

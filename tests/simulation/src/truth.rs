@@ -14,6 +14,7 @@ use ottla_core::{BrokerId, LeaderEpoch, Offset, PartitionEpoch};
 
 use crate::controlling::pass;
 use crate::log::{Batch, SimLog};
+use crate::machine::Machine;
 use crate::message::Tp;
 use crate::raft::{Payload, RaftEntry};
 use crate::replica::settings;
@@ -248,10 +249,16 @@ impl World {
         let name = self.truth.state(tp).map(|(name, _)| name.to_owned()).unwrap_or_default();
         let unclean = self.plan.topics.iter().any(|topic| topic.name == name && topic.unclean);
         let asked_for = unclean || self.admin.rescues.contains(&tp);
+        let is_fsync = settings(&self.truth.image, &name).durability == Durability::Fsync && !state.unflushed;
         let empty = SimLog::default();
         let log = self.machines[leader].disk.logs.get(&tp).unwrap_or(&empty);
         let Some(known) = self.truth.partitions.get_mut(&tp) else { return };
-        let kept = known.committed.iter().take_while(|batch| log.chain_at(batch.end()) == Some(batch.chain)).count();
+        // "What is committed is flushed on every member", and the leader is the only one: in `fsync` nothing else is.
+        let counts = |batch: &&Batch| {
+            let written = !is_fsync || batch.end() <= log.flushed();
+            written && log.chain_at(batch.end()) == Some(batch.chain)
+        };
+        let kept = known.committed.iter().take_while(counts).count();
         known.unclean = state.leader_epoch;
         if kept == known.committed.len() {
             known.promised = known.promised.min(log.flushed());
@@ -415,6 +422,25 @@ impl World {
             let tp = *tp;
             self.violated("B10", || format!("broker {broker} has lost flushed records of {tp:?}"));
         }
+    }
+
+    /// Whether the metadata log goes on if the disk of `broker` is lost: under each set of voters that may turn out to be in
+    /// force, a majority of them has all that is committed on disks that stay. A voter that has taken the place of another
+    /// does not count before it has caught up.
+    pub(crate) fn metadata_survives_without(&self, broker: usize) -> bool {
+        let committed = self.truth.entries.len();
+        let last = self.truth.entries.last();
+        let has_all = |machine: &&Machine| {
+            let log = &machine.disk.raft.log;
+            machine.id != broker && log.get(committed - 1).zip(last).is_some_and(|(one, last)| Rc::ptr_eq(one, last))
+        };
+        let holders: Vec<_> = self.machines.iter().filter(has_all).collect();
+        let stays = |machine: &&Machine| {
+            let voters = machine.disk.raft.voters();
+            let left = voters.iter().filter(|voter| holders.iter().any(|one| one.disk.key(one.id) == **voter));
+            left.count() > voters.len() / 2
+        };
+        committed > 0 && !holders.is_empty() && holders.iter().all(stays)
     }
 
     /// Metadata entries committed so far.
