@@ -39,6 +39,7 @@ fn response(verdict: &RestartVerdict) -> proto::CheckRestartResponse {
         harmed_count: count(verdict.harmed.len()),
         unavoidable: named(&verdict.unavoidable),
         unavoidable_count: count(verdict.unavoidable.len()),
+        catching_up_count: count(verdict.catching_up),
         quorum: quorum.into(),
         ..proto::CheckRestartResponse::default()
     }

@@ -49,6 +49,9 @@ pub struct RestartVerdict {
     /// Partitions that are whole and would be harmed all the same: they have one replica, or as many as
     /// min.insync.replicas asks for. To wait helps nobody, so these must not hold up a restart. By name and index.
     pub unavoidable: Vec<HarmedPartition>,
+    /// How many partitions, harmed or not, wait for another broker that serves to catch up: the cluster is less whole
+    /// than it is about to be.
+    pub catching_up: usize,
     /// What becomes of the quorum.
     pub quorum: QuorumEffect,
 }
@@ -92,7 +95,20 @@ pub fn check_restart(
     for list in [&mut harmed, &mut unavoidable] {
         list.sort_by(|one, other| one.partition.cmp(&other.partition));
     }
-    Ok(RestartVerdict { harmed, unavoidable, quorum: quorum_effect(image, voters, broker) })
+    let catching_up = image.topics().iter().flat_map(|topic| &topic.partitions);
+    let catching_up = catching_up.filter(|state| waits_for_another(state, broker, image)).count();
+    Ok(RestartVerdict { harmed, unavoidable, catching_up, quorum: quorum_effect(image, voters, broker) })
+}
+
+/// Whether a replica that is to stay, on a broker other than `broker`, is out of sync and can come into sync: its broker
+/// serves, and so does the directory it lies in.
+fn waits_for_another(state: &Partition, broker: BrokerId, image: &Image) -> bool {
+    let moves = |id: BrokerId| state.adding.contains(&id) || state.removing.contains(&id);
+    state.replicas.iter().any(|replica| {
+        let id = replica.broker;
+        let can_catch_up = || image.is_active(id) && image.is_online(replica);
+        id != broker && !moves(id) && !state.isr.contains(&id) && can_catch_up()
+    })
 }
 
 /// The image in which nobody may elect `broker`.
@@ -159,7 +175,7 @@ mod tests {
         unavoidable: Vec<HarmedPartition>,
         quorum: QuorumEffect,
     ) -> RestartVerdict {
-        RestartVerdict { harmed, unavoidable, quorum }
+        RestartVerdict { harmed, unavoidable, catching_up: 0, quorum }
     }
 
     #[test]
@@ -231,6 +247,22 @@ mod tests {
         cluster.topic("t", &[&[0, 1, 2]], &[("min.insync.replicas", "3")]);
         cluster.fence(2);
         assert_eq!(check(&cluster, 2), verdict(vec![], vec![], QuorumEffect::Kept));
+    }
+
+    #[test]
+    fn what_others_have_still_to_catch_up_on_is_counted_and_what_waiting_does_not_mend_is_not() {
+        let mut cluster = Cluster::with_brokers(4);
+        cluster.topic("t", &[&[0, 1, 2], &[1, 2, 3], &[0, 1, 3]], &[("min.insync.replicas", "1")]);
+        let catching_up = |cluster: &Cluster, broker| check(cluster, broker).catching_up;
+        cluster.fence(2);
+        assert_eq!(catching_up(&cluster, 0), 0, "a broker that is down is waited for otherwise");
+        cluster.unfence(2);
+        assert_eq!(catching_up(&cluster, 0), 2);
+        assert_eq!(catching_up(&cluster, 3), 2, "even where the broker holds nothing of it");
+        assert_eq!(catching_up(&cluster, 2), 0, "what it lacks itself does not keep a broker from being restarted");
+        assert!(check(&cluster, 0).is_allowed(), "whoever asks decides whether to wait");
+        cluster.propose("t", 0, &[0, 1, 2]).unwrap();
+        assert_eq!(catching_up(&cluster, 0), 1);
     }
 
     #[test]
