@@ -125,7 +125,7 @@ impl Runner {
         let (exit, reason, message) = match started {
             Ok(process) => {
                 let exit = self.supervise(process, prepared, began).await;
-                (exit, if exit.code == 0 { "Completed" } else { "Error" }, None)
+                (exit, if exit.code == 0 { "Completed" } else { "Error" }, self.last_words(&owner, exit))
             }
             Err(error) => {
                 self.event(Kind::Warning, "Failed", format!("Error: {error}"));
@@ -135,6 +135,13 @@ impl Runner {
         self.node.logs.ended(&owner);
         let ended = Ended { code: exit.code, signal: exit.signal, reason, message, began, ended: Timestamp::now() };
         Run { ended, lasted: clock.elapsed() }
+    }
+
+    /// What a run that failed said last, where the container asks for it.
+    fn last_words(&self, owner: &Owner, exit: Exit) -> Option<String> {
+        let wanted = self.container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
+        let words = (wanted && exit.code != 0).then(|| self.node.logs.last_words(owner))?;
+        words.ok().filter(|words| !words.is_empty())
     }
 
     /// Watches a process to its end, whoever brings that about.

@@ -21,6 +21,9 @@ pub use writer::Writer;
 
 use crate::logs::{LogError, LogRequest, LogSource, LogStream};
 
+/// How much of a log a container's status may hold, as with Kubernetes.
+const LAST_WORDS: u64 = 2048;
+
 /// Whose output.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner {
@@ -70,6 +73,11 @@ impl Logs {
     /// The run that [`Logs::begin`] began is over: followers end after what is written.
     pub fn ended(&self, owner: &Owner) {
         self.running.lock().remove(owner);
+    }
+
+    /// The end of what the current run of `owner` wrote: whole lines, at most [`LAST_WORDS`] bytes of them.
+    pub fn last_words(&self, owner: &Owner) -> io::Result<String> {
+        reader::tail(&self.current(owner), LAST_WORDS)
     }
 
     /// Removes all logs of the pod of `owner`.

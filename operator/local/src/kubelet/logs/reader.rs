@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -35,6 +35,18 @@ pub fn read(path: PathBuf, more: Option<watch::Receiver<()>>, request: LogReques
         let _ = send_all(path, open, more, wanted, request.tail_lines, out).await;
     });
     Ok(ReceiverStream::new(stream).boxed())
+}
+
+/// The last lines of the log at `path`, without their times: those that lie whole in its last `bytes`.
+pub fn tail(path: &Path, bytes: u64) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let begin = file.metadata()?.len().saturating_sub(bytes);
+    file.seek(SeekFrom::Start(begin))?;
+    let mut end = Vec::new();
+    file.read_to_end(&mut end)?;
+    let end = String::from_utf8_lossy(&end);
+    let lines = end.lines().skip(usize::from(begin > 0));
+    Ok(lines.filter_map(|line| Some(format!("{}\n", line.split_once(' ')?.1))).collect())
 }
 
 /// Which lines, and how they look.

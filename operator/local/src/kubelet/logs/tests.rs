@@ -30,6 +30,19 @@ async fn text(logs: &Logs, request: LogRequest) -> String {
 }
 
 #[tokio::test]
+async fn the_last_words_of_a_run_are_whole_lines_and_not_too_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = Logs::new(folder.path());
+    run(&logs, "one\ntwo without an end").await;
+    assert_eq!(logs.last_words(&owner()).unwrap(), "one\ntwo without an end\n");
+    let long: String = (0..1000).map(|line| format!("line {line}\n")).collect();
+    run(&logs, &long).await;
+    let last = logs.last_words(&owner()).unwrap();
+    assert!(last.starts_with("line ") && last.ends_with("line 999\n") && last.len() < 2048, "{last}");
+    assert!(last.lines().count() > 20, "{last}");
+}
+
+#[tokio::test]
 async fn the_last_lines_a_limit_and_the_previous_run_can_be_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let logs = Logs::new(folder.path());
