@@ -20,7 +20,7 @@ use crate::{
     context::Context,
     error::{Error, Result},
     events::Note,
-    kafka::{self, ClusterAdmin, ConfigChange, ConfigOf, RestartVerdict},
+    kafka::{self, ClusterAdmin, ConfigChange, ConfigOf},
     names::FIELD_MANAGER,
 };
 
@@ -32,7 +32,11 @@ pub async fn apply(plan: &Plan, observed: &Observed, context: &Context) -> Resul
             Step::Create(child) => create(child, observed, context).await?,
             Step::Apply(child) => apply_child(child, observed, context).await?,
             Step::ChangeConfig(changes) => change_config(changes, observed, context).await?,
-            Step::Restart(restart) => restart_broker(restart, observed, context).await?,
+            Step::Restart(due) => {
+                if let Some(restart) = due.first() {
+                    restart_broker(restart, observed, context).await?;
+                }
+            }
         }
     }
     Ok(())
@@ -86,49 +90,26 @@ async fn change_config(changes: &[ConfigChange], observed: &Observed, context: &
 }
 
 /// A client of the cluster, which at least one broker has to serve.
-fn admin(observed: &Observed, context: &Context) -> kafka::Result<Arc<dyn ClusterAdmin>> {
+pub(super) fn admin(observed: &Observed, context: &Context) -> kafka::Result<Arc<dyn ClusterAdmin>> {
     let nobody = || kafka::Error::Unreachable("no broker is ready to be asked".to_owned());
     Ok(context.connector.connect(&observed.bootstrap().ok_or_else(nobody)?))
 }
 
-/// Why `plan` has to wait: a broker that serves is to be stopped, and the others cannot spare it now.
-pub async fn held_up(plan: &Plan, observed: &Observed, context: &Context) -> Result<Option<String>> {
-    let due = plan.iter().find_map(|step| match step {
-        Step::Restart(restart) => Some((restart, restart.serving?)),
-        _ => None,
-    });
-    let Some((restart, broker)) = due else {
-        return Ok(None);
-    };
-    let doing = format!("ask whether {} can be restarted", restart.pod);
-    let admin = admin(observed, context).map_err(Error::kafka(doing.clone()))?;
-    let verdict = admin.check_restart(broker).await.map_err(Error::kafka(doing))?;
-    Ok((!verdict.allowed).then(|| format!("{} cannot be restarted yet: {}", restart.pod, harm(&verdict))))
-}
-
-/// What a restart would do, in a few words.
-fn harm(verdict: &RestartVerdict) -> String {
-    let Some(first) = verdict.harmed.first() else {
-        return "the metadata quorum would lose its majority".to_owned();
-    };
-    let what = if first.goes_offline { "would have no leader" } else { "would refuse acks=all" };
-    let more = match verdict.harmed.len() - 1 {
-        0 => String::new(),
-        more => format!(", and {more} more"),
-    };
-    format!("partition {}-{} {what}{more}", first.topic, first.partition)
-}
-
 async fn restart_broker(restart: &Restart, observed: &Observed, context: &Context) -> Result<()> {
-    let note = Note::normal("BrokerRestarting", "Restart", format!("{} restarts for a new spec", restart.pod));
-    context.events.publish(&observed.cluster, note).await;
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &observed.names.namespace);
     let preconditions = Preconditions { uid: Some(restart.uid.clone()), resource_version: None };
     let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
     let doing = format!("delete pod {}", restart.pod);
     match api.delete(&restart.pod, &params).await {
         // It is gone, or another one by now: nothing is left to do.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-        other => other.map(|_| ()).map_err(Error::kubernetes(doing)),
-    }
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(()),
+        other => other.map_err(Error::kubernetes(doing))?,
+    };
+    let price = match restart.unavoidable {
+        0 => String::new(),
+        count => format!("; {count} partitions without a replica to spare are unavailable meanwhile"),
+    };
+    let note = Note::normal("BrokerRestarting", "Restart", format!("{} restarts for a new spec{price}", restart.pod));
+    context.events.publish(&observed.cluster, note).await;
+    Ok(())
 }

@@ -8,6 +8,7 @@ mod observe;
 mod plan;
 mod pods;
 mod report;
+mod spare;
 mod status;
 #[cfg(test)]
 mod testing;
@@ -49,7 +50,7 @@ pub async fn reconcile(cluster: Arc<KafkaCluster>, context: Arc<Context>) -> Res
     let outcome = match decide(&observed, &context) {
         _ if observed.spec().paused => Outcome::Paused,
         Ok(plan) if plan.is_empty() => Outcome::Settled,
-        Ok(plan) => carry_out(&plan, &mut observed, &context).await?,
+        Ok(plan) => carry_out(plan, &mut observed, &context).await?,
         Err(plan::Error::Refused(refusal)) => Outcome::Refused(refusal),
         Err(plan::Error::Json(error)) => return Err(error.into()),
     };
@@ -64,14 +65,15 @@ fn decide(observed: &Observed, context: &Context) -> Result<Plan, plan::Error> {
 }
 
 /// Does the plan, after saying so: `Ready` is false before anything changes.
-async fn carry_out(plan: &Plan, observed: &mut Observed, context: &Context) -> Result<Outcome> {
-    if let Some(reason) = apply::held_up(plan, observed, context).await? {
-        return Ok(Outcome::HeldUp(reason));
-    }
+async fn carry_out(plan: Plan, observed: &mut Observed, context: &Context) -> Result<Outcome> {
+    let plan = match spare::choose(plan, observed, context).await? {
+        Ok(plan) => plan,
+        Err(reason) => return Ok(Outcome::HeldUp(reason)),
+    };
     if !was_refused(observed) {
         note(observed, &Outcome::Changing, context).await?;
     }
-    match apply::apply(plan, observed, context).await {
+    match apply::apply(&plan, observed, context).await {
         Ok(()) => Ok(Outcome::Changing),
         Err(error) => match error.refusal() {
             Some(refusal) => Ok(Outcome::Refused(refusal)),

@@ -40,8 +40,8 @@ pub enum Step {
     Apply(Child),
     /// Change settings that need no restart.
     ChangeConfig(Vec<ConfigChange>),
-    /// Let one broker start again from what is wanted now.
-    Restart(Restart),
+    /// Let the first of these brokers that can be spared start again from what is wanted now. Never empty.
+    Restart(Vec<Restart>),
 }
 
 /// The steps of this pass, in order.
@@ -90,7 +90,8 @@ pub fn plan(cluster: &ValidCluster, observed: &Observed, chance: [Uuid; 2]) -> R
     // Pods are replaced only once the StatefulSet would make the new ones as they should be.
     if steps.is_empty() {
         let template = build::template(cluster, &cluster_id)?;
-        steps.extend(restart::next(observed, &template).map(Step::Restart));
+        let due = restart::due(observed, &template);
+        steps.extend((!due.is_empty()).then_some(Step::Restart(due)));
     }
     Ok(steps)
 }

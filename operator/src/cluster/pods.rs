@@ -1,6 +1,9 @@
 //! What the brokers' pods tell: whether they serve, where, and what keeps those that do not.
 
-use k8s_openapi::api::core::v1::{ContainerState, Pod};
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{ContainerStateTerminated, ContainerStatus, Pod},
+};
 use kube::ResourceExt;
 use ottla_crds::{
     KafkaCluster,
@@ -23,6 +26,13 @@ pub fn is_leaving(pod: &Pod) -> bool {
 /// The fingerprint of the template the pod was made from.
 pub fn template(pod: &Pod) -> Option<&str> {
     pod.annotations().get(TEMPLATE).map(String::as_str)
+}
+
+/// Pods of brokers that were not made from what `stateful_set` would make now.
+pub fn behind<'a>(pods: &'a [Pod], stateful_set: &StatefulSet) -> Vec<&'a Pod> {
+    let template = stateful_set.spec.template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
+    let wanted = template.and_then(|annotations| annotations.get(TEMPLATE)).map(String::as_str);
+    pods.iter().filter(|pod| self::template(pod) != wanted).collect()
 }
 
 /// The pod's address, once it has one.
@@ -70,14 +80,27 @@ pub fn trouble(pod: &Pod) -> Option<String> {
     }
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
     let broker = statuses.iter().find(|status| status.name == CONTAINER)?;
-    let ended = |state: &Option<ContainerState>| Some(state.as_ref()?.terminated.as_ref()?.exit_code);
-    if let Some(code) = ended(&broker.state).or_else(|| ended(&broker.last_state)).filter(|code| *code != 0) {
-        return Some(format!("{name} stopped with exit code {code}: {}. See kubectl logs {name}", meaning(code)));
+    if let Some(end) = last_end(broker).filter(|end| end.exit_code != 0) {
+        let (code, last_words) = (end.exit_code, end.message.as_deref().and_then(last_words));
+        let said = last_words.map(|words| format!(" (\"{words}\")")).unwrap_or_default();
+        return Some(format!("{name} stopped with exit code {code}: {}{said}. See kubectl logs {name}", meaning(code)));
     }
     let waiting = broker.state.as_ref()?.waiting.as_ref()?;
     let reason = waiting.reason.clone().filter(|reason| reason != "ContainerCreating")?;
     let message = waiting.message.as_ref().map(|message| format!(" ({message})")).unwrap_or_default();
     Some(format!("{name} does not start: {reason}{message}"))
+}
+
+/// How the container's present or previous run ended.
+fn last_end(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    [&status.state, &status.last_state].into_iter().flatten().find_map(|state| state.terminated.as_ref())
+}
+
+/// The last line of a log without what stands before its text: the time and the level.
+fn last_words(log: &str) -> Option<&str> {
+    let line = log.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+    let text = ["ERROR ", "WARN ", "INFO "].iter().find_map(|level| Some(line.split_once(level)?.1));
+    Some(text.unwrap_or(line).trim())
 }
 
 fn meaning(exit_code: i32) -> &'static str {
@@ -94,4 +117,56 @@ fn condition(pod: &Pod, name: &str) -> Option<(String, Option<String>)> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     let found = conditions.iter().find(|condition| condition.type_ == name)?;
     Some((found.status.clone(), found.message.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(status: serde_json::Value) -> Pod {
+        serde_json::from_value(json!({"metadata": {"name": "demo-broker-0"}, "status": status})).unwrap()
+    }
+
+    fn container(state: serde_json::Value) -> serde_json::Value {
+        let mut status = json!({"name": "broker", "image": "", "imageID": "", "ready": false, "restartCount": 0});
+        status.as_object_mut().unwrap().extend(state.as_object().unwrap().clone());
+        json!({"containerStatuses": [status]})
+    }
+
+    #[test]
+    fn what_keeps_a_pod_from_serving_is_told_in_its_own_words() {
+        let log =
+            "2026-11-29T14:00:00Z  INFO listening\n2026-11-29T14:00:01Z ERROR num.io.threads=no is not a number\n";
+        let ended = |code, message: &str| json!({"terminated": {"exitCode": code, "message": message}});
+        let waiting = |reason: &str| json!({"waiting": {"reason": reason, "message": "back-off"}});
+        let crashing = json!({"state": waiting("CrashLoopBackOff"), "lastState": ended(2, log)});
+        let unscheduled = json!({"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"});
+        for (status, expected) in [
+            (
+                container(crashing),
+                Some(
+                    "demo-broker-0 stopped with exit code 2: it refuses its configuration (\"num.io.threads=no is not a \
+                     number\"). See kubectl logs demo-broker-0",
+                ),
+            ),
+            (
+                container(json!({"state": ended(137, "")})),
+                Some(
+                    "demo-broker-0 stopped with exit code 137: it was killed, perhaps for want of memory. See kubectl \
+                     logs demo-broker-0",
+                ),
+            ),
+            (
+                container(json!({"state": waiting("ImagePullBackOff")})),
+                Some("demo-broker-0 does not start: ImagePullBackOff (back-off)"),
+            ),
+            (container(json!({"state": waiting("ContainerCreating")})), None),
+            (container(json!({"state": {"running": {}}})), None),
+            (json!({"conditions": [unscheduled]}), Some("demo-broker-0 finds no node: 0/3 nodes are available")),
+        ] {
+            assert_eq!(trouble(&pod(status.clone())).as_deref(), expected, "{status}");
+        }
+    }
 }

@@ -64,6 +64,11 @@ pub struct RestartVerdict {
     pub harmed: Vec<HarmedPartition>,
     /// Whether the metadata quorum would be lost.
     pub loses_quorum: bool,
+    /// How many partitions would be harmed although they are whole: they have one replica, or as many as
+    /// min.insync.replicas asks for. No waiting helps them.
+    pub unavoidable: u32,
+    /// How many partitions wait for another broker that serves to catch up.
+    pub catching_up: u32,
 }
 
 /// A partition that a restart would harm.

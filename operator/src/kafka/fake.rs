@@ -34,8 +34,8 @@ pub struct State {
     pub brokers: Vec<BrokerView>,
     /// The brokers that vote.
     pub voters: Vec<BrokerId>,
-    /// What is said of every restart.
-    pub restart: RestartVerdict,
+    /// What is said of restarts, where it is not that they do no harm.
+    pub restart: BTreeMap<BrokerId, RestartVerdict>,
     /// The topics and their settings.
     pub topics: BTreeMap<String, (TopicView, OwnConfig)>,
     /// The cluster-wide settings.
@@ -62,7 +62,7 @@ impl FakeCluster {
         Self(Arc::new(Mutex::new(State {
             brokers: (0..brokers).map(broker).collect(),
             voters: (0..brokers.min(3)).map(BrokerId).collect(),
-            restart: RestartVerdict { allowed: true, harmed: Vec::new(), loses_quorum: false },
+            restart: BTreeMap::new(),
             topics: BTreeMap::new(),
             cluster_config: OwnConfig::new(),
             calls: Vec::new(),
@@ -105,6 +105,11 @@ impl FakeCluster {
 
 fn refused<T>(code: &str, message: &str) -> Result<T> {
     Err(Error::Refused { code: code.to_owned(), message: Some(message.to_owned()) })
+}
+
+/// What is said of a restart that harms nobody.
+pub fn harmless() -> RestartVerdict {
+    RestartVerdict { allowed: true, harmed: Vec::new(), loses_quorum: false, unavoidable: 0, catching_up: 0 }
 }
 
 /// A broker as it is when all is well.
@@ -272,8 +277,8 @@ impl ClusterAdmin for FakeCluster {
         async { answer }.boxed()
     }
 
-    fn check_restart(&self, _broker: BrokerId) -> BoxFuture<'_, Result<RestartVerdict>> {
-        let answer = self.answer(|state| Ok(state.restart.clone()));
+    fn check_restart(&self, broker: BrokerId) -> BoxFuture<'_, Result<RestartVerdict>> {
+        let answer = self.answer(|state| Ok(state.restart.get(&broker).cloned().unwrap_or_else(harmless)));
         async { answer }.boxed()
     }
 

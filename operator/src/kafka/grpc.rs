@@ -119,7 +119,13 @@ impl Grpc {
             topic: harmed.topic,
             partition: harmed.partition,
         });
-        Ok(RestartVerdict { allowed: answer.allowed, harmed: harmed.collect(), loses_quorum })
+        Ok(RestartVerdict {
+            allowed: answer.allowed,
+            harmed: harmed.collect(),
+            loses_quorum,
+            unavoidable: answer.unavoidable_count,
+            catching_up: answer.catching_up_count,
+        })
     }
 
     pub(super) async fn cordon(&self, broker: BrokerId, cordoned: bool) -> Result<()> {

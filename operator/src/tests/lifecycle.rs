@@ -5,6 +5,7 @@ use k8s_openapi::api::{
     core::v1::{ConfigMap, Pod, Secret, Service},
 };
 use kube::{ResourceExt, api::DeleteParams};
+use ottla_core::ids::BrokerId;
 use ottla_crds::{
     KafkaCluster,
     cluster::BrokerState,
@@ -14,7 +15,10 @@ use serde_json::json;
 
 use super::support::{Bench, eventually, is_ready, is_topic_ready, stalled};
 use crate::{
-    kafka::{ConfigChange, ConfigOf, HarmedPartition, RestartVerdict, fake::Call},
+    kafka::{
+        ConfigChange, ConfigOf, HarmedPartition, RestartVerdict,
+        fake::{Call, harmless},
+    },
     names::{CLUSTER_ID, TEMPLATE},
 };
 
@@ -130,7 +134,8 @@ async fn a_roll_waits_until_no_partition_would_be_harmed_and_takes_the_controlle
     };
     let before = uids().await;
     let harmed = HarmedPartition { topic: "orders".to_owned(), partition: 4, goes_offline: false };
-    bench.kafka.state().restart = RestartVerdict { allowed: false, harmed: vec![harmed], loses_quorum: false };
+    let verdict = RestartVerdict { allowed: false, harmed: vec![harmed], ..harmless() };
+    bench.kafka.state().restart = (0..3).map(|id| (BrokerId(id), verdict.clone())).collect();
     bench.edit::<KafkaCluster>("demo", json!({"config": {"log.retention.hours": 2}})).await.unwrap();
     let is_waiting = |cluster: &KafkaCluster| {
         let status = cluster.status.clone().unwrap_or_default();
@@ -140,8 +145,7 @@ async fn a_roll_waits_until_no_partition_would_be_harmed_and_takes_the_controlle
     bench.cluster("demo", is_waiting).await;
     assert_eq!(uids().await, before, "nobody was restarted");
 
-    bench.kafka.state().restart.allowed = true;
-    bench.kafka.state().restart.harmed.clear();
+    bench.kafka.state().restart.clear();
     eventually("a new pod for each broker", async || {
         let now = uids().await;
         let all_new = (0..3).all(|id| now[id].is_some() && now[id] != before[id]);

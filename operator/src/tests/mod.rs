@@ -4,6 +4,7 @@ mod definitions;
 mod faults;
 mod lifecycle;
 mod quiet;
+mod rolling;
 mod stopping;
 mod support;
 mod topics;

@@ -278,7 +278,7 @@ async fn install_definitions(client: &Client) {
     }
 }
 
-/// Stands in for the nodes: every pod gets an address and is ready.
+/// Stands in for the nodes: every pod gets an address and is ready, unless its image is called `broken`.
 async fn make_pods_ready(client: Client, shutdown: CancellationToken) {
     let pods: Api<Pod> = Api::namespaced(client, NAMESPACE);
     while !shutdown.is_cancelled() {
@@ -287,13 +287,24 @@ async fn make_pods_ready(client: Client, shutdown: CancellationToken) {
             if pod.metadata.deletion_timestamp.is_some() {
                 let now = kube::api::DeleteParams { grace_period_seconds: Some(0), ..Default::default() };
                 let _ = pods.delete(&name, &now).await;
-            } else if pod.status.and_then(|status| status.pod_ip).is_none() {
-                let ready = json!({"type": "Ready", "status": "True"});
-                let address = format!("10.0.0.{}", name.rsplit('-').next().unwrap().parse::<u8>().unwrap() + 1);
-                let status = json!({"status": {"podIP": address, "phase": "Running", "conditions": [ready]}});
+            } else if pod.status.as_ref().and_then(|status| status.pod_ip.as_ref()).is_none() {
+                let status = json!({"status": first_status(&pod)});
                 let _ = pods.patch_status(&name, &PatchParams::default(), &Patch::Merge(status)).await;
             }
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+fn first_status(pod: &Pod) -> serde_json::Value {
+    let name = pod.name_any();
+    let address = format!("10.0.0.{}", name.rsplit('-').next().unwrap().parse::<u8>().unwrap() + 1);
+    let image = pod.spec.as_ref().unwrap().containers[0].image.as_deref();
+    if image == Some("broken") {
+        let container = json!({"name": "broker", "image": "broken", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}});
+        let ready = json!({"type": "Ready", "status": "False"});
+        return json!({"podIP": address, "phase": "Pending", "conditions": [ready], "containerStatuses": [container]});
+    }
+    json!({"podIP": address, "phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]})
 }

@@ -84,6 +84,8 @@ fn container(cluster: &ValidCluster) -> Container {
             ..SecurityContext::default()
         }),
         volume_mounts: Some(mounts(cluster)),
+        // The last words of a broker that refuses to start stand in its pod's status, and so in the cluster's.
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         ..Container::default()
     }
 }

@@ -39,16 +39,22 @@ fn lack(observed: &Observed, outcome: &Outcome, status: &KafkaClusterStatus) -> 
     let lack = |reason, message: String| Some(Lack { reason, message });
     match outcome {
         Outcome::Refused(refusal) => return lack(refusal.reason, refusal.message.clone()),
-        Outcome::Changing => return lack("ApplyingChanges", "what the spec asks is being applied".to_owned()),
+        Outcome::Changing => {
+            let applying = || "what the spec asks is being applied".to_owned();
+            return match roll(observed) {
+                Some(roll) => lack("RollingRestart", roll),
+                None => lack("ApplyingChanges", applying()),
+            };
+        }
         Outcome::HeldUp(reason) => return lack("WaitingForReplicas", reason.clone()),
         Outcome::Paused | Outcome::Settled => {}
     }
     let wanted = observed.spec().brokers;
+    if let Some(roll) = roll(observed) {
+        return lack("RollingRestart", roll);
+    }
     if status.ready_brokers != wanted || status.brokers != wanted {
-        let troubles: Vec<String> =
-            observed.pods.iter().filter(|pod: &&Pod| !pods::is_ready(pod)).filter_map(pods::trouble).collect();
-        let detail = if troubles.is_empty() { String::new() } else { format!(": {}", troubles.join("; ")) };
-        let message = format!("{} of {wanted} brokers are ready{detail}", status.ready_brokers);
+        let message = format!("{} of {wanted} brokers are ready{}", status.ready_brokers, troubles(observed));
         return lack("BrokersNotReady", message);
     }
     match (&observed.kafka, &status.partitions) {
@@ -68,6 +74,23 @@ fn lack(observed: &Observed, outcome: &Outcome, status: &KafkaClusterStatus) -> 
         }
         (Kafka::Seen { .. }, _) => None,
     }
+}
+
+/// How far a rolling restart has come, if one is under way.
+fn roll(observed: &Observed) -> Option<String> {
+    let behind = pods::behind(&observed.pods, &observed.stateful_set()?);
+    let (all, left) = (observed.pods.len(), behind.len());
+    (left > 0).then(|| {
+        let done = all - left;
+        format!("{done} of {all} brokers have been restarted for the new spec{}", troubles(observed))
+    })
+}
+
+/// What keeps brokers from serving, to be put behind a sentence.
+fn troubles(observed: &Observed) -> String {
+    let down = observed.pods.iter().filter(|pod: &&Pod| !pods::is_ready(pod));
+    let troubles: Vec<String> = down.filter_map(pods::trouble).collect();
+    if troubles.is_empty() { String::new() } else { format!(": {}", troubles.join("; ")) }
 }
 
 fn ready(outcome: &Outcome, lack: Option<&Lack>, status: &KafkaClusterStatus) -> Finding {
@@ -145,7 +168,7 @@ fn degraded(observed: &Observed, status: &KafkaClusterStatus) -> Finding {
         observed.cluster.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(crate::names::FOUNDED));
     let missing = observed.spec().brokers - status.ready_brokers;
     if served && missing > 0 {
-        return finding(true, "BrokersNotReady", &format!("{missing} brokers do not serve"));
+        return finding(true, "BrokersNotReady", &format!("{missing} brokers do not serve{}", troubles(observed)));
     }
     let failed =
         observed.controller().into_iter().flat_map(|controller| &controller.brokers).find_map(failed_directory);

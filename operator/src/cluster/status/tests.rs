@@ -13,7 +13,7 @@ use super::{Outcome, assess};
 use crate::{
     cluster::{
         observe::{Kafka, Observed},
-        testing::{ID, SMALL, observed, settled},
+        testing::{ID, SMALL, observed, of_brokers, pod, settled},
     },
     error::Refusal,
     kafka::{self, PartitionView, TopicView, fake},
@@ -83,7 +83,7 @@ fn a_pod_that_fails_is_named_with_what_its_exit_code_means() {
     let mut observed = settled(SMALL);
     observed.pods = vec![
         serde_json::from_value(json!({
-            "metadata": { "name": "demo-broker-0" },
+            "metadata": { "name": "demo-broker-0", "annotations": observed.pods[0].metadata.annotations },
             "status": { "containerStatuses": [{
                 "name": "broker", "image": "", "imageID": "", "ready": false, "restartCount": 3,
                 "state": { "waiting": { "reason": "CrashLoopBackOff" } },
@@ -100,6 +100,20 @@ fn a_pod_that_fails_is_named_with_what_its_exit_code_means() {
     assert_eq!(condition(&status, ConditionType::Degraded), ("True", "BrokersNotReady"));
     assert_eq!(status.broker_states[0].state, BrokerState::Restarting);
     assert_eq!(status.partitions, None, "old numbers are not shown as present ones");
+}
+
+#[test]
+fn a_roll_tells_how_far_it_has_come() {
+    let mut observed = settled(&of_brokers(3));
+    observed.pods[0] = pod(0, "old", true);
+    for (outcome, expected) in [
+        (Outcome::Changing, ("RollingRestart", "2 of 3 brokers have been restarted for the new spec")),
+        (Outcome::Settled, ("RollingRestart", "2 of 3 brokers have been restarted for the new spec")),
+        (Outcome::HeldUp("not yet".to_owned()), ("WaitingForReplicas", "not yet")),
+    ] {
+        let (status, reason, message) = ready(&observed, &outcome);
+        assert_eq!((status.as_str(), (reason.as_str(), message.as_str())), ("False", expected));
+    }
 }
 
 #[test]
