@@ -3,20 +3,65 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::checker::{Gap, Report};
+use crate::checker::{Counts, Outage, Report};
+use crate::history::Micros;
+use crate::nemesis::{Gaps, Limits};
 
 /// At most so many violations of each promise are listed.
 const LISTED: usize = 5;
 
-/// The page.
+/// The page of a run of all kinds of faults.
 pub fn page(title: &str, report: &Report) -> String {
-    let mut page = format!("## {title}\n\n");
-    let counts = report.counts;
-    // Writing to a string does not fail.
-    let _ = writeln!(
-        page,
-        "{} produce calls, {} records acked, {} calls with an open outcome; {} records read by consumers and group members, \
-         {} commits; {} records in the final log, {} replicas compared byte by byte; {} faults, each with evidence.\n",
+    let mut page = head(title, &report.counts);
+    page.push_str(
+        "| fault | times | longest ack gap of a partition: median | worst | longest wait where a killed broker held \
+         nothing |\n|---|---|---|---|---|\n",
+    );
+    for (fault, outages) in by_fault(&report.outages) {
+        let mut gaps: Vec<Micros> = outages.iter().map(|outage| outage.gap).collect();
+        gaps.sort_unstable();
+        let (median, worst) = (gaps[gaps.len() / 2], gaps[gaps.len() - 1]);
+        let elsewhere = outages.iter().filter_map(|outage| outage.elsewhere).map(|wait| wait.length).max();
+        let elsewhere = elsewhere.map_or_else(|| "–".to_owned(), seconds);
+        // Writing to a string does not fail.
+        let _ = writeln!(page, "| {fault} | {} | {} | {} | {elsewhere} |", gaps.len(), seconds(median), seconds(worst));
+    }
+    write_violations(&mut page, report);
+    page
+}
+
+/// The page of trials of single faults.
+pub fn trials(title: &str, report: &Report, misses: &[String]) -> String {
+    let mut page = head(title, &report.counts);
+    page.push_str(
+        "| fault | trials | longest ack gap of any partition: median | worst | limit | acked records lost | longest wait \
+         where a killed broker held nothing |\n|---|---|---|---|---|---|---|\n",
+    );
+    for gaps in Gaps::of(&report.outages) {
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {} | {} | {} | {} |",
+            gaps.kind,
+            gaps.lengths.len(),
+            seconds(gaps.median()),
+            seconds(gaps.worst()),
+            limits(gaps.limits),
+            gaps.lost,
+            gaps.elsewhere.map_or_else(|| "–".to_owned(), seconds)
+        );
+    }
+    for miss in misses {
+        let _ = writeln!(page, "\n- too long: {miss}");
+    }
+    write_violations(&mut page, report);
+    page
+}
+
+fn head(title: &str, counts: &Counts) -> String {
+    format!(
+        "## {title}\n\n{} produce calls, {} records acked, {} calls with an open outcome; {} records read by consumers and \
+         group members, {} commits; {} records in the final log, {} replicas compared byte by byte; {} faults, each with \
+         evidence; {} ListOffsets answered by leaders that did not know yet of their successors.\n\n",
         counts.calls,
         counts.acked,
         counts.unknown,
@@ -24,18 +69,32 @@ pub fn page(title: &str, report: &Report) -> String {
         counts.commits,
         counts.kept,
         counts.replicas,
-        counts.faults
-    );
-    let _ = writeln!(page, "| fault | times | longest ack gap of a partition: median | worst |\n|---|---|---|---|");
-    for (fault, mut worst) in worst_by_fault(&report.gaps) {
-        worst.sort_unstable();
-        let seconds = |micros: u64| micros as f64 / 1e6;
-        let (median, most) = (seconds(worst[worst.len() / 2]), seconds(worst[worst.len() - 1]));
-        let _ = writeln!(page, "| {fault} | {} | {median:.2} s | {most:.2} s |", worst.len());
-    }
+        counts.faults,
+        counts.outdated
+    )
+}
+
+fn limits(limits: Limits) -> String {
+    let (word, median) = (if limits.median_is_goal { "goal" } else { "median" }, limits.median);
+    let parts = [median.map(|limit| format!("{word} {}", seconds(limit))), limits.worst.map(seconds)];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn seconds(micros: Micros) -> String {
+    format!("{:.2} s", micros as f64 / 1e6)
+}
+
+/// The outages of each fault, in their order.
+fn by_fault(outages: &[Outage]) -> BTreeMap<&str, Vec<&Outage>> {
+    let mut faults: BTreeMap<&str, Vec<&Outage>> = BTreeMap::new();
+    outages.iter().for_each(|outage| faults.entry(&outage.fault).or_default().push(outage));
+    faults
+}
+
+fn write_violations(page: &mut String, report: &Report) {
     if report.violations.is_empty() {
         page.push_str("\nNo violation.\n");
-        return page;
+        return;
     }
     let mut by_property: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for violation in &report.violations {
@@ -47,35 +106,34 @@ pub fn page(title: &str, report: &Report) -> String {
             let _ = writeln!(page, "- {what}");
         }
     }
-    page
-}
-
-/// For every time a fault was done, the longest gap of any partition. The gaps of one time follow each other, with
-/// ascending partitions.
-pub fn worst_by_fault(gaps: &[Gap]) -> BTreeMap<&str, Vec<u64>> {
-    let mut worst: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
-    let mut last = None;
-    for gap in gaps {
-        let of = worst.entry(&gap.fault).or_default();
-        let goes_on = last.is_some_and(|(fault, partition)| fault == &gap.fault && partition < gap.partition);
-        match of.last_mut().filter(|_| goes_on) {
-            Some(length) => *length = (*length).max(gap.length),
-            None => of.push(gap.length),
-        }
-        last = Some((&gap.fault, gap.partition));
-    }
-    worst
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checker::{Violation, Wait};
+    use crate::nemesis::Trial;
+
+    fn outage(fault: &str, gap: Micros) -> Outage {
+        let elsewhere = Some(Wait { partition: 1, invoked: 0, length: 20_000 });
+        Outage { fault: fault.into(), gap, partition: 0, comeback: 0, elsewhere, lost: 0 }
+    }
 
     #[test]
-    fn each_time_of_a_fault_counts_with_its_longest_partition() {
-        let gap = |fault: &str, partition, length| Gap { fault: fault.into(), partition, length };
-        let gaps = [gap("a", 0, 5), gap("a", 1, 9), gap("a", 0, 3), gap("a", 1, 2), gap("b", 0, 1)];
-        let expected = BTreeMap::from([("a", vec![9, 3]), ("b", vec![1])]);
-        assert_eq!(worst_by_fault(&gaps), expected);
+    fn a_page_tells_the_median_and_the_worst_of_each_fault_and_what_was_violated() {
+        let violations = vec![Violation { property: "C1", what: "lost".into() }];
+        let outages = vec![outage("a", 5_000_000), outage("b", 1_000_000), outage("a", 3_000_000)];
+        let page = page("a run", &Report { violations, counts: Counts::default(), outages });
+        assert!(page.contains("| a | 2 | 5.00 s | 5.00 s | 0.02 s |\n| b | 1 | 1.00 s | 1.00 s | 0.02 s |"), "{page}");
+        assert!(page.contains("**C1** is violated 1 times:\n\n- lost"), "{page}");
+    }
+
+    #[test]
+    fn a_page_of_trials_tells_limits_and_misses() {
+        let outages = vec![outage(&Trial::KillLeader.to_string(), 300_000)];
+        let report = Report { violations: Vec::new(), counts: Counts::default(), outages };
+        let page = trials("gaps", &report, &["trial 1".into()]);
+        let row = "| kill −9 of a leader | 1 | 0.30 s | 0.30 s | median 0.50 s, 2.00 s | 0 | 0.02 s |";
+        assert!(page.contains(row) && page.contains("- too long: trial 1") && page.contains("No violation."), "{page}");
     }
 }

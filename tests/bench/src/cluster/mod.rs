@@ -154,6 +154,7 @@ impl<'r> Bench<'r> {
             network: Network::loopback(),
             folder: folder.path().to_owned(),
             disk: None,
+            boots: false,
             properties: Vec::new(),
         };
         let cluster = runtime.block_on(Cluster::start(&options))?;

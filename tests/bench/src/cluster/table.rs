@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use ottla_nemesis::checker::Report;
-use ottla_nemesis::report::worst_by_fault;
+use ottla_nemesis::nemesis::Gaps;
 
 use super::{Kind, Part};
 
@@ -98,10 +98,9 @@ fn write_gaps(page: &mut String, kind: Kind, report: &Report) {
         report.counts.acked,
         report.violations.len()
     );
-    for (fault, worst) in worst_by_fault(&report.gaps) {
-        let seconds: Vec<f64> = worst.iter().map(|micros| *micros as f64 / 1e6).collect();
-        let [_, median, most] = spread(&seconds);
-        let _ = writeln!(page, "| {fault} | {} | {median:.2} s | {most:.2} s |", seconds.len());
+    for gaps in Gaps::of(&report.outages) {
+        let (median, worst) = (gaps.median() as f64 / 1e6, gaps.worst() as f64 / 1e6);
+        let _ = writeln!(page, "| {} | {} | {median:.2} s | {worst:.2} s |", gaps.kind, gaps.lengths.len());
     }
     for violation in report.violations.iter().take(5) {
         let _ = writeln!(page, "\n- {violation}");

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use super::Counts;
 use super::log::Log;
-use crate::history::{Commit, Committed, Event, Fault, History, Latest, Outcome, Produce, Read, ReplicaLog, Writer};
+use crate::history::{
+    Commit, Committed, Event, Fault, History, Latest, Outcome, Partition, Produce, Read, ReplicaLog, Writer,
+};
 
 /// The events of a history by kind.
 #[derive(Debug, Default)]
 pub(super) struct Facts<'h> {
+    pub(super) partitions: BTreeMap<i32, &'h Partition>,
     pub(super) writers: BTreeMap<u32, &'h Writer>,
     /// The calls of each writer in the order of their records.
     pub(super) calls: BTreeMap<u32, Vec<&'h Produce>>,
@@ -28,6 +31,7 @@ impl<'h> Facts<'h> {
         let mut facts = Self::default();
         for event in &history.events {
             match event {
+                Event::Partition(partition) => drop(facts.partitions.insert(partition.number, partition)),
                 Event::Writer(writer) => drop(facts.writers.insert(writer.id, writer)),
                 Event::Produce(call) => facts.calls.entry(call.writer).or_default().push(call),
                 Event::Read(read) => facts.reads.push(read),
@@ -65,6 +69,12 @@ impl<'h> Facts<'h> {
         })
     }
 
+    /// The calls of all writers of a partition, in no order.
+    pub(super) fn calls_to(&self, partition: i32) -> impl Iterator<Item = &'h Produce> {
+        let writers = self.writers.values().filter(move |writer| writer.partition == partition);
+        writers.filter_map(|writer| self.calls.get(&writer.id)).flatten().copied()
+    }
+
     /// The call that sent a record, if any did.
     pub(super) fn call_of(&self, writer: u32, number: u64) -> Option<&'h Produce> {
         let calls = self.calls.get(&writer)?;
@@ -86,6 +96,7 @@ impl<'h> Facts<'h> {
             commits: self.commits.iter().filter(|commit| commit.acked).count() as u64,
             faults: self.faults.len() as u64,
             replicas: self.replicas.len() as u64,
+            outdated: 0,
         }
     }
 }

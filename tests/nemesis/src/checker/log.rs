@@ -23,7 +23,13 @@ impl Log {
         self.runs.last().map_or(0, |run| run.offset + i64::from(run.count))
     }
 
-    /// Whether a run stands in the log just so; if not, what stands at the first offset where it does not: `None` for
+    /// The term in which the record at an offset was appended.
+    pub(super) fn epoch_at(&self, offset: i64) -> Option<i32> {
+        let at = self.runs.partition_point(|run| run.offset + i64::from(run.count) <= offset);
+        self.runs.get(at).filter(|run| run.offset <= offset).map(|run| run.epoch)
+    }
+
+    /// Whether a run stands in the log just so, whatever its term; if not, what stands at the first offset where it does not: `None` for
     /// nothing.
     pub(super) fn compare(&self, run: &Run) -> Result<(), (i64, Option<Found>)> {
         let mut done = 0u32;

@@ -1,13 +1,13 @@
 //! Judges a history by what clients are promised; pure, so that a history can be judged anywhere and again.
 //!
 //! C1 no lost write · C2 one value per offset · C3 no duplicates with idempotence · C4 no phantom · C5 real-time order of
-//! acks · C6 gap-free polls, per-producer order · C7 once read, the same for ever · C8 payloads intact, watermarks never go
-//! back · C9 committed offsets never regress, and skip nothing · B9 replicas are byte-identical.
+//! acks · C6 gap-free polls, per-producer order · C7 once read, the same for ever · C8 payloads intact, ends never go back · C9 committed offsets never regress, and skip nothing · B9 replicas are byte-identical.
 
+mod ends;
 mod facts;
-mod gaps;
 mod groups;
 mod log;
+mod outages;
 mod polls;
 mod replicas;
 mod writes;
@@ -17,10 +17,10 @@ mod tests;
 
 use std::fmt;
 
-use crate::history::{Event, History};
+use crate::history::{Event, History, Micros};
 use facts::Facts;
 
-pub use gaps::{Gap, ack_gaps};
+pub use outages::{Outage, Wait};
 
 /// A promise that was not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,12 @@ pub struct Counts {
     pub faults: u64,
     /// Replicas whose files were read.
     pub replicas: u64,
+    /// ListOffsets that a leader answered behind its successor's back; see the module `ends`.
+    pub outdated: u64,
 }
+
+/// The longest that a producer may wait for partitions which a killed broker neither led nor was needed for.
+pub const NEEDLESS_WAIT: Micros = 500_000;
 
 /// The verdict.
 #[derive(Clone, Debug)]
@@ -65,18 +70,20 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// What was looked at.
     pub counts: Counts,
-    /// The longest time without an ack, by fault and partition.
-    pub gaps: Vec<Gap>,
+    /// What each fault cost, in their order.
+    pub outages: Vec<Outage>,
 }
 
-/// Judges a history.
-pub fn check(history: &History) -> Report {
+/// Judges a history; a wait where the killed broker was not needed may take up to `needless_wait`.
+pub fn check(history: &History, needless_wait: Micros) -> Report {
     let facts = Facts::of(history);
+    let (lost, ends) = (writes::lost(&facts), ends::that_go_back(&facts));
+    let outages = outages::outages(&facts, &lost);
     let mut violations = Vec::new();
     let mut found = |property: &'static str, whats: Vec<String>| {
         violations.extend(whats.into_iter().map(|what| Violation { property, what }));
     };
-    found("C1", writes::lost(&facts));
+    found("C1", lost.iter().map(String::from).collect());
     found("C2", log::two_values(&facts));
     found("C3", writes::duplicates(&facts));
     found("C4", writes::phantoms(&facts));
@@ -85,7 +92,8 @@ pub fn check(history: &History) -> Report {
     found("C6", writes::out_of_producer_order(&facts));
     found("C7", log::read_and_gone(&facts));
     found("C8", log::damaged(&facts));
-    found("C8", polls::watermarks_that_go_back(&facts));
+    found("C8", ends.violations);
+    found("C8", ends::starts_that_go_back(&facts));
     found("C9", groups::regressions(&facts));
     found("C9", groups::skipped(&facts));
     found("B9", replicas::differences(&facts));
@@ -94,9 +102,12 @@ pub fn check(history: &History) -> Report {
         _ => None,
     });
     found("liveness", stuck.collect());
+    found("liveness", outages::never_back(&facts));
+    found("needless wait", outages::needless_waits(&outages, needless_wait));
     found("harness", without_evidence(&facts));
     found("harness", never_read(&facts));
-    Report { violations, counts: facts.counts(), gaps: ack_gaps(history) }
+    let counts = Counts { outdated: ends.outdated, ..facts.counts() };
+    Report { violations, counts, outages }
 }
 
 /// Faults that did nothing: the run did not test what it says.

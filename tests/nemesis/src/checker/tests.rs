@@ -3,12 +3,13 @@
 
 use super::*;
 use crate::history::{
-    Batch, Commit, Committed, Fault, Latest, Outcome, Produce, Read, ReplicaLog, Run, Watermarks, Writer,
+    Batch, Commit, Committed, Fault, Latest, Outcome, Partition, Produce, Read, ReplicaLog, Run, Watermarks, Writer,
 };
 
 /// Writer 0 is idempotent, writer 1 plain; both write to partition 0, in turns, two records a call.
 fn good() -> Vec<Event> {
     let mut events = vec![
+        Event::Partition(Partition { number: 0, topic: "t".into(), index: 0, brokers: vec![0, 1] }),
         Event::Writer(Writer { id: 0, partition: 0, idempotent: true }),
         Event::Writer(Writer { id: 1, partition: 0, idempotent: false }),
     ];
@@ -16,8 +17,8 @@ fn good() -> Vec<Event> {
         events.push(produce((turn % 2) as u32, turn / 2 * 2, 100 * turn, Outcome::Acked(2 * turn as i64)));
     }
     events.push(Event::Read(read("consumer-0", 0, 250, &[run(0, 0, 0), run(2, 1, 0)], 4)));
-    events.push(Event::Read(read("consumer-0", 4, 900, &[run(4, 0, 2), run(6, 1, 2)], 8)));
-    events.push(Event::Read(read("member-0-1", 0, 910, &[run(0, 0, 0), run(2, 1, 0), run(4, 0, 2)], 8)));
+    events.push(Event::Read(read("consumer-0", 4, 900, &[run(4, 0, 2), run(6, 1, 2)], 12)));
+    events.push(Event::Read(read("member-0-1", 0, 910, &[run(0, 0, 0), run(2, 1, 0), run(4, 0, 2)], 12)));
     events.push(commit(6, 920, true));
     events.push(committed(6, 950));
     let whole: Vec<Run> = (0..6).map(|turn| run(2 * turn, (turn % 2) as u32, (turn / 2 * 2) as u64)).collect();
@@ -33,6 +34,7 @@ fn good() -> Vec<Event> {
         healed: 300,
         recovered: 350,
         evidence: "it was gone".into(),
+        killed: vec![0],
     };
     events.push(Event::Fault(fault("kill")));
     events
@@ -43,12 +45,13 @@ fn produce(writer: u32, first: u64, invoked: u64, outcome: Outcome) -> Event {
 }
 
 fn run(offset: i64, writer: u32, first: u64) -> Run {
-    Run { offset, writer: Some(writer), first, count: 2 }
+    Run { offset, writer: Some(writer), first, count: 2, epoch: 5 }
 }
 
 fn read(reader: &str, offset: i64, invoked: u64, runs: &[Run], high: i64) -> Read {
     let marks = Watermarks { high, stable: high, start: 0 };
-    Read { reader: reader.into(), partition: 0, offset, invoked, completed: invoked + 5, marks, runs: runs.to_vec() }
+    let (reader, partition, completed, runs) = (reader.into(), 0, invoked + 5, runs.to_vec());
+    Read { reader, partition, offset, epoch: 5, invoked, completed, marks, runs }
 }
 
 fn commit(offset: i64, invoked: u64, acked: bool) -> Event {
@@ -60,7 +63,8 @@ fn committed(offset: i64, invoked: u64) -> Event {
 }
 
 fn properties(events: Vec<Event>) -> Vec<&'static str> {
-    let mut found: Vec<_> = check(&History { events }).violations.iter().map(|violation| violation.property).collect();
+    let report = check(&History { events }, NEEDLESS_WAIT);
+    let mut found: Vec<_> = report.violations.iter().map(|violation| violation.property).collect();
     found.dedup();
     found
 }
@@ -83,11 +87,13 @@ fn reads(events: &mut [Event]) -> Vec<&mut Read> {
 
 #[test]
 fn a_good_history_has_no_violation_and_is_not_empty() {
-    let report = check(&History { events: good() });
+    let report = check(&History { events: good() }, NEEDLESS_WAIT);
     assert_eq!(report.violations, []);
-    let expected = Counts { calls: 6, acked: 12, unknown: 0, read: 14, kept: 12, commits: 1, faults: 1, replicas: 2 };
+    let expected =
+        Counts { calls: 6, acked: 12, unknown: 0, read: 14, kept: 12, commits: 1, faults: 1, replicas: 2, outdated: 0 };
     assert_eq!(report.counts, expected);
-    assert_eq!(report.gaps, [Gap { fault: "kill".into(), partition: 0, length: 100 }]);
+    let outage = Outage { fault: "kill".into(), gap: 100, partition: 0, comeback: 50, elsewhere: None, lost: 0 };
+    assert_eq!(report.outages, [outage]);
 }
 
 #[test]
@@ -100,8 +106,8 @@ fn c1_an_acked_record_that_is_gone_at_the_end() {
 #[test]
 fn c1_an_acked_record_at_another_offset_than_its_ack_says() {
     let mut events = good();
-    events[7] = produce(1, 4, 500, Outcome::Acked(11));
-    assert_eq!(properties(events), ["C1"]);
+    events[8] = produce(1, 4, 500, Outcome::Acked(11));
+    assert_eq!(properties(events), ["C1", "C8"]);
 }
 
 #[test]
@@ -161,7 +167,7 @@ fn c4_a_record_that_nobody_sent_or_not_yet_or_elsewhere() {
     assert_eq!(properties(early), ["C4"]);
 
     let mut elsewhere = good();
-    elsewhere[0] = Event::Writer(Writer { id: 0, partition: 1, idempotent: true });
+    elsewhere[1] = Event::Writer(Writer { id: 0, partition: 1, idempotent: true });
     assert!(properties(elsewhere).contains(&"C4"));
 }
 
@@ -171,8 +177,8 @@ fn c5_an_ack_below_one_that_was_given_before_the_call_began() {
     let log = final_read(&mut events);
     log.runs.swap(1, 2);
     (log.runs[1].offset, log.runs[2].offset) = (2, 4);
-    events[3] = produce(1, 0, 100, Outcome::Acked(4));
-    events[4] = produce(0, 2, 200, Outcome::Acked(2));
+    events[4] = produce(1, 0, 100, Outcome::Acked(4));
+    events[5] = produce(0, 2, 200, Outcome::Acked(2));
     events.retain(|event| !matches!(event, Event::Read(_) | Event::Commit(_) | Event::Committed(_)));
     assert_eq!(properties(events), ["C5"]);
 }
@@ -196,13 +202,20 @@ fn c6_records_beyond_the_watermark() {
     let first = &mut reads(&mut events)[0];
     first.marks.high = 3;
     first.marks.stable = 3;
-    assert_eq!(properties(events), ["C6"]);
+    assert_eq!(properties(events), ["C6", "C8"]);
+}
+
+#[test]
+fn a_reader_may_stand_beyond_the_watermark_of_a_new_leader() {
+    let mut events = good();
+    events.push(Event::Read(Read { epoch: 6, ..read("consumer-0", 8, 1_000, &[], 4) }));
+    assert_eq!(properties(events), [""; 0]);
 }
 
 #[test]
 fn c6_an_idempotent_writer_whose_records_changed_places() {
     let mut events = good();
-    for index in [2, 4, 6] {
+    for index in [3, 5, 7] {
         let Event::Produce(call) = &mut events[index] else { panic!("a call") };
         call.outcome = Outcome::Unknown("time-out".into());
     }
@@ -216,43 +229,83 @@ fn c6_an_idempotent_writer_whose_records_changed_places() {
 #[test]
 fn c7_a_record_that_was_read_and_is_gone() {
     let mut events = good();
-    events[7] = produce(1, 4, 500, Outcome::Unknown("time-out".into()));
+    events[8] = produce(1, 4, 500, Outcome::Unknown("time-out".into()));
     events.push(Event::Read(read("consumer-0", 8, 1_000, &[run(8, 0, 4), run(10, 1, 4)], 12)));
     let log = final_read(&mut events);
     log.runs.pop();
     log.marks = Watermarks { high: 10, stable: 10, start: 0 };
-    assert_eq!(properties(events), ["C7"]);
+    assert_eq!(properties(events), ["C7", "C8"]);
 }
 
 #[test]
 fn c8_a_damaged_record() {
     let mut events = good();
     let first = &mut reads(&mut events)[0];
-    first.runs[1] = Run { offset: 2, writer: None, first: 0, count: 1 };
+    first.runs[1] = Run { offset: 2, writer: None, first: 0, count: 1, epoch: 5 };
     assert!(properties(events).contains(&"C8"));
 }
 
+fn latest(offset: i64, epoch: i32, invoked: u64) -> Event {
+    Event::Latest(Latest { partition: 0, offset, epoch, invoked, completed: invoked + 5 })
+}
+
 #[test]
-fn c8_a_latest_offset_below_one_that_was_told_acked_or_read() {
+fn c8_a_latest_offset_below_one_that_was_told_acked_or_read_in_the_same_term() {
+    // By then, four calls were acked, the last of a plain writer at 6, and 4 was read as the watermark.
     for (offset, expected) in [(8, &[][..]), (7, &["C8"][..])] {
         let mut events = good();
-        // By then, four calls were acked and 4 was read as the watermark.
-        let latest = |offset, invoked| Latest { partition: 0, offset, invoked, completed: invoked + 5 };
-        events.push(Event::Latest(latest(offset, 370)));
+        events.push(latest(offset, 5, 470));
         assert_eq!(properties(events), expected);
     }
     let mut events = good();
-    for (offset, invoked) in [(12, 2_010), (11, 2_020)] {
-        events.push(Event::Latest(Latest { partition: 0, offset, invoked, completed: invoked + 5 }));
-    }
+    events.extend([latest(12, 5, 2_010), latest(11, 5, 2_020)]);
     assert_eq!(properties(events), ["C8"]);
+}
+
+#[test]
+fn c8_a_latest_offset_below_what_was_told_in_an_earlier_term() {
+    let mut events = good();
+    events.push(latest(11, 6, 2_020));
+    assert_eq!(properties(events), ["C8"]);
+}
+
+#[test]
+fn c8_a_latest_offset_of_a_leader_that_has_been_replaced_is_counted() {
+    let mut events = good();
+    events.extend([latest(20, 7, 2_100), latest(12, 5, 2_200), latest(12, 6, 2_300), latest(13, 6, 2_310)]);
+    let report = check(&History { events: events.clone() }, NEEDLESS_WAIT);
+    assert_eq!((report.violations, report.counts.outdated), (Vec::new(), 3));
+    // But it may not go back within its own term, nor behind one that it follows.
+    for (offset, epoch) in [(12, 6), (11, 5), (19, 7)] {
+        let mut events = events.clone();
+        events.push(latest(offset, epoch, 2_400));
+        assert_eq!(properties(events), ["C8"]);
+    }
+}
+
+#[test]
+fn c8_the_watermark_of_a_fetch_goes_back_within_a_term_but_may_trail_after_an_election() {
+    for (epoch, expected) in [(5, &["C8"][..]), (6, &[][..])] {
+        let mut events = good();
+        let read = Read { epoch, ..read("late", 0, 3_000, &[], 11) };
+        events.push(Event::Read(read));
+        assert_eq!(properties(events), expected);
+    }
+}
+
+#[test]
+fn c8_an_ack_of_an_idempotent_writer_says_nothing_of_the_term_it_was_given_in() {
+    let mut events = good();
+    // Writer 0 was acked at 8 by then, writer 1 at 6.
+    events.push(latest(8, 5, 470));
+    assert_eq!(properties(events), [""; 0]);
 }
 
 #[test]
 fn c8_a_log_start_that_goes_back() {
     let mut events = good();
     reads(&mut events)[0].marks.start = 2;
-    events.push(Event::Latest(Latest { partition: 0, offset: 12, invoked: 3_000, completed: 3_001 }));
+    events.push(latest(12, 5, 3_000));
     assert_eq!(properties(events), ["C8"]);
 }
 
@@ -308,4 +361,53 @@ fn a_fault_without_evidence_and_a_cluster_that_does_not_come_back() {
     let mut stuck = good();
     stuck.push(Event::Stuck("not in sync".into()));
     assert_eq!(properties(stuck), ["liveness"]);
+}
+
+#[test]
+fn a_wait_where_the_killed_broker_held_nothing() {
+    for (completed, expected) in [(500_215, &[][..]), (500_216, &["needless wait"][..])] {
+        let mut events = good();
+        events.push(Event::Partition(Partition { number: 1, topic: "t".into(), index: 1, brokers: vec![1, 2] }));
+        events.push(Event::Writer(Writer { id: 2, partition: 1, idempotent: false }));
+        let call = |first, invoked, completed, offset| {
+            let outcome = Outcome::Acked(offset);
+            Event::Produce(Produce { writer: 2, first, count: 1, invoked, completed, outcome })
+        };
+        events.extend([call(0, 215, completed, 0), call(1, 600_000, 1_900_000, 1)]);
+        let run = Run { offset: 0, writer: Some(2), first: 0, count: 2, epoch: 0 };
+        events.push(Event::Final(Read { partition: 1, ..read("final", 0, 2_000_000, &[run], 2) }));
+        assert_eq!(properties(events.clone()), expected);
+        let report = check(&History { events }, NEEDLESS_WAIT);
+        let expected = Wait { partition: 1, invoked: 215, length: completed - 215 };
+        assert_eq!(report.outages[0].elsewhere, Some(expected));
+    }
+}
+
+#[test]
+fn a_partition_that_is_never_acked_again() {
+    let mut events = good();
+    let Some(Event::Fault(fault)) = events.last_mut() else { panic!("a fault") };
+    (fault.healed, fault.recovered) = (501, 502);
+    assert_eq!(properties(events), ["liveness"]);
+}
+
+#[test]
+fn what_is_lost_counts_to_the_fault_around_which_it_was_acked() {
+    let mut events = good();
+    final_read(&mut events).runs.pop();
+    let first = events.pop();
+    let later = Fault {
+        name: "later".into(),
+        began: 500,
+        healed: 500,
+        recovered: 505,
+        ..match &first {
+            Some(Event::Fault(fault)) => fault.clone(),
+            _ => panic!("a fault"),
+        }
+    };
+    events.extend(first);
+    events.push(Event::Fault(later));
+    let lost: Vec<u64> = check(&History { events }, NEEDLESS_WAIT).outages.iter().map(|outage| outage.lost).collect();
+    assert_eq!(lost, [0, 2]);
 }

@@ -3,18 +3,30 @@
 use std::collections::BTreeMap;
 
 use super::facts::Facts;
-use crate::history::{Micros, Outcome, Run};
+use crate::history::{Micros, Outcome, Produce, Run};
+
+/// A call that was acked, and whose records are not all where they should be.
+pub(super) struct Lost<'h> {
+    pub(super) call: &'h Produce,
+    what: String,
+}
+
+impl From<&Lost<'_>> for String {
+    fn from(lost: &Lost<'_>) -> Self {
+        lost.what.clone()
+    }
+}
 
 /// C1: acked records that are not at the offset of their ack, or nowhere if the ack told no offset.
-pub(super) fn lost(facts: &Facts<'_>) -> Vec<String> {
+pub(super) fn lost<'h>(facts: &Facts<'h>) -> Vec<Lost<'h>> {
     let mut found = Vec::new();
     for (writer, call, offset) in facts.acked() {
-        let run = Run { offset, writer: Some(writer.id), first: call.first, count: call.count };
         // A partition that could not be read at the end is told of as such.
         let Some(log) = facts.logs.get(&writer.partition) else { continue };
+        let run = Run { offset, writer: Some(writer.id), first: call.first, count: call.count, epoch: -1 };
         if let Err((at, instead)) = log.compare(&run) {
-            let partition = writer.partition;
-            found.push(format!("acked {run:?} in partition {partition} after {call:?}; at {at} is {instead:?}"));
+            let what = format!("acked in partition {} by {call:?}; at {at} is {instead:?}", writer.partition);
+            found.push(Lost { call, what });
         }
     }
     let kept = numbers_kept(facts);
@@ -23,7 +35,8 @@ pub(super) fn lost(facts: &Facts<'_>) -> Vec<String> {
             let last = call.first + u64::from(call.count) - 1;
             let ranges = kept.get(id).map_or(&[][..], Vec::as_slice);
             if !ranges.iter().any(|range| range.0 <= call.first && last < range.1) {
-                found.push(format!("acked as a duplicate, but nowhere in the log: {call:?}"));
+                let what = format!("acked as a duplicate, but nowhere in the log: {call:?}");
+                found.push(Lost { call, what });
             }
         }
     }

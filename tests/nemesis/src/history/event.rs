@@ -5,6 +5,19 @@ use serde::{Deserialize, Serialize};
 /// Microseconds since the history began.
 pub type Micros = u64;
 
+/// A partition of the run, of whatever topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partition {
+    /// Its number, by which the other events name it.
+    pub number: i32,
+    /// Its topic.
+    pub topic: String,
+    /// Its index in the topic.
+    pub index: i32,
+    /// The brokers that have a replica of it.
+    pub brokers: Vec<usize>,
+}
+
 /// A producer that writes to one partition, one call at a time. Its records are numbered from 0 without gaps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Writer {
@@ -53,7 +66,7 @@ pub struct Produce {
     pub outcome: Outcome,
 }
 
-/// Records of one writer that follow each other in a log, numbers and offsets both without gaps.
+/// Records of one writer that follow each other in a log, numbers and offsets both without gaps, appended in one term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// Offset of the first.
@@ -68,6 +81,9 @@ pub struct Run {
     /// How many.
     #[serde(rename = "n")]
     pub count: u32,
+    /// The leader epoch of their batches.
+    #[serde(rename = "e")]
+    pub epoch: i32,
 }
 
 /// What a partition's leader said of its log.
@@ -96,6 +112,9 @@ pub struct Read {
     /// The offset asked for.
     #[serde(rename = "o")]
     pub offset: i64,
+    /// The leader epoch that the request named, so that of the leader who answered.
+    #[serde(rename = "e")]
+    pub epoch: i32,
     /// When it was asked.
     #[serde(rename = "i")]
     pub invoked: Micros,
@@ -119,6 +138,9 @@ pub struct Latest {
     /// The answer.
     #[serde(rename = "o")]
     pub offset: i64,
+    /// The leader epoch that the request named, so that of the leader who answered.
+    #[serde(rename = "e")]
+    pub epoch: i32,
     /// When it was asked.
     #[serde(rename = "i")]
     pub invoked: Micros,
@@ -183,6 +205,8 @@ pub struct Fault {
     pub recovered: Micros,
     /// What shows that it took effect; a run with a fault that has nothing to show fails.
     pub evidence: String,
+    /// The brokers whose processes ended by it.
+    pub killed: Vec<usize>,
 }
 
 /// A batch in a replica's files.
@@ -213,6 +237,8 @@ pub struct ReplicaLog {
 /// One line of a history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
+    /// A partition that the run has.
+    Partition(Partition),
     /// A writer that the run has.
     Writer(Writer),
     /// A produce call.

@@ -6,6 +6,7 @@ mod event;
 mod recorder;
 
 pub use event::{
-    Batch, Commit, Committed, Event, Fault, Latest, Micros, Outcome, Produce, Read, ReplicaLog, Run, Watermarks, Writer,
+    Batch, Commit, Committed, Event, Fault, Latest, Micros, Outcome, Partition, Produce, Read, ReplicaLog, Run,
+    Watermarks, Writer,
 };
 pub use recorder::{History, Recorder};

@@ -1,5 +1,6 @@
 //! Collects events from many tasks, and writes them down a line each.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-use super::{Event, Micros};
+use super::{Event, Micros, Outcome};
 
 /// All events of a run, in the order of their ends.
 #[derive(Clone, Debug, Default)]
@@ -61,10 +62,17 @@ impl Recorder {
         shared.events.push(event);
     }
 
-    /// Whether any event so far passes `test`; the last ones are looked at first.
-    pub fn latest<T>(&self, test: impl FnMut(&Event) -> Option<T>) -> Option<T> {
+    /// The writers of the calls that began at `since` or later and have been acked.
+    pub fn acked_since(&self, since: Micros) -> BTreeSet<u32> {
         let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.events.iter().rev().take(20_000).find_map(test)
+        let calls = shared.events.iter().rev().filter_map(|event| match event {
+            Event::Produce(call) => Some(call),
+            _ => None,
+        });
+        // Events come about in the order of their ends, but for the moment in which two tasks race to record.
+        let recent = calls.take_while(|call| call.completed + 1_000_000 >= since);
+        let acked = recent.filter(|call| call.invoked >= since && !matches!(call.outcome, Outcome::Unknown(_)));
+        acked.map(|call| call.writer).collect()
     }
 
     /// Ends the history.
@@ -77,7 +85,7 @@ impl Recorder {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Outcome, Produce};
+    use super::super::Produce;
     use super::*;
 
     #[test]
@@ -92,5 +100,18 @@ mod tests {
         let history = recorder.end().unwrap();
         assert_eq!(history.events.len(), 3);
         assert_eq!(History::load(&path).unwrap().events, history.events);
+    }
+    #[test]
+    fn who_was_acked_lately_is_known_while_the_run_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let recorder = Recorder::begin(&dir.path().join("history.jsonl")).unwrap();
+        let call = |writer, invoked, outcome| {
+            Event::Produce(Produce { writer, first: 0, count: 1, invoked, completed: invoked + 10, outcome })
+        };
+        recorder.record(call(1, 90, Outcome::Acked(0)));
+        recorder.record(call(2, 100, Outcome::Duplicate));
+        recorder.record(call(3, 100, Outcome::Unknown("gone".into())));
+        recorder.record(call(4, 99, Outcome::Acked(1)));
+        assert_eq!(recorder.acked_since(100), BTreeSet::from([2]));
     }
 }

@@ -32,6 +32,10 @@ pub enum Fault {
     AllLosePower,
     /// No room on its disk for a while.
     FillDisk(Target, Duration),
+    /// Every call to its disk fails, of a flush too; it ends, and finds what had been flushed.
+    FailDisk(Target),
+    /// Its disk answers nothing for a while: writes and flushes wait, and are done after it.
+    StallDisk(Target, Duration),
     /// SIGTERM and start of one after the other.
     Roll,
 }
@@ -43,6 +47,8 @@ pub struct Means {
     pub network: bool,
     /// A file system for each broker.
     pub disks: bool,
+    /// A boot id for each broker: without one, what it lost with its power looks to it as if it were still there.
+    pub boots: bool,
     /// Whether all may lose their power at once without losing what was acked.
     pub durability: Durability,
     /// Several brokers.
@@ -65,13 +71,14 @@ impl Fault {
             ]);
         }
         if means.disks {
-            if means.replicated || means.durability == Durability::Fsync {
-                faults.push(Self::LosePower(target));
+            let fsync = means.durability == Durability::Fsync;
+            if fsync || means.replicated && means.boots {
+                faults.extend([Self::LosePower(target), Self::FailDisk(target)]);
             }
-            if means.durability == Durability::Fsync {
+            if fsync {
                 faults.push(Self::AllLosePower);
             }
-            faults.push(Self::FillDisk(target, length));
+            faults.extend([Self::FillDisk(target, length), Self::StallDisk(target, length)]);
         }
         faults
     }
@@ -91,6 +98,8 @@ impl fmt::Display for Fault {
             Self::LosePower(target) => write!(f, "power loss of {target}"),
             Self::AllLosePower => f.write_str("power loss of all"),
             Self::FillDisk(target, _) => write!(f, "disk full of {target}"),
+            Self::FailDisk(target) => write!(f, "disk of {target} fails"),
+            Self::StallDisk(target, _) => write!(f, "disk of {target} stalls"),
             Self::Roll => f.write_str("rolling restart"),
         }
     }

@@ -2,21 +2,18 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use bytes::Bytes;
 use ottla_protocol::ErrorCode;
-use ottla_protocol::client::Client;
-use ottla_protocol::messages::CreateTopicsRequest;
-use ottla_protocol::messages::create_topics::{CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig};
 use ottla_records::{BatchBuilder, Compression};
 use tokio::time::Instant;
 
-use crate::process::Cluster;
+use crate::process::{Cluster, make_topic};
 
-/// Makes the topic that will be flooded, while there is room for it.
+/// Makes the topic that will be flooded, with one replica, while there is room for it.
 pub(super) async fn prepare(cluster: &Cluster, broker: usize) -> anyhow::Result<()> {
     let client = cluster.client(Duration::from_secs(10)).await?;
-    make_topic(&client, &topic(broker), broker).await?;
+    make_topic(&client, &topic(broker), &[&[broker]], &[("min.insync.replicas", "1")]).await?;
     client.list_offset(&topic(broker), 0, -1).await?;
     Ok(())
 }
@@ -26,10 +23,10 @@ fn topic(broker: usize) -> String {
 }
 
 /// Fills what a broker had taken in advance; returns its refusal.
-pub(super) async fn until_refused(cluster: &Cluster, broker: usize) -> anyhow::Result<String> {
+pub(super) async fn until_refused(cluster: &Cluster, broker: usize, within: Duration) -> anyhow::Result<String> {
     let client = cluster.client(Duration::from_millis(400)).await?;
     let topic = topic(broker);
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + within;
     let batch = batch();
     loop {
         let answer = client.produce(&topic, 0, batch.clone(), -1, Duration::from_millis(300)).await;
@@ -40,25 +37,6 @@ pub(super) async fn until_refused(cluster: &Cluster, broker: usize) -> anyhow::R
         }
         ensure!(Instant::now() < deadline, "broker {broker} still takes records though its disk is full");
     }
-}
-
-/// A topic with one replica, on that broker.
-async fn make_topic(client: &Client, name: &str, broker: usize) -> anyhow::Result<()> {
-    let assignment = CreatableReplicaAssignment { partition_index: 0, broker_ids: vec![broker as i32] };
-    let config = CreatableTopicConfig { name: "min.insync.replicas".into(), value: Some("1".into()) };
-    let topic = CreatableTopic {
-        name: name.into(),
-        num_partitions: -1,
-        replication_factor: -1,
-        assignments: vec![assignment],
-        configs: vec![config],
-    };
-    let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
-    let response = client.send_to_controller(&request).await?;
-    let code = response.topics.first().context("the answer lacks the topic")?.error_code;
-    let there = matches!(code, ErrorCode::NONE | ErrorCode::TOPIC_ALREADY_EXISTS);
-    ensure!(there, "cannot make {name}: {code:?}");
-    Ok(())
 }
 
 fn batch() -> Bytes {

@@ -2,40 +2,47 @@
 
 use std::time::Duration;
 
+use super::disk;
 use super::fault::Fault;
-use super::flood;
+use super::run::Scene;
 use super::target::Target;
-use crate::history::{self, Event, Recorder};
-use crate::process::Cluster;
-use crate::workload::TOPIC;
+use crate::history::{self, Event, Micros};
+use crate::process::{Broker, Cluster};
 
-/// All must be whole again this long after a fault ended.
-pub(super) const RECOVERY: Duration = Duration::from_secs(60);
+/// What a fault did.
+pub(super) struct Done {
+    /// When it began to be felt.
+    pub(super) began: Micros,
+    /// What shows that it took effect.
+    pub(super) evidence: String,
+    /// The brokers whose processes ended by it.
+    pub(super) killed: Vec<usize>,
+}
 
 /// Does a fault, takes it back and waits until all is whole. False if it does not become so, which ends the run.
-pub(super) async fn harm(cluster: &mut Cluster, fault: Fault, recorder: &Recorder) -> anyhow::Result<bool> {
-    cluster.elect_preferred_leaders(TOPIC).await;
-    let mut began = recorder.now();
-    // A fault that fails is in the history as one without evidence, and fails the run.
-    let evidence = match hit(cluster, fault, recorder, &mut began).await {
-        Ok(evidence) => evidence,
-        Err(error) => {
-            recorder.record(Event::Stuck(format!("fault '{fault}': {error:#}")));
-            undo(cluster);
-            String::new()
-        }
-    };
-    let healed = recorder.now();
-    let whole = match cluster.ready(RECOVERY).await {
-        Ok(()) => cluster.in_sync(&[TOPIC], RECOVERY).await,
-        Err(error) => Err(error),
-    };
-    let recovered = recorder.now();
-    recorder.record(Event::Fault(history::Fault { name: fault.to_string(), began, healed, recovered, evidence }));
+pub(super) async fn harm(scene: &mut Scene<'_>, fault: Fault) -> bool {
+    scene.cluster.elect_preferred_leaders(&scene.assigned()).await;
+    let began = scene.recorder.now();
+    let outcome = hit(scene, fault).await;
+    take_back(scene, &fault.to_string(), began, outcome).await
+}
+
+/// Tells of a fault that was done and taken back, and waits until all is whole. One that failed, after it had `begun` at
+/// the earliest, is in the history without evidence, and fails the run.
+pub(super) async fn take_back(scene: &mut Scene<'_>, name: &str, begun: Micros, outcome: anyhow::Result<Done>) -> bool {
+    let Done { began, evidence, killed } = outcome.unwrap_or_else(|error| {
+        scene.recorder.record(Event::Stuck(format!("fault '{name}': {error:#}")));
+        undo(scene.cluster);
+        Done { began: begun, evidence: String::new(), killed: Vec::new() }
+    });
+    let healed = scene.recorder.now();
+    let whole = scene.whole().await;
+    let (recovered, name) = (scene.recorder.now(), name.to_owned());
     if let Err(error) = &whole {
-        recorder.record(Event::Stuck(format!("after '{fault}': {error:#}")));
+        scene.recorder.record(Event::Stuck(format!("after '{name}': {error:#}")));
     }
-    Ok(whole.is_ok())
+    scene.recorder.record(Event::Fault(history::Fault { name, began, healed, recovered, evidence, killed }));
+    whole.is_ok()
 }
 
 /// Takes back what a fault that failed half-way may have left.
@@ -50,60 +57,68 @@ fn undo(cluster: &mut Cluster) {
     }
 }
 
-/// Does a fault and takes it back; returns what shows that it took effect.
-async fn hit(cluster: &mut Cluster, fault: Fault, recorder: &Recorder, began: &mut u64) -> anyhow::Result<String> {
+/// Does a fault and takes it back.
+async fn hit(scene: &mut Scene<'_>, fault: Fault) -> anyhow::Result<Done> {
     match fault {
         Fault::Kill(target, length) => {
-            let id = target.find(cluster).await?;
-            *began = recorder.now();
-            cluster.brokers[id].process.kill()?;
+            let id = target.find(scene.cluster).await?;
+            let began = scene.recorder.now();
+            scene.cluster.brokers[id].process.kill()?;
             tokio::time::sleep(length).await;
-            cluster.brokers[id].start()?;
-            Ok(format!("broker {id} ended by SIGKILL"))
+            scene.cluster.brokers[id].start()?;
+            Ok(Done { began, evidence: format!("broker {id} ended by SIGKILL"), killed: vec![id] })
         }
         Fault::KillAll => {
-            for broker in &mut cluster.brokers {
-                broker.process.kill()?;
-            }
-            cluster.brokers.iter_mut().try_for_each(crate::process::Broker::start)?;
-            Ok("all ended by SIGKILL".into())
+            let began = scene.recorder.now();
+            kill_all(scene.cluster)?;
+            scene.cluster.brokers.iter_mut().try_for_each(Broker::start)?;
+            let killed = (0..scene.cluster.brokers.len()).collect();
+            Ok(Done { began, evidence: "all ended by SIGKILL".into(), killed })
         }
         Fault::Freeze(target, length) => {
-            let id = target.find(cluster).await?;
-            *began = recorder.now();
-            cluster.brokers[id].process.freeze()?;
+            let id = target.find(scene.cluster).await?;
+            let began = scene.recorder.now();
+            let process = &mut scene.cluster.brokers[id].process;
+            process.freeze()?;
             tokio::time::sleep(length).await;
-            let frozen = cluster.brokers[id].process.is_frozen();
-            cluster.brokers[id].process.thaw()?;
+            let frozen = process.is_frozen();
+            process.thaw()?;
             anyhow::ensure!(frozen, "broker {id} did not stay frozen");
-            Ok(format!("broker {id} was stopped for {length:?}"))
+            Ok(Done { began, evidence: format!("broker {id} was stopped for {length:?}"), killed: Vec::new() })
         }
         Fault::CutFromClientsAndKill(target, length) => {
-            let id = target.find(cluster).await?;
-            *began = recorder.now();
-            cluster.network.cut_clients(id)?;
-            cluster.brokers[id].process.kill()?;
+            let id = target.find(scene.cluster).await?;
+            let began = scene.recorder.now();
+            scene.cluster.network.cut_clients(id)?;
+            scene.cluster.brokers[id].process.kill()?;
             tokio::time::sleep(length).await;
-            cluster.network.heal(cluster.brokers.len())?;
-            cluster.brokers[id].start()?;
-            Ok(format!("broker {id} ended by SIGKILL, cut from clients"))
+            scene.cluster.network.heal(scene.cluster.brokers.len())?;
+            scene.cluster.brokers[id].start()?;
+            Ok(Done { began, evidence: format!("broker {id} ended by SIGKILL, cut from clients"), killed: vec![id] })
         }
         Fault::Isolate(target, length)
         | Fault::Mute(target, length)
         | Fault::Deafen(target, length)
-        | Fault::CutFromController(target, length) => cut(cluster, fault, target, length).await,
+        | Fault::CutFromController(target, length) => cut(scene, fault, target, length).await,
         Fault::LosePower(target) => {
-            let id = target.find(cluster).await?;
-            *began = recorder.now();
-            lose_power(cluster, &[id])
+            let id = target.find(scene.cluster).await?;
+            disk::lose_power(scene, &[id])
         }
-        Fault::AllLosePower => lose_power(cluster, &(0..cluster.brokers.len()).collect::<Vec<_>>()),
-        Fault::FillDisk(target, length) => fill(cluster, target, length).await,
-        Fault::Roll => roll(cluster).await,
+        Fault::AllLosePower => disk::lose_power(scene, &(0..scene.cluster.brokers.len()).collect::<Vec<_>>()),
+        Fault::FillDisk(target, length) => disk::fill(scene, target, length).await,
+        Fault::FailDisk(target) => disk::fail(scene, target).await,
+        Fault::StallDisk(target, length) => disk::stall(scene, target, length).await,
+        Fault::Roll => roll(scene).await,
     }
 }
 
-async fn cut(cluster: &Cluster, fault: Fault, target: Target, length: Duration) -> anyhow::Result<String> {
+/// SIGKILL of every broker.
+pub(super) fn kill_all(cluster: &mut Cluster) -> anyhow::Result<()> {
+    cluster.brokers.iter_mut().try_for_each(|broker| broker.process.kill())
+}
+
+async fn cut(scene: &mut Scene<'_>, fault: Fault, target: Target, length: Duration) -> anyhow::Result<Done> {
+    let cluster = &*scene.cluster;
     let id = target.find(cluster).await?;
     let count = cluster.brokers.len();
     let others: Vec<usize> = match fault {
@@ -113,6 +128,7 @@ async fn cut(cluster: &Cluster, fault: Fault, target: Target, length: Duration) 
         }
         _ => (0..count).filter(|other| *other != id).collect(),
     };
+    let began = scene.recorder.now();
     for other in others {
         if !matches!(fault, Fault::Deafen(..)) {
             cluster.network.cut(id, other)?;
@@ -124,47 +140,25 @@ async fn cut(cluster: &Cluster, fault: Fault, target: Target, length: Duration) 
     tokio::time::sleep(length).await;
     let dropped = cluster.network.heal(count)?;
     anyhow::ensure!(dropped > 0, "no packet was dropped");
-    Ok(format!("broker {id}: {dropped} packets dropped in {length:?}"))
+    let evidence = format!("broker {id}: {dropped} packets dropped in {length:?}");
+    Ok(Done { began, evidence, killed: Vec::new() })
 }
 
-fn lose_power(cluster: &mut Cluster, ids: &[usize]) -> anyhow::Result<String> {
-    for id in ids {
-        cluster.brokers[*id].process.kill()?;
-    }
-    for id in ids {
-        cluster.brokers[*id].disk.lose_power()?;
-    }
-    for id in ids {
-        cluster.brokers[*id].start()?;
-    }
-    Ok(format!("{ids:?} killed, their file systems shut down without a flush and mounted again"))
+/// SIGTERM to a broker, which must end in order.
+pub(super) async fn terminate(cluster: &mut Cluster, id: usize, within: Duration) -> anyhow::Result<()> {
+    let status = cluster.brokers[id].process.terminate(within).await?;
+    // A Java virtual machine says that it was SIGTERM.
+    let clean = status.success() || !cluster.flavor.is_ottla() && status.code() == Some(143);
+    anyhow::ensure!(clean, "broker {id} ended with {status} after SIGTERM");
+    Ok(())
 }
 
-async fn fill(cluster: &mut Cluster, target: Target, length: Duration) -> anyhow::Result<String> {
-    let id = target.find(cluster).await?;
-    flood::prepare(cluster, id).await?;
-    cluster.brokers[id].disk.fill()?;
-    let refusal = flood::until_refused(cluster, id).await;
-    tokio::time::sleep(length).await;
-    cluster.brokers[id].disk.unfill()?;
-    // A broker may end for want of space; it is started as its supervisor would.
-    let broker = &mut cluster.brokers[id];
-    let ended = broker.process.ended();
-    if ended.is_some() {
-        broker.start()?;
+async fn roll(scene: &mut Scene<'_>) -> anyhow::Result<Done> {
+    let began = scene.recorder.now();
+    for id in 0..scene.cluster.brokers.len() {
+        terminate(scene.cluster, id, scene.patience).await?;
+        scene.cluster.brokers[id].start()?;
+        scene.whole().await?;
     }
-    Ok(format!("broker {id} had no room for {length:?}: {}; ended: {ended:?}", refusal?))
-}
-
-async fn roll(cluster: &mut Cluster) -> anyhow::Result<String> {
-    for id in 0..cluster.brokers.len() {
-        let status = cluster.brokers[id].process.terminate(Duration::from_secs(30)).await?;
-        // A Java virtual machine says that it was SIGTERM.
-        let clean = status.success() || !cluster.flavor.is_ottla() && status.code() == Some(143);
-        anyhow::ensure!(clean, "broker {id} ended with {status} after SIGTERM");
-        cluster.brokers[id].start()?;
-        cluster.ready(RECOVERY).await?;
-        cluster.in_sync(&[TOPIC], RECOVERY).await?;
-    }
-    Ok("every broker ended with 0 and came back".into())
+    Ok(Done { began, evidence: "every broker ended with 0 and came back".into(), killed: Vec::new() })
 }

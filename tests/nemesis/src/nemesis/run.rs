@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::fault::Means;
-use super::harm::{self, RECOVERY};
+use super::harm;
 use super::schedule::{Schedule, Series};
-use crate::checker::{self, Report};
-use crate::history::{Event, Recorder};
-use crate::process::{Cluster, Flavor, Network, Options};
-use crate::workload::{self, Load, TOPIC, Workload};
+use super::trial;
+use crate::checker::{self, NEEDLESS_WAIT, Report};
+use crate::history::{Event, Micros, Recorder};
+use crate::process::{Assigned, Boot, Cluster, Disk, Flavor, Network, Options};
+use crate::workload::{self, Asker, Load, PAIRS, Place, TOPIC, Workload};
 
 /// What a run is.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct Plan {
     pub network: Network,
     /// Bytes of each broker's own file system.
     pub disk: Option<u64>,
+    /// Whether each broker has a boot id of its own.
+    pub boots: bool,
     /// Where data, logs and the history go.
     pub folder: PathBuf,
     /// The seed of faults and load.
@@ -32,8 +35,40 @@ pub struct Plan {
     pub series: Series,
     /// The longest freeze or cut.
     pub longest: Duration,
+    /// How long anything may take that must come about; more is a violation.
+    pub patience: Duration,
+    /// The longest wait for an ack where a killed broker was not needed.
+    pub needless_wait: Duration,
     /// The load.
     pub load: Load,
+}
+
+impl Plan {
+    /// Trials of single faults on three brokers, of each kind whose name contains `only` so many: a steady load of small
+    /// calls, so that the time between two acks is short where nothing happens.
+    pub fn of_trials(flavor: Flavor, network: Network, folder: PathBuf, (only, count): (&str, usize)) -> Self {
+        Self {
+            flavor,
+            brokers: 3,
+            network,
+            disk: None,
+            boots: false,
+            folder,
+            seed: 1,
+            series: Series::Trials(only.to_owned(), count),
+            longest: Duration::ZERO,
+            patience: Duration::from_secs(60),
+            needless_wait: Duration::from_micros(NEEDLESS_WAIT),
+            load: Load {
+                partitions: 3,
+                calls_per_second: 50.0,
+                most_records: 2,
+                consumers: 0,
+                members: 0,
+                ..Load::default()
+            },
+        }
+    }
 }
 
 /// What came of it.
@@ -47,8 +82,36 @@ pub struct Summary {
     pub history: PathBuf,
 }
 
-/// For the final reads of all partitions to begin to succeed.
-const READING: Duration = Duration::from_secs(60);
+/// The cluster and the load of a run under way.
+pub(super) struct Scene<'r> {
+    pub(super) cluster: &'r mut Cluster,
+    pub(super) workload: &'r Workload,
+    pub(super) recorder: &'r Recorder,
+    pub(super) places: &'r [Place],
+    pub(super) patience: Duration,
+}
+
+impl Scene<'_> {
+    /// Waits until every broker serves and every replica is in sync.
+    pub(super) async fn whole(&mut self) -> anyhow::Result<()> {
+        self.cluster.ready(self.patience).await?;
+        let pairs = self.places.iter().any(|place| place.topic == PAIRS);
+        let topics = if pairs { &[TOPIC, PAIRS][..] } else { &[TOPIC] };
+        self.cluster.in_sync(topics, self.patience).await
+    }
+
+    /// The partitions with their brokers as they were made.
+    pub(super) fn assigned(&self) -> Vec<Assigned<'static>> {
+        let assigned =
+            |place: &Place| Assigned { topic: place.topic, index: place.index, brokers: place.brokers.clone() };
+        self.places.iter().map(assigned).collect()
+    }
+}
+
+/// What this machine lets a run do in `folder`: file systems and boot ids for each broker.
+pub fn means_here(folder: &Path) -> (bool, bool) {
+    (Disk::images_work(folder), Network::inside().is_some() && Boot::works(folder))
+}
 
 /// Starts a cluster, harms it under load, lets it heal, and judges.
 pub async fn run(plan: &Plan) -> anyhow::Result<Summary> {
@@ -58,87 +121,94 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Summary> {
         network: plan.network.clone(),
         folder: plan.folder.clone(),
         disk: plan.disk,
+        boots: plan.boots,
         properties: Vec::new(),
     };
     let mut cluster = Cluster::start(&options).await?;
-    let path = plan.folder.join("history.jsonl");
-    let recorder = Recorder::begin(&path)?;
+    let history = plan.folder.join("history.jsonl");
+    let recorder = Recorder::begin(&history)?;
     let began = Instant::now();
-    let workload = Workload::start(cluster.bootstrap(), plan.load, plan.seed, &recorder).await?;
-    cluster.in_sync(&[TOPIC], RECOVERY).await?;
-
-    do_faults(plan, &mut cluster, &recorder).await?;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let places = workload::places(&plan.load, plan.brokers);
+    let workload = Workload::start(&cluster, &places, plan.load, plan.seed, &recorder).await?;
+    let (places, patience) = (&places[..], plan.patience);
+    let mut scene = Scene { cluster: &mut cluster, workload: &workload, recorder: &recorder, places, patience };
+    scene.whole().await?;
+    match &plan.series {
+        Series::Seeded(only, length) => do_faults(plan, &mut scene, only, *length).await?,
+        Series::Trials(only, count) => trial::run(&mut scene, only, *count).await?,
+    }
+    settle(&scene).await;
     workload.stop(Duration::from_secs(3)).await?;
     let seconds = began.elapsed().as_secs_f64();
-    end(&mut cluster, plan.load.partitions, &recorder).await?;
-    let report = checker::check(&recorder.end()?);
+    end(&mut cluster, places, &recorder, patience).await?;
+    let report = checker::check(&recorder.end()?, plan.needless_wait.as_micros() as Micros);
     if !report.violations.is_empty() {
         eprintln!("{}", cluster.log_tails(20));
     }
-    Ok(Summary { report, seconds, history: path })
+    Ok(Summary { report, seconds, history })
 }
 
-/// Does the faults of the plan, until one is not recovered from.
-async fn do_faults(plan: &Plan, cluster: &mut Cluster, recorder: &Recorder) -> anyhow::Result<()> {
+/// Does the faults of the seed, until one is not recovered from.
+async fn do_faults(plan: &Plan, scene: &mut Scene<'_>, only: &str, length: Duration) -> anyhow::Result<()> {
     let means = Means {
         network: plan.network.can_cut(),
         disks: plan.disk.is_some(),
+        boots: plan.boots,
         durability: plan.flavor.durability(),
         replicated: plan.brokers > 1,
         longest: plan.longest,
     };
-    let (only, deadline, mut listed) = match &plan.series {
-        Series::Seeded(only, length) => (only.as_str(), Some(Instant::now() + *length), Vec::new()),
-        Series::Listed(faults) => ("", None, faults.iter().rev().copied().collect()),
-    };
     let mut schedule = Schedule::new(plan.seed, means, only);
     let began = Instant::now();
-    while deadline.is_none_or(|deadline| Instant::now() < deadline) {
+    while began.elapsed() < length {
         tokio::time::sleep(schedule.pause()).await;
-        let fault = match deadline {
-            Some(_) => schedule.next().context("no fault has a name like that")?,
-            None => match listed.pop() {
-                Some(fault) => fault,
-                None => break,
-            },
-        };
+        let fault = schedule.next().context("no fault has a name like that")?;
         eprintln!("{:>7.1} s: {fault}", began.elapsed().as_secs_f64());
-        if !harm::harm(cluster, fault, recorder).await? {
+        if !harm::harm(scene, fault).await {
             break;
         }
     }
     Ok(())
 }
 
+/// Waits until the last fault is forgotten: acks come again everywhere.
+async fn settle(scene: &Scene<'_>) {
+    if let Err(error) = scene.workload.acked_since(scene.recorder.now(), scene.patience).await {
+        scene.recorder.record(Event::Stuck(format!("at the end: {error:#}")));
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+}
+
 /// Reads everything as a newcomer would, stops the brokers, and reads their files.
-async fn end(cluster: &mut Cluster, partitions: i32, recorder: &Recorder) -> anyhow::Result<()> {
-    let client = cluster.client(Duration::from_secs(10)).await?;
-    let deadline = Instant::now() + READING;
-    for partition in 0..partitions {
+async fn end(cluster: &mut Cluster, places: &[Place], recorder: &Recorder, patience: Duration) -> anyhow::Result<()> {
+    let asker = Asker::connect(cluster.bootstrap()).await?;
+    let deadline = Instant::now() + patience;
+    for place in places {
         let left = deadline.saturating_duration_since(Instant::now());
-        let read = workload::read_to_end(&client, recorder, partition, left).await;
+        let read = workload::read_to_end(&asker, recorder, place, left).await;
         if let Err(error) = read {
             recorder.record(Event::Stuck(format!("final read: {error:#}")));
         }
     }
-    if let Err(error) = workload::read_committed_offsets(&client, recorder, partitions).await {
+    let grouped = places.iter().filter(|place| place.topic == TOPIC).count() as i32;
+    let client = cluster.client(Duration::from_secs(10)).await?;
+    if let Err(error) = workload::read_committed_offsets(&client, recorder, grouped, patience).await {
         recorder.record(Event::Stuck(format!("final read of committed offsets: {error:#}")));
     }
     for broker in &mut cluster.brokers {
-        if let Err(error) = broker.process.terminate(Duration::from_secs(30)).await {
+        if let Err(error) = broker.process.terminate(patience).await {
             recorder.record(Event::Stuck(format!("broker {}: {error:#}", broker.id)));
         }
     }
     for broker in &cluster.brokers {
-        read_replicas(broker.id, &broker.data(), partitions, recorder);
+        read_replicas(broker.id, &broker.data(), places, recorder);
     }
     Ok(())
 }
 
-fn read_replicas(broker: usize, data: &Path, partitions: i32, recorder: &Recorder) {
-    for partition in 0..partitions {
-        match workload::read_replica(broker, data, partition) {
+fn read_replicas(broker: usize, data: &Path, places: &[Place], recorder: &Recorder) {
+    for place in places {
+        match workload::read_replica(broker, data, place) {
             Ok(Some(replica)) => recorder.record(Event::Replica(replica)),
             Ok(None) => {}
             Err(error) => recorder.record(Event::Stuck(format!("files of broker {broker}: {error:#}"))),

@@ -14,8 +14,8 @@ use super::target::Target;
 pub enum Series {
     /// Those of the seed whose names contain this, for so long.
     Seeded(String, Duration),
-    /// Just these.
-    Listed(Vec<Fault>),
+    /// So many trials of each kind whose name contains this, with leaders where the kind wants them.
+    Trials(String, usize),
 }
 
 /// An endless series of faults.
@@ -68,7 +68,14 @@ mod tests {
     use crate::process::Durability;
 
     fn means(durability: Durability) -> Means {
-        Means { network: true, disks: true, durability, replicated: true, longest: Duration::from_secs(10) }
+        Means {
+            network: true,
+            disks: true,
+            boots: true,
+            durability,
+            replicated: true,
+            longest: Duration::from_secs(10),
+        }
     }
 
     #[test]

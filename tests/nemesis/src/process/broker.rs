@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
@@ -9,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::flavor::{CLIENT_PORT, HTTP_PORT};
-use super::{Child, Disk, Flavor, Network};
+use super::{Boot, Child, Disk, Flavor, Network};
 
 /// A broker of a [`Cluster`](super::Cluster).
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Broker {
     pub process: Child,
     /// Where its data is.
     pub disk: Disk,
+    /// The boot id it sees, if that is not the kernel's.
+    pub boot: Option<Boot>,
     pub(super) folder: PathBuf,
     pub(super) address: Ipv4Addr,
     pub(super) flavor: Flavor,
@@ -42,9 +45,24 @@ impl Broker {
         self.folder.join("log")
     }
 
+    /// The machine under its dead process starts anew, with what is on its disk.
+    pub fn reboot(&self) -> anyhow::Result<()> {
+        self.boot.iter().try_for_each(Boot::again)?;
+        self.disk.remount()
+    }
+
+    /// Whether it is Ottla's.
+    pub fn is_ottla(&self) -> bool {
+        self.flavor.is_ottla()
+    }
+
     /// Starts its process.
     pub fn start(&mut self) -> anyhow::Result<()> {
-        let mut command = self.network.command(self.id, self.flavor.program());
+        let program = match &self.boot {
+            Some(boot) => boot.command(self.flavor.program()),
+            None => Command::new(self.flavor.program()),
+        };
+        let mut command = self.network.command(self.id, program);
         self.flavor.arguments(&mut command, &self.folder);
         self.process.start(&mut command)
     }

@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use ottla_protocol::client::{Client, ClientConfig, Error};
+use ottla_protocol::messages::DescribeQuorumRequest;
 use ottla_protocol::messages::describe_quorum::{PartitionData, TopicData};
-use ottla_protocol::messages::elect_leaders::TopicPartitions;
-use ottla_protocol::messages::{DescribeQuorumRequest, ElectLeadersRequest};
 
-use super::{Broker, Child, Disk, Flavor, Network};
+use super::{Boot, Broker, Child, Disk, Flavor, Network};
 
 /// What a cluster is made of.
 #[derive(Clone, Debug)]
@@ -24,6 +23,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// Bytes of each broker's own file system; `None` for plain folders.
     pub disk: Option<u64>,
+    /// Whether each broker has a boot id of its own.
+    pub boots: bool,
     /// More properties for every broker.
     pub properties: Vec<(String, String)>,
 }
@@ -51,12 +52,14 @@ impl Cluster {
                 Some(size) => Disk::image(&folder, size)?,
                 None => Disk::Folder(folder.clone()),
             };
+            let boot = if options.boots { Some(Boot::new(&folder)?) } else { None };
             let data = disk.path().join("data");
             options.flavor.prepare(&folder, &data, id, &addresses, &options.properties)?;
             brokers.push(Broker {
                 id,
                 process: Child::new(folder.join("log")),
                 disk,
+                boot,
                 folder,
                 address: addresses[id],
                 flavor: options.flavor.clone(),
@@ -151,17 +154,6 @@ impl Cluster {
             Err(error) => return Err(error.into()),
         };
         usize::try_from(leader).context("the quorum has no leader")
-    }
-
-    /// Gives every partition of a topic back to the first of its replicas, as far as that works just now.
-    pub async fn elect_preferred_leaders(&self, topic: &str) {
-        let Ok(client) = self.client(Duration::from_secs(5)).await else { return };
-        let Ok(metadata) = client.refresh_metadata(&[topic]).await else { return };
-        let partitions = metadata.topics.get(topic).map(|topic| topic.partitions.keys().copied().collect());
-        let asked = TopicPartitions { topic: topic.into(), partitions: partitions.unwrap_or_default() };
-        let request = ElectLeadersRequest { topic_partitions: Some(vec![asked]), ..ElectLeadersRequest::default() };
-        // Whoever needs a certain leader looks who it is.
-        let _ = client.send_to_controller(&request).await;
     }
 
     /// Processor seconds of all brokers.

@@ -41,7 +41,7 @@ impl Disk {
     /// Whether this machine lets us make such file systems: tried once, with a small one.
     pub fn images_work(folder: &Path) -> bool {
         let Ok(trial) = tempfile::TempDir::new_in(folder) else { return false };
-        Self::image(trial.path(), 4 << 20).and_then(|disk| disk.lose_power()).is_ok()
+        Self::image(trial.path(), 4 << 20).and_then(|disk| disk.fail().and_then(|()| disk.remount())).is_ok()
     }
 
     /// The folder to write to.
@@ -52,14 +52,26 @@ impl Disk {
         }
     }
 
-    /// Drops everything that was not flushed, and mounts what is left. Nobody may have files open in it.
-    pub fn lose_power(&self) -> anyhow::Result<()> {
-        let Self::Image { mount, .. } = self else { bail!("only a file system of its own can lose its power") };
+    /// Mounts what is on the device again. Nobody may have files open in it.
+    pub fn remount(&self) -> anyhow::Result<()> {
+        self.unmount()?;
+        self.mount()
+    }
+
+    /// Drops everything that was not flushed; until it is mounted again every call fails with EIO.
+    pub fn fail(&self) -> anyhow::Result<()> {
+        let Self::Image { mount, .. } = self else { bail!("only a file system of its own can fail") };
         shutdown::lose_power(mount).context("the file system did not take the shutdown")?;
         let refused = File::create(mount.join("after-the-end")).is_err();
         ensure!(refused, "the file system took a new file after its shutdown");
-        self.unmount()?;
-        self.mount()
+        Ok(())
+    }
+
+    /// Lets every write and flush wait until what is returned is dropped.
+    pub fn stall(&self) -> anyhow::Result<Stalled> {
+        let Self::Image { mount, .. } = self else { bail!("only a file system of its own can stall") };
+        run(Command::new("fsfreeze").arg("--freeze").arg(mount))?;
+        Ok(Stalled { mount: mount.clone() })
     }
 
     /// Takes all free bytes.
@@ -107,6 +119,19 @@ impl Disk {
     }
 }
 
+/// A file system whose writes wait.
+#[derive(Debug)]
+pub struct Stalled {
+    mount: PathBuf,
+}
+
+impl Drop for Stalled {
+    fn drop(&mut self) {
+        // Fails where there is nothing to take back.
+        let _ = run(Command::new("fsfreeze").arg("--unfreeze").arg(&self.mount));
+    }
+}
+
 impl Drop for Disk {
     fn drop(&mut self) {
         if self.unmount().is_ok()
@@ -145,9 +170,17 @@ mod tests {
         file.write_all(&[2; 1000]).unwrap();
         drop(file);
         fs::write(disk.path().join("never-flushed"), [3; 1000]).unwrap();
-        disk.lose_power().unwrap();
+        disk.fail().unwrap();
+        disk.remount().unwrap();
         assert_eq!(fs::read(disk.path().join("log")).unwrap(), [1; 1000]);
         assert!(!disk.path().join("never-flushed").exists());
+        let stalled = disk.stall().unwrap();
+        let path = disk.path().join("late");
+        let writer = std::thread::spawn(move || fs::write(path, "late"));
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!writer.is_finished());
+        drop(stalled);
+        writer.join().unwrap().unwrap();
         disk.fill().unwrap();
         assert!(disk.free().unwrap() <= 64 << 10);
         disk.unfill().unwrap();

@@ -5,10 +5,11 @@
 //! bridge, and a cut is a packet filter where the packets arrive, so that each direction is cut by itself.
 
 use std::net::Ipv4Addr;
-use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 use anyhow::Context;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::disk::run;
 
@@ -49,10 +50,15 @@ impl Network {
         if namespaces.make().is_err() {
             return Ok(None);
         }
-        let program = std::env::current_exe()?;
-        let mut again = in_namespace(&hub, &program);
-        let status = again.args(std::env::args_os().skip(1)).env(INSIDE, &hub).status();
-        Ok(Some(status.context("cannot run inside the namespace")?))
+        let mut again = Command::new("unshare");
+        // Mounts made inside go with the process, and those of brokers, which have mount namespaces too, follow them.
+        again.args(["--mount", "--propagation", "private", "--", "sh", "-c"]);
+        again.arg(r#"mount --make-rshared / && exec "$0" "$@""#).arg(std::env::current_exe()?);
+        again.args(std::env::args_os().skip(1));
+        let mut inside = in_namespace(&hub, &again);
+        inside.env(INSIDE, &hub);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Some(runtime.block_on(to_its_end(inside)).context("cannot run inside the namespace")?))
     }
 
     /// The address of a broker.
@@ -65,11 +71,11 @@ impl Network {
         }
     }
 
-    /// A command that runs as broker `broker`. The process it becomes is `program` itself, so signals reach it.
-    pub fn command(&self, broker: usize, program: &Path) -> Command {
+    /// `program` as broker `broker`. The process it becomes is `program` itself, so signals reach it.
+    pub fn command(&self, broker: usize, program: Command) -> Command {
         match self {
-            Self::Loopback { .. } => Command::new(program),
-            Self::Namespaces { hub } => in_namespace(&name(hub, broker), program),
+            Self::Loopback { .. } => program,
+            Self::Namespaces { hub } => in_namespace(&name(hub, broker), &program),
         }
     }
 
@@ -101,12 +107,12 @@ impl Network {
 
     fn filter(&self, broker: usize, arguments: &[&str]) -> anyhow::Result<()> {
         let Self::Namespaces { hub } = self else { anyhow::bail!("nothing can be cut on loopback") };
-        run(in_namespace(&name(hub, broker), Path::new("iptables")).args(arguments))
+        run(in_namespace(&name(hub, broker), &Command::new("iptables")).args(arguments))
     }
 
     fn dropped(&self, broker: usize) -> anyhow::Result<u64> {
         let Self::Namespaces { hub } = self else { return Ok(0) };
-        let mut command = in_namespace(&name(hub, broker), Path::new("iptables"));
+        let mut command = in_namespace(&name(hub, broker), &Command::new("iptables"));
         let output = command.args(["-L", "INPUT", "-n", "-v", "-x"]).output()?;
         let text = String::from_utf8_lossy(&output.stdout);
         let counts = text.lines().filter(|line| line.contains(" DROP ")).filter_map(|line| {
@@ -125,10 +131,28 @@ fn name(hub: &str, broker: usize) -> String {
 }
 
 /// `nsenter` becomes the program, and unlike `ip netns exec` leaves the mounts as they are.
-fn in_namespace(name: &str, program: &Path) -> Command {
+fn in_namespace(name: &str, program: &Command) -> Command {
     let mut command = Command::new("nsenter");
-    command.arg(format!("--net=/run/netns/{name}")).arg("--").arg(program);
+    command.arg(format!("--net=/run/netns/{name}")).arg("--").arg(program.get_program()).args(program.get_args());
     command
+}
+
+/// Runs a command and waits; what would end this process is passed on, since it has to clean up behind the other.
+async fn to_its_end(command: Command) -> anyhow::Result<ExitStatus> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    // A terminal sends this to both.
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut child = tokio::process::Command::from(command).spawn()?;
+    loop {
+        tokio::select! {
+            status = child.wait() => return Ok(status?),
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {
+                let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+                pid.map_or(Ok(()), |pid| kill_process(pid, Signal::TERM))?;
+            }
+        }
+    }
 }
 
 /// Namespaces that are removed when dropped.

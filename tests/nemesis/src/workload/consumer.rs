@@ -3,24 +3,19 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use ottla_protocol::ErrorCode;
-use ottla_protocol::client::{Client, FetchLimits};
 use ottla_protocol::messages::fetch::PartitionData;
 use ottla_records::{Limits, RecordReader, batches};
 
-use super::{Payload, Shared, TOPIC};
+use super::ask::Asker;
+use super::{Payload, Place, Shared};
 use crate::history::{Event, Latest, Read, Recorder, Run, Watermarks};
-use crate::process::quick_client;
-
-const LIMITS: FetchLimits =
-    FetchLimits { max_wait: Duration::from_millis(300), min_bytes: 1, max_bytes: 4 << 20, read_committed: false };
 
 /// Follows a partition until told to stop.
-pub(super) async fn follow(shared: Shared, name: String, partition: i32) -> anyhow::Result<()> {
-    let client = shared.client(quick_client(Duration::from_secs(5))).await?;
+pub(super) async fn follow(shared: Shared, name: String, place: Place) -> anyhow::Result<()> {
+    let asker = shared.asker().await?;
     let mut offset = 0;
     while !shared.stopped() {
-        match poll(&client, &shared.recorder, &name, partition, offset).await {
+        match poll(&asker, &shared.recorder, &name, &place, offset).await {
             Ok(read) => {
                 offset = next_offset(&read);
                 shared.recorder.record(Event::Read(read));
@@ -32,13 +27,13 @@ pub(super) async fn follow(shared: Shared, name: String, partition: i32) -> anyh
 }
 
 /// Asks for the latest offset of a partition again and again.
-pub(super) async fn watch_end(shared: Shared, partition: i32) -> anyhow::Result<()> {
-    let client = shared.client(quick_client(Duration::from_secs(5))).await?;
+pub(super) async fn watch_end(shared: Shared, place: Place) -> anyhow::Result<()> {
+    let asker = shared.asker().await?;
     while !shared.stopped() {
         let invoked = shared.recorder.now();
-        if let Ok(offset) = client.list_offset(TOPIC, partition, -1).await {
-            let completed = shared.recorder.now();
-            shared.recorder.record(Event::Latest(Latest { partition, offset, invoked, completed }));
+        if let Ok(told) = asker.latest(&place).await {
+            let (partition, offset, epoch, completed) = (place.number, told.answer, told.epoch, shared.recorder.now());
+            shared.recorder.record(Event::Latest(Latest { partition, offset, epoch, invoked, completed }));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -46,11 +41,11 @@ pub(super) async fn watch_end(shared: Shared, partition: i32) -> anyhow::Result<
 }
 
 /// Reads a partition from its start to its high watermark, as whoever comes later would.
-pub async fn read_to_end(client: &Client, recorder: &Recorder, partition: i32, within: Duration) -> anyhow::Result<()> {
+pub async fn read_to_end(asker: &Asker, recorder: &Recorder, place: &Place, within: Duration) -> anyhow::Result<()> {
     let deadline = Instant::now() + within;
     let mut offset = 0;
     loop {
-        match poll(client, recorder, "final", partition, offset).await {
+        match poll(asker, recorder, "final", place, offset).await {
             Ok(read) => {
                 offset = next_offset(&read);
                 let end = read.marks.high;
@@ -60,7 +55,8 @@ pub async fn read_to_end(client: &Client, recorder: &Recorder, partition: i32, w
                 }
             }
             Err(error) => {
-                ensure!(Instant::now() < deadline, "partition {partition} cannot be read at {offset}: {error}");
+                let Place { topic, index, .. } = place;
+                ensure!(Instant::now() < deadline, "{topic}-{index} cannot be read at {offset}: {error}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -69,20 +65,20 @@ pub async fn read_to_end(client: &Client, recorder: &Recorder, partition: i32, w
 
 /// One fetch. An error of any kind has no say in the history: it makes no claim about records.
 pub(super) async fn poll(
-    client: &Client,
+    asker: &Asker,
     recorder: &Recorder,
     reader: &str,
-    partition: i32,
+    place: &Place,
     offset: i64,
 ) -> anyhow::Result<Read> {
     let invoked = recorder.now();
-    let answer = client.fetch(TOPIC, partition, offset, LIMITS).await?;
-    ensure!(answer.error_code == ErrorCode::NONE, "{:?}", answer.error_code);
+    let told = asker.fetch(place, offset).await?;
     let completed = recorder.now();
+    let (answer, epoch, partition) = (told.answer, told.epoch, place.number);
     let marks =
         Watermarks { high: answer.high_watermark, stable: answer.last_stable_offset, start: answer.log_start_offset };
     let runs = runs(&answer, partition, offset);
-    Ok(Read { reader: reader.to_owned(), partition, offset, invoked, completed, marks, runs })
+    Ok(Read { reader: reader.to_owned(), partition, offset, epoch, invoked, completed, marks, runs })
 }
 
 /// The offset after the last record of a read.
@@ -97,33 +93,32 @@ fn runs(answer: &PartitionData, partition: i32, from: i64) -> Vec<Run> {
     for batch in batches(bytes) {
         // The last batch of an answer may be cut.
         let Ok(batch) = batch else { break };
-        if ottla_records::verify_crc(batch.bytes).is_err() {
-            add(&mut runs, batch.header.base_offset.max(from), None);
-            continue;
-        }
-        let Ok(mut reader) = RecordReader::new(batch.bytes, Limits::default()) else {
-            add(&mut runs, batch.header.base_offset.max(from), None);
+        let (epoch, first) = (batch.header.leader_epoch, batch.header.base_offset.max(from));
+        let readable = ottla_records::verify_crc(batch.bytes).ok().map(|_| batch.bytes);
+        let Some(Ok(mut reader)) = readable.map(|bytes| RecordReader::new(bytes, Limits::default())) else {
+            add(&mut runs, first, epoch, None);
             continue;
         };
         while let Ok(Some(record)) = reader.next_record() {
             let payload = record.value.as_deref().and_then(Payload::decode);
             if record.offset >= from {
-                add(&mut runs, record.offset, payload.filter(|payload| payload.partition == partition));
+                add(&mut runs, record.offset, epoch, payload.filter(|payload| payload.partition == partition));
             }
         }
     }
     runs
 }
 
-fn add(runs: &mut Vec<Run>, offset: i64, payload: Option<Payload>) {
+fn add(runs: &mut Vec<Run>, offset: i64, epoch: i32, payload: Option<Payload>) {
     if let (Some(last), Some(payload)) = (runs.last_mut(), payload)
         && last.writer == Some(payload.writer)
         && last.first + u64::from(last.count) == payload.number
         && last.offset + i64::from(last.count) == offset
+        && last.epoch == epoch
     {
         last.count += 1;
         return;
     }
     let (writer, first) = payload.map_or((None, 0), |payload| (Some(payload.writer), payload.number));
-    runs.push(Run { offset, writer, first, count: 1 });
+    runs.push(Run { offset, writer, first, count: 1, epoch });
 }

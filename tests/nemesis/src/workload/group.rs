@@ -3,6 +3,7 @@
 //! After a call whose outcome is open it joins anew, so that a late commit of its old generation is refused.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -18,34 +19,35 @@ use ottla_protocol::messages::{
     HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest,
 };
 
+use super::ask::Asker;
 use super::consumer::{next_offset, poll};
-use super::{GROUP, Shared, TOPIC};
+use super::{GROUP, Place, Shared, TOPIC};
 use crate::history::{Commit, Committed, Event, Recorder};
 use crate::process::quick_client;
 
 /// A member's place in a generation.
-struct Place {
+struct Seat {
     member: Str,
     generation: i32,
     /// Partitions and the offsets to read next.
     offsets: BTreeMap<i32, i64>,
 }
 
-/// Is a member until told to stop.
-pub(super) async fn member(shared: Shared, number: usize, partitions: i32) -> anyhow::Result<()> {
+/// Is a member until told to stop. `places` are the partitions of the topic, by index.
+pub(super) async fn member(shared: Shared, number: usize, places: Arc<[Place]>) -> anyhow::Result<()> {
     let config = ClientConfig { request_timeout: Duration::from_secs(12), ..quick_client(Duration::from_secs(12)) };
     let client = shared.client(config).await?;
-    let reading = shared.client(quick_client(Duration::from_secs(3))).await?;
+    let reading = shared.asker().await?;
     let mut id = Str::default();
     let mut lives = 0;
     while !shared.stopped() {
-        match join(&client, &mut id, partitions).await {
-            Ok(mut place) => {
+        match join(&client, &mut id, places.len() as i32).await {
+            Ok(mut seat) => {
                 lives += 1;
                 let name = format!("member-{number}-{lives}");
-                if begin(&shared, &client, &mut place).await.is_ok() {
+                if begin(&shared, &client, &mut seat).await.is_ok() {
                     // However it ends, the next thing is to join again.
-                    let _ = take_part(&shared, &client, &reading, &mut place, &name).await;
+                    let _ = take_part(&shared, &client, (&reading, &places), &mut seat, &name).await;
                 }
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -54,7 +56,7 @@ pub(super) async fn member(shared: Shared, number: usize, partitions: i32) -> an
     Ok(())
 }
 
-async fn join(client: &Client, id: &mut Str, partitions: i32) -> anyhow::Result<Place> {
+async fn join(client: &Client, id: &mut Str, partitions: i32) -> anyhow::Result<Seat> {
     let answer = loop {
         let protocol = JoinGroupRequestProtocol { name: "nemesis".into(), metadata: Bytes::from_static(b"-") };
         let request = JoinGroupRequest {
@@ -87,7 +89,7 @@ async fn join(client: &Client, id: &mut Str, partitions: i32) -> anyhow::Result<
     let synced = client.send_to_coordinator(GROUP, &request).await?;
     ensure!(synced.error_code == ErrorCode::NONE, "sync: {:?}", synced.error_code);
     let offsets = synced.assignment.iter().map(|partition| (i32::from(*partition), -1)).collect();
-    Ok(Place { member: answer.member_id, generation: answer.generation_id, offsets })
+    Ok(Seat { member: answer.member_id, generation: answer.generation_id, offsets })
 }
 
 /// Partitions in turn; an assignment is a byte for each.
@@ -103,17 +105,22 @@ fn assign(answer: &JoinGroupResponse, partitions: i32) -> Vec<SyncGroupRequestAs
 }
 
 /// Learns where the group is.
-async fn begin(shared: &Shared, client: &Client, place: &mut Place) -> anyhow::Result<()> {
-    let partitions = place.offsets.keys().copied().collect();
+async fn begin(shared: &Shared, client: &Client, seat: &mut Seat) -> anyhow::Result<()> {
+    let partitions = seat.offsets.keys().copied().collect();
     for (partition, offset) in recorded_offsets(client, &shared.recorder, partitions).await? {
-        place.offsets.insert(partition, offset.max(0));
+        seat.offsets.insert(partition, offset.max(0));
     }
     Ok(())
 }
 
 /// Asks where the group is in every partition, and records the answer.
-pub async fn read_committed_offsets(client: &Client, recorder: &Recorder, partitions: i32) -> anyhow::Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(30);
+pub async fn read_committed_offsets(
+    client: &Client,
+    recorder: &Recorder,
+    partitions: i32,
+    within: Duration,
+) -> anyhow::Result<()> {
+    let deadline = Instant::now() + within;
     loop {
         match recorded_offsets(client, recorder, (0..partitions).collect()).await {
             Err(_) if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -157,48 +164,49 @@ async fn fetch_committed(client: &Client, partitions: Vec<i32>) -> anyhow::Resul
 async fn take_part(
     shared: &Shared,
     client: &Client,
-    reading: &Client,
-    place: &mut Place,
+    (reading, places): (&Asker, &[Place]),
+    seat: &mut Seat,
     name: &str,
 ) -> anyhow::Result<()> {
     let mut heartbeat = Instant::now();
     while !shared.stopped() {
-        for (partition, offset) in place.offsets.clone() {
-            if let Ok(read) = poll(reading, &shared.recorder, name, partition, offset).await {
+        for (partition, offset) in seat.offsets.clone() {
+            let place = places.get(partition as usize).context("no such partition was given out")?;
+            if let Ok(read) = poll(reading, &shared.recorder, name, place, offset).await {
                 let next = next_offset(&read);
                 shared.recorder.record(Event::Read(read));
                 if next > offset {
-                    commit(shared, client, place, partition, next).await?;
-                    place.offsets.insert(partition, next);
+                    commit(shared, client, seat, partition, next).await?;
+                    seat.offsets.insert(partition, next);
                 }
             }
             if heartbeat.elapsed() > Duration::from_millis(500) {
                 heartbeat = Instant::now();
                 let request = HeartbeatRequest {
                     group_id: GROUP.into(),
-                    generation_id: place.generation,
-                    member_id: place.member.clone(),
+                    generation_id: seat.generation,
+                    member_id: seat.member.clone(),
                     ..Default::default()
                 };
                 let code = client.send_to_coordinator(GROUP, &request).await?.error_code;
                 ensure!(code == ErrorCode::NONE, "heartbeat: {code:?}");
             }
         }
-        if place.offsets.is_empty() {
+        if seat.offsets.is_empty() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
     Ok(())
 }
 
-async fn commit(shared: &Shared, client: &Client, place: &Place, partition: i32, offset: i64) -> anyhow::Result<()> {
+async fn commit(shared: &Shared, client: &Client, seat: &Seat, partition: i32, offset: i64) -> anyhow::Result<()> {
     let committed =
         OffsetCommitRequestPartition { partition_index: partition, committed_offset: offset, ..Default::default() };
     let topic = OffsetCommitRequestTopic { name: TOPIC.into(), partitions: vec![committed], ..Default::default() };
     let request = OffsetCommitRequest {
         group_id: GROUP.into(),
-        generation_id_or_member_epoch: place.generation,
-        member_id: place.member.clone(),
+        generation_id_or_member_epoch: seat.generation,
+        member_id: seat.member.clone(),
         topics: vec![topic],
         ..Default::default()
     };

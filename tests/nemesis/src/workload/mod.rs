@@ -1,38 +1,42 @@
 //! The clients of a run: producers, consumers and members of groups, each of which records every call.
 
+mod ask;
 mod consumer;
 mod group;
 mod payload;
+mod place;
 mod producer;
 mod replicas;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use ottla_protocol::client::{Client, ClientConfig};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use crate::history::{Event, Recorder, Writer};
-use crate::process::quick_client;
+use crate::history::{Event, Micros, Partition, Recorder, Writer};
+use crate::process::{Cluster, make_topic};
 
+pub use ask::Asker;
 pub use consumer::read_to_end;
 pub use group::read_committed_offsets;
 pub use payload::Payload;
+pub use place::{PAIRS, Place, TOPIC, places};
 pub use replicas::read_replica;
 
-/// The topic of the run.
-pub const TOPIC: &str = "nemesis";
 /// The group of the run.
 pub const GROUP: &str = "nemesis-group";
 
 /// How much load.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// Partitions of the topic.
+    /// Partitions of the topic that is on three brokers.
     pub partitions: i32,
     /// Plain and idempotent writers, each, for every partition.
     pub writers: u32,
@@ -69,48 +73,81 @@ impl Shared {
     async fn client(&self, config: ClientConfig) -> anyhow::Result<Client> {
         Ok(Client::connect(self.bootstrap.iter().cloned(), config).await?)
     }
+
+    async fn asker(&self) -> anyhow::Result<Asker> {
+        Asker::connect(self.bootstrap.iter().cloned()).await
+    }
 }
 
 /// Clients at work.
 pub struct Workload {
     tasks: JoinSet<anyhow::Result<()>>,
+    recorder: Recorder,
+    /// The partitions that are written to, with their writers.
+    writers: BTreeMap<i32, Vec<u32>>,
     /// Consumers and members go on for a while after the writers.
     stop_writers: watch::Sender<bool>,
     stop_readers: watch::Sender<bool>,
 }
 
 impl Workload {
-    /// Makes the topic and starts the clients. The same seed gives the same sizes of calls.
-    pub async fn start(bootstrap: Vec<String>, load: Load, seed: u64, recorder: &Recorder) -> anyhow::Result<Self> {
-        let bootstrap = Arc::new(bootstrap);
+    /// Makes the topics and starts the clients. The same seed gives the same sizes of calls.
+    pub async fn start(
+        cluster: &Cluster,
+        places: &[Place],
+        load: Load,
+        seed: u64,
+        recorder: &Recorder,
+    ) -> anyhow::Result<Self> {
         let (stop_writers, writers_stopped) = watch::channel(false);
         let (stop_readers, readers_stopped) = watch::channel(false);
+        let bootstrap = Arc::new(cluster.bootstrap());
         let writing = Shared { bootstrap, recorder: recorder.clone(), stop: writers_stopped };
         let reading = Shared { stop: readers_stopped, ..writing.clone() };
-        let client = writing.client(quick_client(Duration::from_secs(30))).await?;
-        client.create_topic(TOPIC, load.partitions, -1, &[]).await.context("the topic cannot be made")?;
+        make_topics(&cluster.client(Duration::from_secs(30)).await?, places, cluster.flavor.is_ottla()).await?;
 
-        let mut tasks = JoinSet::new();
-        let mut id = 0;
-        for partition in 0..load.partitions {
-            for idempotent in (0..load.writers).flat_map(|_| [false, true]) {
-                let writer = Writer { id, partition, idempotent };
-                recorder.record(Event::Writer(writer.clone()));
-                let random = StdRng::seed_from_u64(seed ^ u64::from(id) << 32);
-                tasks.spawn(producer::run(writing.clone(), writer, load, random));
-                id += 1;
-            }
-            if load.consumers > 0 {
-                tasks.spawn(consumer::watch_end(reading.clone(), partition));
-            }
-            for consumer in 0..load.consumers {
-                tasks.spawn(consumer::follow(reading.clone(), format!("consumer-{consumer}"), partition));
-            }
+        let (tasks, recorder, writers) = (JoinSet::new(), recorder.clone(), BTreeMap::new());
+        let mut workload = Self { tasks, recorder, writers, stop_writers, stop_readers };
+        for place in places {
+            workload.begin(place, &writing, &reading, load, seed);
         }
+        let grouped: Arc<[Place]> = places.iter().filter(|place| place.topic == TOPIC).cloned().collect();
         for member in 0..load.members {
-            tasks.spawn(group::member(reading.clone(), member, load.partitions));
+            workload.tasks.spawn(group::member(reading.clone(), member, Arc::clone(&grouped)));
         }
-        Ok(Self { tasks, stop_writers, stop_readers })
+        Ok(workload)
+    }
+
+    /// Starts the writers and readers of a partition.
+    fn begin(&mut self, place: &Place, writing: &Shared, reading: &Shared, load: Load, seed: u64) {
+        let Place { number, topic, index, brokers } = place.clone();
+        self.recorder.record(Event::Partition(Partition { number, topic: topic.into(), index, brokers }));
+        for (nth, idempotent) in (0..load.writers).flat_map(|nth| [(2 * nth, false), (2 * nth + 1, true)]) {
+            let id = number.cast_unsigned() * 2 * load.writers + nth;
+            let writer = Writer { id, partition: number, idempotent };
+            self.recorder.record(Event::Writer(writer.clone()));
+            self.writers.entry(number).or_default().push(id);
+            let random = StdRng::seed_from_u64(seed ^ u64::from(id) << 32);
+            self.tasks.spawn(producer::run(writing.clone(), writer, place.clone(), load, random));
+        }
+        if load.consumers > 0 {
+            self.tasks.spawn(consumer::watch_end(reading.clone(), place.clone()));
+        }
+        for consumer in 0..load.consumers {
+            self.tasks.spawn(consumer::follow(reading.clone(), format!("consumer-{consumer}"), place.clone()));
+        }
+    }
+
+    /// Waits until in every partition a call was acked that began at `since` or later.
+    pub async fn acked_since(&self, since: Micros, within: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + within;
+        loop {
+            let acked = self.recorder.acked_since(since);
+            let silent = self.writers.iter().find(|(_, writers)| writers.iter().all(|id| !acked.contains(id)));
+            let Some((partition, _)) = silent else { return Ok(()) };
+            ensure!(Instant::now() < deadline, "nothing was acked in partition {partition} for {within:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Ends the writers, lets readers go on for `then`, and ends them. Fails if a client failed in a way that no fault
@@ -124,4 +161,17 @@ impl Workload {
         }
         Ok(())
     }
+}
+
+async fn make_topics(client: &Client, places: &[Place], is_ottla: bool) -> anyhow::Result<()> {
+    // One in-sync replica is enough where there are but two, so what it acks must be on its disk.
+    let of_pairs = [("min.insync.replicas", "1"), ("ottla.durability", "fsync")];
+    let of_pairs = if is_ottla { &of_pairs[..] } else { &of_pairs[..1] };
+    for (topic, configs) in [(TOPIC, &[][..]), (PAIRS, of_pairs)] {
+        let of: Vec<&[usize]> = places.iter().filter(|place| place.topic == topic).map(|p| &p.brokers[..]).collect();
+        if !of.is_empty() {
+            make_topic(client, topic, &of, configs).await?;
+        }
+    }
+    Ok(())
 }

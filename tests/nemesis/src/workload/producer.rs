@@ -11,7 +11,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use tokio::time::Instant;
 
-use super::{Load, Payload, Shared, TOPIC};
+use super::{Load, Payload, Place, Shared};
 use crate::history::{Event, Outcome, Produce, Writer};
 use crate::process::quick_client;
 
@@ -21,7 +21,13 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const TIME_OUT: Duration = Duration::from_millis(1400);
 
 /// Writes until told to stop.
-pub(super) async fn run(shared: Shared, writer: Writer, load: Load, mut random: StdRng) -> anyhow::Result<()> {
+pub(super) async fn run(
+    shared: Shared,
+    writer: Writer,
+    place: Place,
+    load: Load,
+    mut random: StdRng,
+) -> anyhow::Result<()> {
     let client = shared.client(quick_client(DEADLINE)).await?;
     let pace = Duration::from_secs_f64(1.0 / load.calls_per_second);
     let mut next_call = Instant::now() + pace.mul_f64(random.random());
@@ -37,7 +43,7 @@ pub(super) async fn run(shared: Shared, writer: Writer, load: Load, mut random: 
         let count = random.random_range(1..=load.most_records);
         let batch = batch(&writer, next_record, count, stamp);
         let invoked = shared.recorder.now();
-        let answer = client.produce(TOPIC, writer.partition, batch, -1, TIME_OUT).await;
+        let answer = client.produce(place.topic, place.index, batch, -1, TIME_OUT).await;
         let outcome = outcome(answer.map(|answer| (answer.error_code, answer.base_offset)));
         stamp = match &outcome {
             // Whether the broker has it is open, so the next sequence number is too: only a new producer id is safe.

@@ -6,12 +6,12 @@ use std::path::Path;
 use anyhow::Context;
 use ottla_records::{batches, crc32c};
 
-use super::TOPIC;
+use super::Place;
 use crate::history::{Batch, ReplicaLog};
 
-/// The replica of `partition` in a broker's data folder; `None` if it has none.
-pub fn read_replica(broker: usize, data: &Path, partition: i32) -> anyhow::Result<Option<ReplicaLog>> {
-    let folder = data.join(format!("{TOPIC}-{partition}"));
+/// The replica of a partition in a broker's data folder; `None` if it has none.
+pub fn read_replica(broker: usize, data: &Path, place: &Place) -> anyhow::Result<Option<ReplicaLog>> {
+    let folder = data.join(format!("{}-{}", place.topic, place.index));
     if !folder.is_dir() {
         return Ok(None);
     }
@@ -28,5 +28,5 @@ pub fn read_replica(broker: usize, data: &Path, partition: i32) -> anyhow::Resul
             found.push(Batch { offset, end, checksum: crc32c(batch.bytes) });
         }
     }
-    Ok(Some(ReplicaLog { broker, partition, batches: found }))
+    Ok(Some(ReplicaLog { broker, partition: place.number, batches: found }))
 }
