@@ -51,6 +51,11 @@ nemesis *ARGS:
     cargo build --profile local --package ottla-broker --package ottla-nemesis
     target/local/ottla-nemesis run {{ARGS}}
 
+# How long acks fail to come after single faults, 20 trials of each, held to their limits: on a machine that does nothing else.
+gaps *ARGS:
+    cargo build --profile local --package ottla-broker --package ottla-nemesis
+    target/local/ottla-nemesis gaps {{ARGS}}
+
 # Two hours of faults in each durability mode; the pages are the results.
 nightly MINUTES="120":
     cargo build --profile local --package ottla-broker --package ottla-nemesis
