@@ -4,15 +4,12 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use hdrhistogram::Histogram;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::client::Client;
 use ottla_protocol::messages::alter_partition_reassignments::{ReassignablePartition, ReassignableTopic};
-use ottla_protocol::messages::create_topics::{CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig};
-use ottla_protocol::messages::{
-    AlterPartitionReassignmentsRequest, CreateTopicsRequest, ListPartitionReassignmentsRequest,
-};
+use ottla_protocol::messages::{AlterPartitionReassignmentsRequest, ListPartitionReassignmentsRequest};
 
 use super::Bench;
 use super::table::Figures;
@@ -91,26 +88,10 @@ fn fill(address: SocketAddr, topic: &str, mebibytes: u64) -> anyhow::Result<()> 
 }
 
 /// Makes a topic of one partition with these replicas; the address of its leader.
-fn make_topic(bench: &Bench<'_>, name: &str, replicas: &[i32]) -> anyhow::Result<SocketAddr> {
+fn make_topic(bench: &Bench<'_>, name: &str, replicas: &[usize]) -> anyhow::Result<SocketAddr> {
     bench.runtime.block_on(async {
-        let client = bench.cluster.client(Duration::from_secs(30)).await?;
-        let assignment = CreatableReplicaAssignment { partition_index: 0, broker_ids: replicas.to_vec() };
-        // A topic that is moved has one replica less on the way.
-        let config = CreatableTopicConfig { name: "min.insync.replicas".into(), value: Some("1".into()) };
-        let topic = CreatableTopic {
-            name: name.into(),
-            num_partitions: -1,
-            replication_factor: -1,
-            assignments: vec![assignment],
-            configs: vec![config],
-        };
-        let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
-        let response = client.send_to_controller(&request).await?;
-        let code = response.topics.first().context("the answer lacks the topic")?.error_code;
-        ensure!(code == ErrorCode::NONE, "cannot make {name}: {code:?}");
+        bench.cluster.make_topic(name, replicas, Duration::from_secs(30)).await?;
         bench.cluster.in_sync(&[name], Duration::from_secs(30)).await?;
-        // What the metadata says, the leader may not have heard yet.
-        client.list_offset(name, 0, -1).await?;
         Ok(bench.cluster.brokers[bench.cluster.leader(name, 0).await?].address())
     })
 }

@@ -8,14 +8,11 @@ use ottla_protocol::ErrorCode;
 use ottla_records::{BatchBuilder, Compression};
 use tokio::time::Instant;
 
-use crate::process::{Cluster, make_topic};
+use crate::process::Cluster;
 
-/// Makes the topic that will be flooded, with one replica, while there is room for it.
+/// Makes the topic that will be flooded, while there is room for it.
 pub(super) async fn prepare(cluster: &Cluster, broker: usize) -> anyhow::Result<()> {
-    let client = cluster.client(Duration::from_secs(10)).await?;
-    make_topic(&client, &topic(broker), &[&[broker]], &[("min.insync.replicas", "1")]).await?;
-    client.list_offset(&topic(broker), 0, -1).await?;
-    Ok(())
+    cluster.make_topic(&topic(broker), &[broker], Duration::from_secs(10)).await
 }
 
 fn topic(broker: usize) -> String {

@@ -53,6 +53,16 @@ pub async fn make_topic(
 }
 
 impl Cluster {
+    /// Makes a topic of one partition with these replicas, one of which is enough to take records; returns once the
+    /// first of them serves it. One that is there already is as good.
+    pub async fn make_topic(&self, name: &str, replicas: &[usize], within: Duration) -> anyhow::Result<()> {
+        let client = self.client(within).await?;
+        make_topic(&client, name, &[replicas], &[("min.insync.replicas", "1")]).await?;
+        // What the metadata says, the leader may not have heard yet.
+        client.list_offset(name, 0, -1).await?;
+        Ok(())
+    }
+
     /// Makes the first broker of each partition its leader; all of them must be where the partition is already.
     pub async fn lead(&self, wanted: &[Assigned<'_>], within: Duration) -> anyhow::Result<()> {
         let deadline = Instant::now() + within;
