@@ -123,7 +123,8 @@ fn image_without(image: &Image, broker: BrokerId) -> Result<Image, Error> {
 /// What becomes of a partition whose ISR `broker` leaves, and how many stay in it. An unclean election counts as harm,
 /// since it may lose what was acked.
 fn harm(state: &Partition, broker: BrokerId, min_isr: usize, without: &Image) -> Option<(Harm, usize)> {
-    let electable = |other: BrokerId| without.is_active(other);
+    let online = |other: BrokerId| state.replica_on(other).is_some_and(|replica| without.is_online(replica));
+    let electable = |other: BrokerId| without.is_active(other) && online(other);
     let left = Proposal::without(state, broker).resolve(&Conditions { min_isr, electable: &electable });
     let left = left.as_ref().unwrap_or(state);
     let in_sync = left.isr.iter().filter(|member| **member != broker).count();
@@ -155,7 +156,8 @@ fn quorum_effect(image: &Image, voters: &[BrokerId], broker: BrokerId) -> Quorum
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::Cluster;
+    use super::super::FailDirectories;
+    use super::super::testing::{Cluster, directory};
     use super::*;
     use crate::TopicName;
 
@@ -239,6 +241,9 @@ mod tests {
         cluster.unfence(1);
         assert_eq!(cluster.roles("t", 0), (0, vec![0], vec![1]));
         assert_eq!(check(&cluster, 0).harmed, [harmed("t", 0, Harm::UnderMinIsr, 1, 2)]);
+        let failed = FailDirectories { broker: BrokerId(1), epoch: cluster.epoch(1), failed: vec![directory(1)] };
+        cluster.run(failed).unwrap();
+        assert_eq!(check(&cluster, 0).harmed, [harmed("t", 0, Harm::Offline, 0, 2)], "unless its directory has failed");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::partition_change::Proposal;
 use super::sweep::{TopicRules, sweep};
 use super::{Context, Decision, Error};
 use crate::metadata::{BrokerChange, Record};
+use crate::mutant::{self, Mutant};
 use crate::{BrokerEpoch, BrokerId, DirectoryId, TopicId};
 
 /// A broker says which of its log directories have failed. They stay offline until it registers anew.
@@ -50,6 +51,7 @@ fn fail_directories(operation: FailDirectories, context: &Context<'_>) -> Result
     records.extend(sweep(&after, context.settings, |_, _, state| {
         let directory = state.replica_on(broker.id)?.directory;
         let leaves = failed.contains(&directory) && state.isr.contains(&broker.id);
+        let leaves = leaves && !mutant::is(Mutant::FailedDirectoryForgotten);
         leaves.then(|| Proposal::without(state, broker.id))
     }));
     Ok(Decision { records, response: () })

@@ -137,7 +137,7 @@ impl<'a> Proposal<'a> {
         // left the ISR may be the only one to hold everything.
         let needed = |broker: &BrokerId| {
             let sets = [&self.isr, &self.before.isr, &self.before.elr, &self.before.last_known_elr];
-            !enough && sets.iter().any(|set| set.contains(broker))
+            !enough && !mutant::is(Mutant::LastCopyDropped) && sets.iter().any(|set| set.contains(broker))
         };
         let in_vain = |broker: &BrokerId| self.adding.contains(broker) && !needed(broker);
         let gone: Vec<_> = self.removing.iter().copied().filter(in_vain).collect();

@@ -84,13 +84,15 @@ fn register(operation: RegisterBroker, context: &Context<'_>) -> Result<Decision
         in_controlled_shutdown: false,
     });
     let mut records = vec![Record::BrokerRegistered(Arc::clone(&broker))];
-    if let Some(registered) = registered {
-        let after = context.after(&records);
-        let before = (registered.epoch, replacement(registered, &broker));
-        let propose =
-            |topic, index, state| leave(&after, context, &broker, before, &operation.previous, (topic, index, state));
-        records.extend(sweep(&after, context.settings, propose));
-    }
+    // Of an id that was unregistered nobody knows the uptime before; its places may still be there.
+    let before = Before {
+        epoch: registered.map(|registered| registered.epoch),
+        replacement: registered.and_then(|registered| replacement(registered, &broker)),
+        stop: &operation.previous,
+    };
+    let after = context.after(&records);
+    let propose = |topic, index, state| leave(&after, context, &broker, &before, (topic, index, state));
+    records.extend(sweep(&after, context.settings, propose));
     Ok(Decision { records, response: broker.epoch })
 }
 
@@ -121,13 +123,22 @@ fn replacement(before: &Broker, after: &Broker) -> Option<DirectoryId> {
     }
 }
 
+/// What a broker's new uptime is judged by.
+struct Before<'a> {
+    /// The uptime before, as far as it is known.
+    epoch: Option<BrokerEpoch>,
+    /// See [`replacement`].
+    replacement: Option<DirectoryId>,
+    /// How that uptime ended.
+    stop: &'a PreviousStop,
+}
+
 /// A broker that begins anew is in no ISR; it stays eligible where its copy must hold everything committed.
 fn leave<'a>(
     image: &Image,
     context: &Context<'_>,
     broker: &Broker,
-    (previous_epoch, replacement): (BrokerEpoch, Option<DirectoryId>),
-    previous: &PreviousStop,
+    before: &Before<'_>,
     (topic, index, state): (&'a Topic, i32, &'a Partition),
 ) -> Option<Proposal<'a>> {
     let directory_kept = broker.has_directory(state.replica_on(broker.id)?.directory);
@@ -135,11 +146,13 @@ fn leave<'a>(
         return None;
     }
     let mut proposal = Proposal::without(state, broker.id);
-    if let (false, Some(directory)) = (directory_kept, replacement) {
+    if let (false, Some(directory)) = (directory_kept, before.replacement) {
         proposal.place(broker.id, directory);
     }
-    let (complete, damaged) = match previous {
-        PreviousStop::Clean(epoch) if *epoch == previous_epoch => (true, false),
+    let (complete, damaged) = match before.stop {
+        PreviousStop::Clean(epoch) if before.epoch == Some(*epoch) || mutant::is(Mutant::CleanStopOfAnyUptime) => {
+            (true, false)
+        }
         PreviousStop::Clean(_) => (false, false),
         PreviousStop::Unclean { page_cache_kept, damaged } => {
             let damaged = damaged.contains(&(topic.id, index));

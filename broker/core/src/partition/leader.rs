@@ -124,7 +124,8 @@ impl Leader {
     ) -> Self {
         let followers =
             term.replicas.iter().filter(|id| **id != term.leader).map(|id| Progress::new(*id, now)).collect();
-        let committed_as = if term.unflushed { Durability::Replicated } else { settings.durability };
+        let any = term.unflushed || mutant::is(Mutant::ShowsUnflushed);
+        let committed_as = if any { Durability::Replicated } else { settings.durability };
         let mut leader = Self {
             term,
             settings,
@@ -152,7 +153,7 @@ impl Leader {
     /// Whether the watermark has reached the start of this term. Before that the leader may not know all that is
     /// committed: it answers no ListOffsets of the latest kind.
     pub fn is_established(&self) -> bool {
-        self.high_watermark >= self.epoch_start
+        self.high_watermark >= self.epoch_start || mutant::is(Mutant::LatestBeforeEstablished)
     }
 
     /// `min.insync.replicas`, by the rule that the controller heeds too.
@@ -188,7 +189,7 @@ impl Leader {
     pub fn follower_fetched(&mut self, now: Duration, fetch: &FollowerFetch, effects: &mut Vec<Effect>) {
         let leader_end = self.local.end;
         let Some(follower) = self.followers.iter_mut().find(|f| f.broker == fetch.broker) else { return };
-        if fetch.broker_epoch < follower.epoch {
+        if fetch.broker_epoch < follower.epoch && !mutant::is(Mutant::FetchOfAnyUptime) {
             return;
         }
         follower.fetched(now, fetch, leader_end);
@@ -237,6 +238,9 @@ impl Leader {
             }
         }
         self.term = state;
+        if mutant::is(Mutant::IsrBeforeMinimum) {
+            self.advance(effects);
+        }
         self.settings = settings;
         self.end_proposal(now);
         self.advance(effects);

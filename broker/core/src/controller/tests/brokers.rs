@@ -145,6 +145,22 @@ fn a_cordon_outlives_a_restart_and_an_unregistered_broker_is_forgotten() {
 }
 
 #[test]
+fn a_broker_that_was_unregistered_and_comes_back_is_judged_like_any_other() {
+    let eligible = |previous: PreviousStop| {
+        let mut cluster = Cluster::with_brokers(2);
+        let strict = [("min.insync.replicas", "2"), ("ottla.durability", "replicated")];
+        cluster.topic("t", &[&[0, 1]], &strict);
+        cluster.run(UnregisterBroker { broker: BrokerId(1) }).unwrap();
+        assert_eq!(cluster.roles("t", 0), (0, vec![0], vec![1]), "its copy may be whole");
+        cluster.run(RegisterBroker { previous, ..registration(1, 2) }).unwrap();
+        cluster.roles("t", 0).2
+    };
+    assert_eq!(eligible(unclean(true)), [1]);
+    assert_eq!(eligible(unclean(false)), Vec::<i32>::new());
+    assert_eq!(eligible(PreviousStop::Clean(BrokerEpoch(3))), Vec::<i32>::new(), "nobody knows of what uptime");
+}
+
+#[test]
 fn producer_ids_are_given_out_once() {
     let mut cluster = Cluster::with_brokers(1);
     let allocate = |cluster: &Cluster| AllocateProducerIds { broker: BrokerId(0), broker_epoch: cluster.epoch(0) };
