@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use ottla_core::{BrokerEpoch, BrokerId, DirectoryId};
+use ottla_core::{BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset, TopicName};
 use ottla_protocol::ErrorCode;
-use ottla_storage::Identity;
+use ottla_storage::{FileCache, FlushListener, Flushed, Identity, LoadOptions, LogConfig, LogDir, LogDirOptions};
 
+use super::produce_fetch::batch;
 use crate::api::error::of_replica;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::replica::Manager;
 use crate::telemetry::Metrics;
-use crate::testing::{TestBroker, eventually};
+use crate::testing::{TestBroker, TestCluster, eventually};
 
 fn two(data: &Path) -> String {
     format!("{},{}", data.join("a").display(), data.join("b").display())
@@ -42,7 +45,7 @@ async fn a_directory_that_fails_takes_its_own_partitions_offline_and_no_others()
     eventually("the controller takes the lead away", || (0..4).filter(failed).all(|index| leader(index).0 == -1)).await;
     for index in 0..4 {
         let partition = broker.running.broker.replica_by_name("t", index).unwrap();
-        let checked = partition.check_leader(ottla_core::LeaderEpoch::NONE);
+        let checked = partition.check_leader(LeaderEpoch::NONE);
         if failed(&index) {
             assert_eq!(of_replica(&checked.unwrap_err()), ErrorCode::KAFKA_STORAGE_ERROR);
         } else {
@@ -68,7 +71,7 @@ async fn a_broker_goes_on_until_its_last_directory_has_failed() {
     tokio::task::yield_now().await;
     assert!(!all_failed.is_finished());
     replicas.fail_directory(ids[1], "the test says so");
-    tokio::time::timeout(std::time::Duration::from_secs(10), all_failed).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(10), all_failed).await.unwrap().unwrap();
     broker.running.stop().await.unwrap_err();
 }
 
@@ -118,4 +121,55 @@ async fn a_directory_whose_identity_cannot_be_read_is_offline_and_the_others_are
     broker.create_topic("t", 2, &[]).await;
     assert_eq!([0, 1].map(|index| directory_of(&broker, index)), [directories[0].id; 2]);
     broker.running.stop().await.unwrap();
+}
+
+struct Nobody;
+
+impl FlushListener for Nobody {
+    fn on_flushed(&self, _: &[Flushed]) {}
+
+    fn on_directory_failed(&self, _: &Path, _: &str) {}
+}
+
+/// Cuts the only log in a directory of a broker that does not run, and appends to it in another term.
+fn rewrite(path: &Path, to: Offset, epoch: LeaderEpoch) {
+    let identity = Identity { cluster_id: "test".to_owned(), node_id: BrokerId(1) };
+    let options = LogDirOptions {
+        path: path.to_owned(),
+        free_space_reserve: 0,
+        cache: FileCache::new(16),
+        listener: Arc::new(Nobody),
+    };
+    let dir = LogDir::open(options, &identity, DirectoryId::ZERO).unwrap();
+    let now = Clock::new().now();
+    let config = |_: &TopicName| Arc::new(LogConfig::default());
+    let mut loaded = dir.load(&LoadOptions { threads: 1, config: &config, verify_all: false, now }).unwrap();
+    let mut log = loaded.remove(0).log.unwrap().0;
+    log.truncate_to(to).unwrap();
+    log.append_as_leader(&batch("new"), epoch, now).unwrap();
+    dir.close(vec![log], std::iter::empty(), BrokerEpoch(1), now).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_logs_of_a_replica_the_one_of_the_later_term_counts_though_it_is_shorter() {
+    let data = tempfile::tempdir().unwrap();
+    let dirs = two(data.path());
+    let mut cluster = TestCluster::start(1, &[("log.dirs", &dirs)]).await;
+    cluster.create_topic("t", &[1], &[]).await;
+    let client = cluster.client(1).await;
+    for _ in 0..5 {
+        client.produce("t", 0, batch("old"), -1, Duration::from_secs(5)).await.unwrap();
+    }
+    cluster.stop_broker(1).await;
+    let (a, b) = (data.path().join("a"), data.path().join("b"));
+    let (newer, older) = if a.join("t-0").exists() { (a, b) } else { (b, a) };
+    std::fs::create_dir(older.join("t-0")).unwrap();
+    for file in std::fs::read_dir(newer.join("t-0")).unwrap().map(Result::unwrap) {
+        std::fs::copy(file.path(), older.join("t-0").join(file.file_name())).unwrap();
+    }
+    rewrite(&newer, Offset(2), LeaderEpoch(1));
+
+    cluster.start_broker(1, &[]).await;
+    assert_eq!(cluster.replica(1, "t").reader().log_end(), Offset(3));
+    eventually("the older one is gone", || !older.join("t-0").exists()).await;
 }

@@ -194,9 +194,10 @@ impl Manager {
         self.directories.read().iter().map(describe).chain(self.missing.iter().cloned()).collect()
     }
 
-    /// The controller knows how the last run ended, and this uptime has begun.
+    /// The controller knows how the last run ended, and this uptime has begun. A directory that has failed since is not to be
+    /// trusted at the next start.
     pub fn stop_reported(&self) {
-        for directory in self.directories.read().iter() {
+        for directory in self.directories.read().iter().filter(|directory| directory.failure().is_none()) {
             if let Err(error) = directory.stop_reported() {
                 // The next start reports the same loss again, which is safe.
                 warn!(dir = %directory.path().display(), %error, "cannot take note of the present boot");

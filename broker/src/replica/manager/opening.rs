@@ -4,7 +4,7 @@
 //! for nothing.
 
 use ottla_core::metadata::{Image, LocalPartition};
-use ottla_core::{BrokerId, DirectoryId, Offset, TopicId};
+use ottla_core::{BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId};
 use ottla_storage::{LoadedLog, Log};
 use tracing::{info, warn};
 
@@ -18,10 +18,12 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// What makes one of several logs of a partition the one to go on with. There are several only when a move between
-    /// directories was interrupted in its last step: they are equal then, or the older one has come back.
-    fn rank(&self, assigned: DirectoryId) -> (Option<Offset>, bool) {
-        (self.loaded.log.as_ref().ok().map(|(log, _)| log.log_end()), self.directory == assigned)
+    /// What makes one of several logs of a partition the one to go on with: the later term, then the greater length. Two are
+    /// equal when a move between directories was interrupted in its last step. Else one has come back: its directory was
+    /// offline while the replica moved away, and another was begun elsewhere when it returned.
+    fn rank(&self, assigned: DirectoryId) -> (Option<(Option<LeaderEpoch>, Offset)>, bool) {
+        let reach = self.loaded.log.as_ref().ok().map(|(log, _)| (log.latest_epoch(), log.log_end()));
+        (reach, self.directory == assigned)
     }
 }
 
