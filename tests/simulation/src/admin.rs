@@ -6,12 +6,12 @@ use std::time::Duration;
 use ottla_core::TopicId;
 use ottla_core::controller::{
     AlterPartitionReassignments, BalanceLeaders, ConfigChange, ConfigOp, CreateTopics, ElectLeaders, ElectionKind,
-    IncrementalAlterConfigs, NewTopic, Operation, Reassignment, ResourceChanges,
+    IncrementalAlterConfigs, NewTopic, Operation, Reassignment, ResourceChanges, UnregisterBroker,
 };
 use ottla_core::metadata::Resource;
 use ottla_core::{BrokerId, Offset};
 
-use crate::machine::Purpose;
+use crate::machine::{Machine, Purpose};
 use crate::message::{Event, Tp};
 use crate::raft::{NodeKey, Payload};
 use crate::truth::Known;
@@ -44,13 +44,14 @@ impl World {
         if self.admin.resting {
             return;
         }
-        match self.dice.roll(10) {
+        match self.dice.roll(11) {
             0 => self.change_durability(),
             1 => self.change_min_isr(),
             2 => self.stop_someone(),
             3 => self.change_voters(),
             4 | 5 => self.elect_preferred(),
             6 => self.cancel_move(),
+            7 => self.unregister_someone(),
             _ => self.move_partition(),
         }
     }
@@ -125,6 +126,20 @@ impl World {
         }
     }
 
+    /// A broker that does not run is taken for gone for good, which it is not.
+    fn unregister_someone(&mut self) {
+        let known = |machine: &&Machine| {
+            let broker = self.truth.image.broker(BrokerId(machine.id as i32));
+            machine.process.is_none() && broker.is_some_and(|broker| broker.fenced)
+        };
+        let gone: Vec<usize> = self.machines.iter().filter(known).map(|machine| machine.id).collect();
+        if let Some(broker) = self.dice.pick(&gone).copied() {
+            self.note("unregistered", &[("broker", broker as i64)]);
+            self.coverage.count("brokers unregistered");
+            self.command(UnregisterBroker { broker: BrokerId(broker as i32) });
+        }
+    }
+
     fn elect_preferred(&mut self) {
         self.coverage.count("preferred elections asked for");
         if self.dice.one_in(2) {
@@ -178,7 +193,7 @@ impl World {
 
     /// The node that leads the metadata log and may change its voters now.
     fn quorum_leader(&self) -> Option<usize> {
-        let may = |machine: &&crate::machine::Machine| {
+        let may = |machine: &&Machine| {
             let Some(process) = &machine.process else { return false };
             let log = &machine.disk.raft.log;
             let last_change = log.iter().rposition(|entry| matches!(entry.payload, Payload::Voters(_))).unwrap_or(0);
@@ -193,7 +208,6 @@ impl World {
         let machine = &mut self.machines[leader];
         let Some(process) = &mut machine.process else { return };
         process.raft.propose(&mut machine.disk.raft, Payload::Voters(voters));
-        self.coverage.count("voter changes");
         self.replicate(leader);
     }
 
@@ -207,10 +221,15 @@ impl World {
             return;
         }
         match voters.iter().position(|voter| *voter == key) {
-            Some(place) if voters.len() > 3 => drop(voters.remove(place)),
-            Some(_) => return,
-            None if self.machines[other].is_awake() => voters.push(key),
-            None => return,
+            Some(place) if voters.len() > 3 => {
+                voters.remove(place);
+                self.coverage.count("voters removed");
+            }
+            None if self.machines[other].is_awake() => {
+                voters.push(key);
+                self.coverage.count("voters added");
+            }
+            Some(_) | None => return,
         }
         self.propose_voters(leader, voters);
     }
@@ -227,6 +246,7 @@ impl World {
         } else {
             // First the new one, which has nothing yet; the old one goes when that is committed.
             voters.push(successor);
+            self.coverage.count("voters replaced");
         }
         self.propose_voters(leader, voters);
     }

@@ -12,7 +12,12 @@ pub struct Coverage {
 impl Coverage {
     /// Counts one `what`.
     pub fn count(&mut self, what: &'static str) {
-        *self.counts.entry(what).or_default() += 1;
+        self.count_many(what, 1);
+    }
+
+    /// Counts so many.
+    pub fn count_many(&mut self, what: &'static str, count: u64) {
+        *self.counts.entry(what).or_default() += count;
     }
 
     /// Adds what another run covered.

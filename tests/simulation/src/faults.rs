@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::message::Event;
+use ottla_core::BrokerId;
+
+use crate::message::{Event, Tp};
 use crate::network::Node;
 use crate::world::World;
 
@@ -35,13 +37,17 @@ pub enum Fault {
     Refusal,
     /// A wall clock jumps.
     ClockJump,
-    /// A disk is replaced by an empty one.
+    /// The disk of a broker, or the first of several, is replaced by an empty one.
     DiskReplaced,
+    /// Another log directory's disk is.
+    DirectoryReplaced,
+    /// There is no space left on the disks of a broker.
+    FullDisk,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Crash,
         Self::CrashAll,
         Self::PowerLoss,
@@ -56,6 +62,8 @@ impl Fault {
         Self::Refusal,
         Self::ClockJump,
         Self::DiskReplaced,
+        Self::DirectoryReplaced,
+        Self::FullDisk,
     ];
 
     /// Under which name it is counted when it takes effect.
@@ -75,6 +83,8 @@ impl Fault {
             Self::Refusal => "flushes refused",
             Self::ClockJump => "clock jumps",
             Self::DiskReplaced => "disks replaced",
+            Self::DirectoryReplaced => "further directories replaced",
+            Self::FullDisk => "full disks",
         }
     }
 }
@@ -128,14 +138,20 @@ impl World {
                 true
             }
             Fault::Refusal => {
-                self.machines[broker].refuses_flush = true;
+                let place = self.dice.index(self.plan.directories);
+                self.machines[broker].refuses_flush = Some(place);
                 false // counted when a flush meets it
             }
             Fault::ClockJump => {
                 self.machines[broker].wall_error = self.dice.between(0, 7_200_000) as i64 - 3_600_000;
                 true
             }
-            Fault::DiskReplaced => self.replace_disk(broker),
+            Fault::DiskReplaced => self.replace_disk(broker, 0),
+            Fault::DirectoryReplaced => self.plan.directories > 1 && self.replace_disk(broker, 1),
+            Fault::FullDisk => {
+                self.machines[broker].full_until = Some(self.clock + self.dice.millis(500, 8_000));
+                true
+            }
         }
     }
 
@@ -161,8 +177,9 @@ impl World {
         machine.boot += 1;
         machine.process = None;
         machine.paused_until = None;
-        machine.disk.lose_unflushed(&mut self.dice);
-        self.data_lost(broker);
+        let loss = machine.disk.lose_unflushed(&mut self.dice);
+        self.count_loss(loss);
+        self.data_lost(broker, None);
         let delay = self.dice.millis(100, 6_000);
         self.after(delay, Event::Start(broker));
         true
@@ -213,45 +230,35 @@ impl World {
         self.after(delay, Event::Join);
     }
 
-    /// The flush of `broker` is refused: the directory fails, and the broker, which has no other, with it.
-    pub(crate) fn directory_failed(&mut self, broker: usize) {
-        self.coverage.count(Fault::Refusal.name());
-        self.note("flush refused", &[("broker", broker as i64)]);
-        self.process_gone(broker);
-        let machine = &mut self.machines[broker];
-        machine.disk.failed = true;
-        machine.disk.lose_unflushed(&mut self.dice);
-        self.data_lost(broker);
-        let delay = self.dice.millis(500, 5_000);
-        self.after(delay, Event::Start(broker));
-    }
-
-    /// An empty disk takes the place of the old one, unless that would take the last copy of something, or the metadata.
-    fn replace_disk(&mut self, broker: usize) -> bool {
-        if !self.metadata_survives_without(broker) {
+    /// An empty disk takes the place of a directory's, unless that would take the last copy of something, or the metadata.
+    fn replace_disk(&mut self, broker: usize, place: usize) -> bool {
+        if place == 0 && !self.metadata_survives_without(broker) {
             return false;
         }
-        let survives = |tp: &crate::message::Tp| {
+        let survives = |tp: &Tp| {
             let (Some((_, state)), Some(known)) = (self.truth.state(*tp), self.truth.partitions.get(tp)) else {
                 return true;
             };
-            let whole = |one: &ottla_core::BrokerId| {
-                let log = self.machines[one.0 as usize].disk.logs.get(tp);
+            let whole = |one: &BrokerId| {
+                let log = self.machines[one.0 as usize].disk.log(*tp);
                 one.0 as usize != broker && log.is_some_and(|log| known.is_held_by(log))
             };
             state.isr.iter().chain(&state.elr).any(whole)
         };
-        if !self.truth.all().iter().all(survives) {
+        let there = |tp: &Tp| self.machines[broker].disk.place_of(*tp).is_none_or(|one| one == place);
+        if !self.truth.all().iter().filter(|tp| there(tp)).all(survives) {
             return false;
         }
-        self.note("disk replaced", &[("broker", broker as i64)]);
+        self.note("disk replaced", &[("broker", broker as i64), ("directory", place as i64)]);
         let machine = &mut self.machines[broker];
         machine.process = None;
         machine.paused_until = None;
         machine.is_powered = false;
         machine.boot += 1;
-        machine.disk.replace();
-        self.data_lost(broker);
+        let loss = machine.disk.lose_unflushed(&mut self.dice);
+        machine.disk.replace(place);
+        self.count_loss(loss);
+        self.data_lost(broker, None);
         let delay = self.dice.millis(500, 5_000);
         self.after(delay, Event::Start(broker));
         true
@@ -263,11 +270,14 @@ impl World {
         self.network.heal();
         for broker in 0..self.machines.len() {
             let machine = &mut self.machines[broker];
-            machine.slow_disk = None;
-            machine.refuses_flush = false;
+            (machine.slow_disk, machine.refuses_flush, machine.full_until) = (None, None, None);
             if machine.paused_until.is_some() {
                 machine.paused_until = Some(self.clock);
                 self.resume(broker);
+            }
+            // What is in a failed directory comes back with the next process.
+            if self.machines[broker].process.as_ref().is_some_and(|process| !process.offline.is_empty()) {
+                self.process_gone(broker);
             }
             if self.machines[broker].process.is_none() {
                 self.after(Duration::from_millis(10), Event::Start(broker));

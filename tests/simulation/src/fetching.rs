@@ -100,8 +100,9 @@ impl World {
     fn take_answer(&mut self, broker: usize, tp: Tp, asked: &NextFetch, part: Part) {
         let now = self.machines[broker].now(self.clock).monotonic;
         let machine = &mut self.machines[broker];
+        let is_full = machine.is_full(self.clock);
         let Some(process) = &mut machine.process else { return };
-        let (Some(replica), Some(log)) = (process.replicas.get_mut(&tp), machine.disk.logs.get_mut(&tp)) else {
+        let (Some(replica), Some(log)) = (process.replicas.get_mut(&tp), machine.disk.log_mut(tp)) else {
             return;
         };
         let Role::Follower(follower) = &mut replica.role else { return };
@@ -119,10 +120,14 @@ impl World {
         };
         let (mut todo, mut truncated) = (Vec::new(), None);
         follower.answered(now, asked, answer, &mut todo);
-        let (mut done, mut grown) = (0, false);
+        let (mut done, mut grown, mut cut) = (0, false, false);
         while let Some(effect) = todo.get(done).copied() {
             done += 1;
             match effect {
+                FollowerEffect::Append if is_full => {
+                    self.coverage.count("fetched records without space");
+                    follower.failed(now);
+                }
                 FollowerEffect::Append => {
                     batches.iter().for_each(|batch| log.append_raw(*batch));
                     follower.appended(log.end(), log.last_epoch(), &mut todo);
@@ -134,12 +139,15 @@ impl World {
                     truncated = (log.end() < from).then_some((from, log.end()));
                     follower.truncated(follower_log(log), &mut todo);
                     replica.high_watermark = replica.high_watermark.min(log.end());
-                    // What is remembered of the watermark is lowered before the cut: the log may grow past it again.
-                    machine.disk.watermarks.entry(tp).and_modify(|known| *known = (*known).min(log.end()));
+                    // What is remembered of the watermark is lowered with the cut: the log may grow past it again.
+                    cut = true;
                 }
                 FollowerEffect::AdvanceHighWatermark { to } => replica.high_watermark = to,
                 FollowerEffect::AdvanceLogStart { .. } | FollowerEffect::Fetch => {}
             }
+        }
+        if cut {
+            machine.disk.watermark(tp);
         }
         if let Some((from, to)) = truncated {
             self.truncated(broker, tp, from, to);
@@ -190,7 +198,7 @@ impl World {
     fn part_for(&self, broker: usize, tp: Tp, asked: &NextFetch) -> Part {
         let machine = &self.machines[broker];
         let here = machine.process.as_ref().and_then(|process| process.replicas.get(&tp));
-        let (Some(replica), Some(log)) = (here, machine.disk.logs.get(&tp)) else { return Part::Failed };
+        let (Some(replica), Some(log)) = (here, machine.disk.log(tp)) else { return Part::Failed };
         let Some(leader) = replica.leader() else { return Part::Failed };
         if check_epoch(asked.leader_epoch, leader.term().leader_epoch).is_err() {
             return Part::Failed;

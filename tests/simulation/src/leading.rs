@@ -57,7 +57,7 @@ impl World {
         self.wake_fetches(broker, tp);
     }
 
-    fn produce_answer(&mut self, broker: usize, tp: Tp, id: u64, result: Result<Offset, ProduceError>) {
+    pub(crate) fn produce_answer(&mut self, broker: usize, tp: Tp, id: u64, result: Result<Offset, ProduceError>) {
         let process = self.machines[broker].process.as_ref();
         let replica = process.and_then(|process| process.replicas.get(&tp));
         let leads = replica.and_then(|one| one.leader()).map(|leader| leader.term().leader_epoch);
@@ -67,8 +67,12 @@ impl World {
     /// A client's batch arrives.
     pub(crate) fn produced(&mut self, broker: usize, id: u64, tp: Tp, acks: RequiredAcks, batch: NewBatch) {
         let machine = &mut self.machines[broker];
+        if machine.is_full(self.clock) {
+            self.coverage.count("appends refused for want of space");
+            return self.produce_answer(broker, tp, id, Err(ProduceError::Retriable));
+        }
         let Some(process) = &mut machine.process else { return };
-        let leads = process.replicas.get_mut(&tp).zip(machine.disk.logs.get_mut(&tp));
+        let leads = process.replicas.get_mut(&tp).zip(machine.disk.log_mut(tp));
         let Some((replica, log)) = leads.filter(|(replica, _)| replica.leader().is_some()) else {
             return self.produce_answer(broker, tp, id, Err(ProduceError::Retriable));
         };
@@ -105,7 +109,7 @@ impl World {
     pub(crate) fn read(&mut self, broker: usize, id: u64, tp: Tp, offset: Offset) {
         let machine = &self.machines[broker];
         let Some(process) = &machine.process else { return };
-        let here = process.replicas.get(&tp).zip(machine.disk.logs.get(&tp));
+        let here = process.replicas.get(&tp).zip(machine.disk.log(tp));
         let result = here.and_then(|(replica, log)| {
             let watermark = replica.high_watermark;
             match (&replica.role, offset) {
@@ -201,7 +205,7 @@ impl World {
     pub(crate) fn want_flush(&mut self, broker: usize, tp: Tp) {
         let machine = &mut self.machines[broker];
         let Some(process) = &mut machine.process else { return };
-        let (Some(replica), Some(log)) = (process.replicas.get(&tp), machine.disk.logs.get(&tp)) else { return };
+        let (Some(replica), Some(log)) = (process.replicas.get(&tp), machine.disk.log(tp)) else { return };
         if replica.settings.durability != Durability::Fsync || log.flushed() == log.end() {
             return;
         }
@@ -231,19 +235,21 @@ impl World {
         }
         let Some(process) = &mut machine.process else { return };
         let wanted = std::mem::take(&mut process.unflushed);
-        let flushes = wanted.into_iter().filter_map(|tp| Some((tp, machine.disk.logs.get(&tp)?.begin_flush())));
+        let flushes = wanted.into_iter().filter_map(|tp| Some((tp, machine.disk.log(tp)?.begin_flush())));
         let flushes = flushes.collect();
         self.set_timer(broker, delay, Timer::Flushed(flushes));
     }
 
     pub(crate) fn flushed(&mut self, broker: usize, flushes: Vec<(Tp, Flush)>) {
-        if std::mem::take(&mut self.machines[broker].refuses_flush) {
-            return self.directory_failed(broker);
+        let machine = &mut self.machines[broker];
+        let meets = |place: &mut usize| flushes.iter().any(|(tp, _)| machine.disk.place_of(*tp) == Some(*place));
+        if let Some(place) = machine.refuses_flush.take_if(meets) {
+            self.directory_failed(broker, place);
         }
         for (tp, flush) in flushes {
             let machine = &mut self.machines[broker];
             let Some(process) = &mut machine.process else { return };
-            let (Some(replica), Some(log)) = (process.replicas.get_mut(&tp), machine.disk.logs.get_mut(&tp)) else {
+            let (Some(replica), Some(log)) = (process.replicas.get_mut(&tp), machine.disk.log_mut(tp)) else {
                 continue;
             };
             let upto = log.end_flush(flush);
@@ -276,8 +282,8 @@ impl World {
         let machine = &mut self.machines[broker];
         let Some(process) = &mut machine.process else { return };
         for (tp, replica) in &process.replicas {
-            machine.disk.watermarks.insert(*tp, replica.high_watermark);
-            if machine.disk.logs.get(tp).is_some_and(|log| log.flushed() < log.end()) {
+            machine.disk.remember_watermark(*tp, replica.high_watermark);
+            if machine.disk.log(*tp).is_some_and(|log| log.flushed() < log.end()) {
                 process.unflushed.insert(*tp);
             }
         }
@@ -287,7 +293,7 @@ impl World {
 
     /// Batches for a follower.
     pub(crate) fn batches_from(&self, broker: usize, tp: Tp, offset: Offset) -> Vec<Batch> {
-        let log = self.machines[broker].disk.logs.get(&tp);
+        let log = self.machines[broker].disk.log(tp);
         log.map(|log| log.read(offset, log.end(), READ).to_vec()).unwrap_or_default()
     }
 }

@@ -15,6 +15,7 @@ mod clients;
 mod controlling;
 mod coverage;
 mod dice;
+mod directories;
 mod disk;
 mod faults;
 mod fetching;

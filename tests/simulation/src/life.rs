@@ -22,6 +22,10 @@ impl World {
         if self.machines[broker].process.is_some() {
             return;
         }
+        // What is not trusted counts as lost: "an uncleanly stopped broker is never elected before it has caught up".
+        if self.machines[broker].has_losses_to_report() {
+            self.data_lost(broker, None);
+        }
         let (incarnation, clock) = (self.identity(), self.clock);
         let machine = &mut self.machines[broker];
         machine.is_powered = true;
@@ -62,6 +66,7 @@ impl World {
             _ => {}
         }
         if epoch.is_some() {
+            self.tell_of_directories(broker);
             self.keep_session(broker);
             if !fenced && !stopping {
                 again = BEAT;
@@ -71,7 +76,8 @@ impl World {
     }
 
     fn register(&mut self, broker: usize) {
-        let directory = self.machines[broker].disk.directory(broker);
+        let disk = &self.machines[broker].disk;
+        let directories = (0..disk.directories().len()).map(|place| disk.identity(broker, place)).collect();
         let Some(process) = self.process(broker) else { return };
         let features = supported_features().map(|(name, range)| (name.to_owned(), range)).collect();
         debug_assert!(std::collections::BTreeMap::contains_key(&features, OTTLA_VERSION));
@@ -81,7 +87,7 @@ impl World {
             incarnation: process.incarnation,
             endpoints: Vec::new(),
             rack: Some(format!("rack-{}", broker % 3)),
-            directories: vec![directory],
+            directories,
             features,
             previous: process.previous.clone(),
         };
@@ -176,6 +182,10 @@ impl World {
                 }
             }
             Purpose::Isr(tp, proposal) => self.isr_answered(broker, tp, proposal, result),
+            Purpose::Failed(count) => process.told_offline = if result.is_ok() { count } else { process.told_offline },
+            Purpose::Placed(told) => {
+                process.misplaced.retain(|tp, directory| result.is_err() || told.get(tp) != Some(directory));
+            }
             Purpose::Other => {
                 self.trace.tell(self.clock, || format!("broker {broker} is answered: {result:?}"));
             }
@@ -197,13 +207,9 @@ impl World {
         let machine = &mut self.machines[broker];
         let Some(process) = &machine.process else { return };
         for (tp, replica) in &process.replicas {
-            machine.disk.watermarks.insert(*tp, replica.high_watermark);
+            machine.disk.remember_watermark(*tp, replica.high_watermark);
         }
-        for log in machine.disk.logs.values_mut() {
-            let flush = log.begin_flush();
-            log.end_flush(flush);
-        }
-        machine.disk.clean = process.epoch;
+        machine.disk.stop_cleanly(process.epoch, &process.offline);
         self.process_gone(broker);
         let delay = self.dice.millis(50, 3_000);
         self.after(delay, crate::message::Event::Start(broker));

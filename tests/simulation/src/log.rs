@@ -57,6 +57,24 @@ pub enum Appended {
     OutOfOrder,
 }
 
+/// What a power loss, or a disk that refuses to write, did to logs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Loss {
+    /// Something that was not flushed is gone.
+    pub lost: bool,
+    /// Some of it is gone, and some is there.
+    pub torn: bool,
+    /// A tail that had been cut off is back.
+    pub revived: bool,
+}
+
+impl Loss {
+    /// Both.
+    pub fn and(self, other: Self) -> Self {
+        Self { lost: self.lost || other.lost, torn: self.torn || other.torn, revived: self.revived || other.revived }
+    }
+}
+
 /// How much of a log was there when a flush of it began.
 #[derive(Clone, Copy, Debug)]
 pub struct Flush {
@@ -207,15 +225,18 @@ impl SimLog {
     }
 
     /// The power went, or the disk refused: what was not flushed stays in part, is torn, or is what it was before.
-    pub fn lose_unflushed(&mut self, dice: &mut Dice) {
+    pub fn lose_unflushed(&mut self, dice: &mut Dice) -> Loss {
         let flushed = self.batches.partition_point(|batch| batch.end() <= self.flushed);
         let tail = self.batches.split_off(flushed);
         let cut_tail = std::mem::take(&mut self.cut_tail);
         let comes_back = cut_tail.first().is_some_and(|batch| batch.base == self.end()) && dice.one_in(2);
+        let replaced = comes_back && !tail.is_empty();
         let rest = if comes_back { cut_tail } else { tail };
         let kept = if dice.one_in(3) { rest.len() } else { dice.index(rest.len() + 1) };
         self.batches.extend(&rest[..kept]);
         self.recover();
+        let lost = kept < rest.len();
+        Loss { lost: lost || replaced, torn: lost && kept > 0, revived: comes_back && kept > 0 }
     }
 
     /// Reads the leader epochs from the batches, as recovery does.

@@ -8,7 +8,7 @@ use ottla_core::controller::sessions::{SessionId, Sessions};
 use ottla_core::controller::{Command, PreviousStop, Response};
 use ottla_core::metadata::{Entry, Image};
 use ottla_core::partition::{IsrProposal, NextFetch};
-use ottla_core::{BrokerEpoch, LogIndex, Now, Timestamp};
+use ottla_core::{BrokerEpoch, DirectoryId, LogIndex, Now, Timestamp};
 use uuid::Uuid;
 
 use crate::disk::Disk;
@@ -39,8 +39,10 @@ pub struct Machine {
     pub wall_error: i64,
     /// A flush takes this long on top, until a moment.
     pub slow_disk: Option<(Duration, Duration)>,
-    /// The next flush fails.
-    pub refuses_flush: bool,
+    /// The next flush in that log directory fails.
+    pub refuses_flush: Option<usize>,
+    /// There is no space left until then.
+    pub full_until: Option<Duration>,
 }
 
 /// Why a question was put to the controller.
@@ -52,6 +54,10 @@ pub enum Purpose {
     Heartbeat,
     /// To change an ISR.
     Isr(Tp, IsrProposal),
+    /// To say that so many log directories have failed.
+    Failed(usize),
+    /// To say in which directories replicas lie.
+    Placed(BTreeMap<Tp, DirectoryId>),
     /// The controller's own, or an administrator's.
     Other,
 }
@@ -161,14 +167,20 @@ pub struct Process {
     pub session: Option<(usize, u64, SessionId)>,
     /// Questions without an answer.
     pub asks: BTreeMap<u64, Ask>,
+    /// Log directories that have failed.
+    pub offline: BTreeSet<usize>,
+    /// Of how many of them the controller knows.
+    pub told_offline: usize,
+    /// Where replicas lie that the metadata has elsewhere.
+    pub misplaced: BTreeMap<Tp, DirectoryId>,
 }
 
 impl Machine {
-    /// A machine with an empty disk.
-    pub fn new(id: usize, uptime: Duration) -> Self {
+    /// A machine with empty disks for so many log directories.
+    pub fn new(id: usize, directories: usize, uptime: Duration) -> Self {
         Self {
             id,
-            disk: Disk::default(),
+            disk: Disk::new(directories),
             process: None,
             processes: 0,
             boot: 1,
@@ -177,7 +189,8 @@ impl Machine {
             uptime,
             wall_error: 0,
             slow_disk: None,
-            refuses_flush: false,
+            refuses_flush: None,
+            full_until: None,
         }
     }
 
@@ -195,7 +208,7 @@ impl Machine {
     /// Starts a process; what it finds on the disk is all that it knows.
     pub fn start(&mut self, clock: Duration, incarnation: Uuid) -> &mut Process {
         self.processes += 1;
-        let previous = self.look_back();
+        let previous = self.disk.look_back(self.boot);
         let (covered, image) = (self.disk.snapshot.0, self.disk.snapshot.1.clone());
         self.process.insert(Process {
             number: self.processes,
@@ -217,34 +230,26 @@ impl Machine {
             driver: Driver::default(),
             session: None,
             asks: BTreeMap::new(),
+            offline: BTreeSet::new(),
+            told_offline: 0,
+            misplaced: BTreeMap::new(),
         })
+    }
+
+    /// Whether the next process will say that what was not flushed may be lost.
+    pub(crate) fn has_losses_to_report(&self) -> bool {
+        self.disk.directories().iter().any(|directory| directory.is_distrusted(self.boot))
     }
 
     /// The controller knows how the process before ended.
     pub(crate) fn stop_reported(&mut self) {
-        self.disk.booted = self.boot;
-        self.disk.failed = false;
+        let none = BTreeSet::new();
+        let offline = self.process.as_ref().map_or(&none, |process| &process.offline);
+        self.disk.stop_reported(self.boot, offline);
     }
 
-    /// What the disk says of the process before, and of what it left. Opens the logs as recovery does.
-    fn look_back(&mut self) -> PreviousStop {
-        let disk = &mut self.disk;
-        let page_cache_kept = disk.booted == self.boot && !disk.failed;
-        let clean = disk.clean.take();
-        // A loss is remembered until it is reported.
-        if page_cache_kept || clean.is_some() {
-            disk.booted = self.boot;
-        }
-        for log in disk.logs.values_mut() {
-            if page_cache_kept {
-                let flush = log.begin_flush();
-                log.end_flush(flush);
-            }
-            log.recover();
-        }
-        match clean {
-            Some(epoch) => PreviousStop::Clean(epoch),
-            None => PreviousStop::Unclean { page_cache_kept, damaged: Vec::new() },
-        }
+    /// Whether there is no space left.
+    pub fn is_full(&self, clock: Duration) -> bool {
+        self.full_until.is_some_and(|until| clock < until)
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! It knows of messages only that they go from somewhere to somewhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::coverage::Coverage;
 use crate::dice::Dice;
 
 /// Who sends and receives: a broker by its place, or the clients, who share one machine.
@@ -27,6 +28,10 @@ pub struct Network {
     doubles: u64,
     /// Messages that are very late, of a thousand.
     stragglers: u64,
+    /// When the last message that was sent arrives, by link.
+    arrivals: BTreeMap<(Node, Node), Duration>,
+    /// What has happened to messages.
+    pub fates: Coverage,
 }
 
 impl Network {
@@ -37,7 +42,8 @@ impl Network {
 
     /// Everything arrives again.
     pub fn heal(&mut self) {
-        *self = Self::default();
+        self.join();
+        self.weather(0, 0, 0);
     }
 
     /// Joins what was cut; weather stays as it is.
@@ -60,19 +66,31 @@ impl Network {
         self.reaches(one, other) && self.reaches(other, one)
     }
 
-    /// How long one message takes: once for each time it arrives, never if it is lost.
-    pub fn deliveries(&mut self, from: Node, to: Node, dice: &mut Dice) -> Vec<Duration> {
+    /// When one message that is sent now arrives: once for each time it does, never if it is lost.
+    pub fn arrivals(&mut self, now: Duration, from: Node, to: Node, dice: &mut Dice) -> Vec<Duration> {
         if from == to {
-            return vec![dice.micros(5, 50)];
+            return vec![now + dice.micros(5, 50)];
         }
-        if !self.reaches(from, to) || dice.chance(self.loss) {
+        if !self.reaches(from, to) {
+            self.fates.count("messages cut off");
+            return Vec::new();
+        }
+        if dice.chance(self.loss) {
+            self.fates.count("messages lost");
             return Vec::new();
         }
         let copies = if dice.chance(self.doubles) { 2 } else { 1 };
-        (0..copies).map(|_| self.delay(dice)).collect()
+        self.fates.count_many("messages doubled", copies - 1);
+        (0..copies).map(|_| self.arrival(now, from, to, dice)).collect()
     }
 
-    fn delay(&self, dice: &mut Dice) -> Duration {
-        if dice.chance(self.stragglers) { dice.millis(20, 2_000) } else { dice.micros(100, 3_000) }
+    fn arrival(&mut self, now: Duration, from: Node, to: Node, dice: &mut Dice) -> Duration {
+        let late = dice.chance(self.stragglers);
+        let at = now + if late { dice.millis(20, 2_000) } else { dice.micros(100, 3_000) };
+        self.fates.count_many("messages very late", u64::from(late));
+        let before = self.arrivals.entry((from, to)).or_insert(at);
+        self.fates.count_many("messages overtaken", u64::from(at < *before));
+        *before = at;
+        at
     }
 }

@@ -31,6 +31,8 @@ pub struct Plan {
     pub brokers: usize,
     /// How many of them are voters of the metadata log at first.
     pub voters: usize,
+    /// How many log directories each broker has.
+    pub directories: usize,
     /// The topics.
     pub topics: Vec<TopicPlan>,
     /// How long faults strike.
@@ -58,6 +60,7 @@ impl Plan {
             seed,
             brokers,
             voters,
+            directories: if dice.one_in(3) { 2 } else { 1 },
             topics,
             turmoil: dice.millis(8_000, 30_000),
             faults,

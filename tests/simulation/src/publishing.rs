@@ -1,12 +1,14 @@
 //! A committed image becomes a broker's own: its replicas get the roles that it says, as `replica::Manager` does it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_core::metadata::{Image, LocalChanges, LocalPartition, local_changes};
 use ottla_core::partition::{Follower, FollowerTerm, Leader, LeaderTerm};
-use ottla_core::{BrokerId, LeaderEpoch, Offset};
+use ottla_core::{BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset};
 
+use crate::disk::Disk;
 use crate::log::SimLog;
 use crate::message::{Timer, Tp};
 use crate::replica::{Replica, Role, follower_log, position, settings};
@@ -21,7 +23,9 @@ impl World {
             return;
         }
         let own = image.broker(me).map(|known| known.epoch);
-        if process.epoch.is_some_and(|epoch| own.is_some_and(|own| own > epoch)) {
+        let is_past = |epoch: BrokerEpoch| image.index().0 as i64 >= epoch.0;
+        // An uptime that was unregistered is over too.
+        if process.epoch.is_some_and(|epoch| is_past(epoch) && own.is_none_or(|own| own > epoch)) {
             return self.superseded(broker);
         }
         let in_service = |image: &Image, process: &crate::machine::Process| {
@@ -44,10 +48,10 @@ impl World {
             let tp = Tp { topic: removed.topic_id, partition: removed.partition.partition };
             self.resign(broker, tp);
             let machine = &mut self.machines[broker];
-            machine.disk.logs.remove(&tp);
-            machine.disk.watermarks.remove(&tp);
             if let Some(process) = &mut machine.process {
+                machine.disk.delete(tp, &process.offline);
                 process.replicas.remove(&tp);
+                process.misplaced.remove(&tp);
             }
             self.note("replica deleted", &[("broker", broker as i64), ("partition", tp.number())]);
         }
@@ -73,11 +77,15 @@ impl World {
         if process.replicas.contains_key(&tp) {
             return;
         }
-        let log = machine.disk.logs.entry(tp).or_insert_with(|| SimLog::made_at(clock));
-        // What is remembered is lowered at once where a power loss has shortened the log: it may grow past it again.
-        let known = machine.disk.watermarks.entry(tp).or_insert(Offset::ZERO);
-        *known = (*known).min(log.end());
-        let high_watermark = *known;
+        let Some(place) = place_for(&mut machine.disk, broker, tp, local.directory, &process.offline, clock) else {
+            return;
+        };
+        let directory = machine.disk.identity(broker, place);
+        if directory != local.directory {
+            process.misplaced.insert(tp, directory);
+        }
+        let high_watermark = machine.disk.watermark(tp);
+        let Some(log) = machine.disk.log(tp) else { return };
         let term = FollowerTerm { leader: BrokerId::NONE, leader_epoch: LeaderEpoch::NONE };
         let follower = Follower::new(term, follower_log(log), high_watermark);
         let replica = Replica {
@@ -95,7 +103,7 @@ impl World {
         let now = self.machines[broker].now(self.clock).monotonic;
         let machine = &mut self.machines[broker];
         let Some(process) = &mut machine.process else { return };
-        let (Some(replica), Some(log)) = (process.replicas.get_mut(&tp), machine.disk.logs.get_mut(&tp)) else {
+        let (Some(replica), Some(log)) = (process.replicas.get_mut(&tp), machine.disk.log_mut(tp)) else {
             return;
         };
         let term = LeaderTerm::new(BrokerId(broker as i32), &local.state);
@@ -132,7 +140,7 @@ impl World {
         self.resign(broker, tp);
         let machine = &mut self.machines[broker];
         let Some(process) = &mut machine.process else { return };
-        let (Some(replica), Some(log)) = (process.replicas.get_mut(&tp), machine.disk.logs.get(&tp)) else { return };
+        let (Some(replica), Some(log)) = (process.replicas.get_mut(&tp), machine.disk.log(tp)) else { return };
         let follower = Follower::new(term, follower_log(log), replica.high_watermark);
         replica.role = Role::Follower(Box::new(follower));
         if term.leader != BrokerId::NONE {
@@ -180,4 +188,26 @@ impl World {
         self.perform(broker, tp, effects);
         self.want_flush(broker, tp);
     }
+}
+
+/// In which log directory the replica lies, or shall lie: made anew where its log is nowhere. None if it is in one that is
+/// `offline`, or may be: then it must not begin anew elsewhere.
+fn place_for(
+    disk: &mut Disk,
+    broker: usize,
+    tp: Tp,
+    assigned: DirectoryId,
+    offline: &BTreeSet<usize>,
+    clock: Duration,
+) -> Option<usize> {
+    if let Some(place) = disk.place_of(tp) {
+        return Some(place).filter(|place| !offline.contains(place));
+    }
+    let known = disk.directory_of(broker, assigned).filter(|place| !offline.contains(place));
+    let place = match known {
+        None if assigned != DirectoryId::ZERO && !offline.is_empty() => return None,
+        known => known.or_else(|| disk.least_used(offline))?,
+    };
+    disk.create(tp, place, SimLog::made_at(clock));
+    Some(place)
 }

@@ -41,13 +41,10 @@ pub struct Outcome {
 pub fn run(seed: u64, prints: bool) -> Outcome {
     let mut world = World::new(Plan::new(seed), prints);
     world.play();
-    let World { violation, mut coverage, trace, clients, .. } = world;
-    for _ in 0..clients.history.acks() {
-        coverage.count("acks=all batches checked in the end");
-    }
-    for _ in 0..clients.history.reads() {
-        coverage.count("batches read");
-    }
+    let World { violation, mut coverage, trace, clients, network, .. } = world;
+    coverage.add(&network.fates);
+    coverage.count_many("acks=all batches checked in the end", clients.history.acks() as u64);
+    coverage.count_many("batches read", clients.history.reads() as u64);
     Outcome { seed, violation, coverage, trace: trace.hash() }
 }
 
@@ -55,7 +52,7 @@ impl World {
     fn new(plan: Plan, prints: bool) -> Self {
         let mut dice = Dice::new(plan.seed);
         let machines: Vec<Machine> =
-            (0..plan.brokers).map(|id| Machine::new(id, dice.millis(1_000, 100_000_000))).collect();
+            (0..plan.brokers).map(|id| Machine::new(id, plan.directories, dice.millis(1_000, 100_000_000))).collect();
         let mut world = Self {
             dice,
             clock: Duration::ZERO,
@@ -134,7 +131,7 @@ impl World {
     fn are_alike(&self) -> bool {
         self.truth.all().into_iter().all(|tp| {
             let Some((_, state)) = self.truth.state(tp) else { return false };
-            let mut logs = state.brokers().map(|one| self.machines[one.0 as usize].disk.logs.get(&tp));
+            let mut logs = state.brokers().map(|one| self.machines[one.0 as usize].disk.log(tp));
             let first = logs.next().flatten().map(|log| log.batches());
             first.is_some() && logs.all(|log| log.map(|log| log.batches()) == first)
         })
@@ -144,7 +141,7 @@ impl World {
     fn reckon(&mut self) {
         for tp in self.truth.all() {
             let Some((_, state)) = self.truth.state(tp) else { continue };
-            let Some(log) = self.machines.get(state.leader.0 as usize).and_then(|one| one.disk.logs.get(&tp)) else {
+            let Some(log) = self.machines.get(state.leader.0 as usize).and_then(|one| one.disk.log(tp)) else {
                 continue;
             };
             if let Err((promise, story)) = self.clients.history.check(tp, log) {

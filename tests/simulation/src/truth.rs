@@ -4,19 +4,19 @@
 //! below that offset and call itself in sync, unless more was lost at once than the topic's durability promises to
 //! survive: then, and only then, an unclean election sets the truth back.
 
+mod metadata;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ottla_core::metadata::{Image, Partition, Record};
+use ottla_core::metadata::{Image, Partition};
 use ottla_core::partition::{Durability, Settings};
 use ottla_core::{BrokerId, LeaderEpoch, Offset, PartitionEpoch};
 
-use crate::controlling::pass;
 use crate::log::{Batch, SimLog};
-use crate::machine::Machine;
 use crate::message::Tp;
-use crate::raft::{Payload, RaftEntry};
+use crate::raft::RaftEntry;
 use crate::replica::settings;
 use crate::world::World;
 
@@ -71,9 +71,9 @@ pub struct Truth {
     leaders: BTreeMap<u64, usize>,
     /// The partitions.
     pub partitions: BTreeMap<Tp, Known>,
-    /// Brokers whose machine lost what it had not flushed, until a process that began after that has registered: "in
-    /// `replicated` it keeps [its place] only if [nothing was lost]; else it leaves both" – nobody can know before that.
-    shaken: BTreeMap<usize, u64>,
+    /// Brokers and their log directories that lost what was not flushed, until a process that began after that has registered:
+    /// "in `replicated` it keeps [its place] only if [nothing was lost]; else it leaves both" – nobody can know before that.
+    shaken: BTreeMap<(usize, usize), u64>,
 }
 
 impl Truth {
@@ -96,189 +96,6 @@ impl Truth {
 }
 
 impl World {
-    pub(crate) fn metadata_leader_elected(&mut self, broker: usize, term: u64) {
-        if let Some(other) = self.truth.leaders.insert(term, broker) {
-            self.violated("B7", || format!("brokers {other} and {broker} both lead the metadata log in term {term}"));
-        }
-    }
-
-    /// An entry of the metadata log is known to be committed on some broker.
-    pub(crate) fn metadata_committed(&mut self, index: usize, entry: &Rc<RaftEntry>) {
-        if let Some(known) = self.truth.entries.get(index) {
-            if !Rc::ptr_eq(known, entry) {
-                self.violated("B7", || format!("two entries are committed at {index}"));
-            }
-            return;
-        }
-        self.truth.entries.push(Rc::clone(entry));
-        let mut image = self.truth.image.clone();
-        let counts = pass(&mut image, index, &entry.payload, entry.leader);
-        if let (Payload::Decided(decided), true) = (&entry.payload, counts) {
-            self.records_committed(index, &decided.records);
-        }
-        self.truth.image = image;
-        if matches!(entry.payload, Payload::Blank) {
-            let epoch = self.truth.image.controller().map(|controller| controller.epoch.0);
-            if epoch != Some(index as u64) {
-                self.violated("B7", || format!("the reign that began at {index} has the epoch {epoch:?}"));
-            }
-        }
-        let Payload::Decided(decided) = &entry.payload else { return };
-        if !counts {
-            return;
-        }
-        if let Some(violation) = self.truth.image.violations(1).first() {
-            let story = violation.to_string();
-            self.violated("B6", || story);
-        }
-        for record in &decided.records {
-            if let Record::BrokerRegistered(broker) = record {
-                let begun_after = |lost: &u64| broker.incarnation.as_u128() > u128::from(*lost);
-                let id = broker.id.0 as usize;
-                if self.truth.shaken.get(&id).is_some_and(begun_after) {
-                    self.truth.shaken.remove(&id);
-                }
-            }
-        }
-        for tp in self.truth.all() {
-            self.check_members(tp);
-        }
-    }
-
-    /// One entry may change a partition more than once: what each change allows to be lost counts.
-    fn records_committed(&mut self, index: usize, records: &[Record]) {
-        for record in records {
-            self.trace.tell(self.clock, || format!("{index}: {record:?}"));
-            let before = self.truth.image.clone();
-            self.truth.image.apply(record).expect("the whole entry has been applied elsewhere");
-            match record {
-                Record::PartitionCreated { topic, partition, .. }
-                | Record::PartitionChanged { topic, partition, .. } => {
-                    self.partition_committed(Tp { topic: *topic, partition: *partition }, &before);
-                }
-                Record::ConfigChanged { .. } => {
-                    self.truth.all().into_iter().for_each(|tp| self.partition_committed(tp, &before));
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn partition_committed(&mut self, tp: Tp, before: &Image) {
-        let Some((name, state)) = self.truth.state(tp) else { return };
-        let (state, settings) = (Arc::clone(state), settings(&self.truth.image, name));
-        let old = before.topics().by_id(tp.topic).and_then(|topic| topic.partition(tp.partition).cloned());
-        let shaken = &self.truth.shaken;
-        let known = self.truth.partitions.entry(tp).or_default();
-        let epochs = (state.leader_epoch, state.partition_epoch);
-        let regress = epochs.0 < known.epochs.0 || epochs.1 < known.epochs.1;
-        known.epochs = epochs;
-        let is_fsync = settings.durability == Durability::Fsync && !state.unflushed;
-        if is_fsync && old.as_ref().is_some_and(|old| old.unflushed) {
-            // "A topic changed to `fsync` counts as such once every member has flushed to the watermark."
-            known.promised = known.end();
-        }
-        if !is_fsync {
-            known.promised = Offset::ZERO;
-            // Who has lost power and not reported it yet reports it to a topic that promises less now.
-            let members = state.isr.iter().chain(&state.elr).map(|member| member.0 as usize);
-            known.bad.extend(members.filter(|member| shaken.contains_key(member)));
-        }
-        let thin = state.isr.len() < state.effective_min_isr(settings.min_isr);
-        known.bad.retain(|broker| thin || state.replica_on(BrokerId(*broker as i32)).is_some());
-        let min_isr = state.effective_min_isr(settings.min_isr);
-        // What was committed with fewer copies is not promised more before there are more.
-        let renewed = known.bad.is_empty() && state.isr.len() >= min_isr;
-        known.least_min_isr = if renewed { min_isr } else { known.least_min_isr.min(min_isr) };
-        if regress {
-            self.violated("B8", || format!("the epochs of {tp:?} go back to {epochs:?}"));
-        }
-        if let Some(old) = &old {
-            self.count_changes(tp, old, &state);
-            let knew_all = old.isr.contains(&state.leader) || old.elr.contains(&state.leader);
-            if state.leader != BrokerId::NONE && !knew_all {
-                self.unclean_election(tp, &state);
-            }
-        }
-    }
-
-    fn count_changes(&mut self, tp: Tp, old: &Partition, new: &Partition) {
-        if old == new {
-            return;
-        }
-        if new.leader != old.leader && new.leader != BrokerId::NONE {
-            self.coverage.count("partition elections");
-        }
-        if new.isr.len() < old.isr.len() {
-            self.coverage.count("ISR shrinks");
-        }
-        if new.isr.len() > old.isr.len() {
-            self.coverage.count("ISR expansions");
-        }
-        if !new.elr.is_empty() && old.elr.is_empty() {
-            self.coverage.count("eligible leader replicas kept");
-        }
-        if old.is_moving() && !new.is_moving() {
-            self.coverage.count("moves ended");
-            // "A move ends only when all adding replicas are in the ISR"; of one that is cancelled none stays.
-            let in_sync = |id: &BrokerId| new.replica_on(*id).is_none() || new.isr.contains(id);
-            if !old.adding.iter().all(in_sync) {
-                self.violated("moves", || format!("{tp:?} was moved before what was added was in sync: {new:?}"));
-            }
-        }
-        self.trace.tell(self.clock, || {
-            let ids = |brokers: &[BrokerId]| brokers.iter().map(|id| id.0).collect::<Vec<_>>();
-            format!(
-                "partition {} leader={} epoch={} state={} isr={:?} elr={:?} replicas={:?} {:?}",
-                tp.number(),
-                new.leader,
-                new.leader_epoch,
-                new.partition_epoch,
-                ids(&new.isr),
-                ids(&new.elr),
-                new.brokers().map(|id| id.0).collect::<Vec<_>>(),
-                new.recovery
-            )
-        });
-    }
-
-    /// Somebody leads who may lack what was committed: that must have been allowed, and is the truth from here on.
-    fn unclean_election(&mut self, tp: Tp, state: &Partition) {
-        self.coverage.count("unclean elections");
-        let leader = state.leader.0 as usize;
-        let name = self.truth.state(tp).map(|(name, _)| name.to_owned()).unwrap_or_default();
-        let unclean = self.plan.topics.iter().any(|topic| topic.name == name && topic.unclean);
-        let asked_for = unclean || self.admin.rescues.contains(&tp);
-        let is_fsync = settings(&self.truth.image, &name).durability == Durability::Fsync && !state.unflushed;
-        let empty = SimLog::default();
-        let log = self.machines[leader].disk.logs.get(&tp).unwrap_or(&empty);
-        let Some(known) = self.truth.partitions.get_mut(&tp) else { return };
-        // "What is committed is flushed on every member", and the leader is the only one: in `fsync` nothing else is.
-        let counts = |batch: &&Batch| {
-            let written = !is_fsync || batch.end() <= log.flushed();
-            written && log.chain_at(batch.end()) == Some(batch.chain)
-        };
-        let kept = known.committed.iter().take_while(counts).count();
-        known.unclean = state.leader_epoch;
-        if kept == known.committed.len() {
-            known.promised = known.promised.min(log.flushed());
-            return;
-        }
-        let excused = known.bad.len() >= known.least_min_isr;
-        let (bad, least, end) = (known.bad.clone(), known.least_min_isr, known.end());
-        known.committed.truncate(kept);
-        let upto = known.end();
-        known.promised = known.promised.min(upto).min(log.flushed());
-        if !asked_for && !excused {
-            self.violated("B5", || {
-                format!("broker {leader} leads {tp:?} and lacks {upto} to {end}; lost on {bad:?}, min ISR was {least}")
-            });
-        }
-        self.coverage.count("unclean elections that lost records");
-        self.note("set back", &[("partition", tp.number()), ("to", upto.0)]);
-        self.clients.history.forgive(tp, upto);
-    }
-
     /// B1, B2: every member of ISR and ELR, the leader among them, has all that is committed.
     pub(crate) fn check_members(&mut self, tp: Tp) {
         let Some((_, state)) = self.truth.state(tp) else { return };
@@ -287,7 +104,7 @@ impl World {
         let (mut whole, mut late) = (Vec::new(), Vec::new());
         for member in state.isr.iter().chain(&state.elr) {
             let broker = member.0 as usize;
-            let log = self.machines[broker].disk.logs.get(&tp);
+            let log = self.machines[broker].disk.log(tp);
             let holds = match log {
                 Some(log) => known.is_held_by(log) && log.flushed() >= known.promised,
                 None => known.end() == Offset::ZERO,
@@ -295,7 +112,7 @@ impl World {
             // A place may be committed that was proposed before its holder lost what it had; what it had flushed, it has.
             let emptied = log.is_none();
             let keeps_promise = log.is_some_and(|log| known.promise_is_kept_by(log));
-            let shaken = self.truth.shaken.contains_key(&broker) && (emptied || keeps_promise);
+            let shaken = self.is_shaken(broker, tp) && (emptied || keeps_promise);
             if !holds && shaken {
                 late.push(broker);
             } else if !holds {
@@ -322,7 +139,7 @@ impl World {
         let Some((name, state)) = self.truth.state(tp) else { return };
         let (state, wanted) = (Arc::clone(state), settings(&self.truth.image, name));
         let machine = &self.machines[broker];
-        let Some(log) = machine.disk.logs.get(&tp) else { return };
+        let Some(log) = machine.disk.log(tp) else { return };
         let Some(replica) = machine.process.as_ref().and_then(|process| process.replicas.get(&tp)) else { return };
         let Some(leader) = replica.leader() else { return };
         let epoch = leader.term().leader_epoch;
@@ -371,7 +188,7 @@ impl World {
         let particulars = [("broker", broker as i64), ("partition", tp.number()), ("epoch", i64::from(epoch.0))];
         self.note("leads", &particulars);
         let machine = &self.machines[broker];
-        let log = machine.disk.logs.get(&tp);
+        let log = machine.disk.log(tp);
         let replica = machine.process.as_ref().and_then(|process| process.replicas.get(&tp));
         let copies = self.truth.state(tp).map_or(0, |(_, state)| state.isr.len());
         let (Some(log), Some(replica), Some(known)) = (log, replica, self.truth.partitions.get_mut(&tp)) else {
@@ -397,16 +214,22 @@ impl World {
         self.check_members(tp);
     }
 
-    /// The machine of `broker` lost what it had not flushed, or its disk. "`replicated`: it holds while fewer than
-    /// min.insync.replicas brokers stop uncleanly together": the stop counts, whatever was lost by it. "`fsync`: that holds
-    /// even if every broker loses power at once": there only what is really gone counts.
-    pub(crate) fn data_lost(&mut self, broker: usize) {
+    /// What `broker` had not flushed is lost, or all that it had: in one of its log directories, or in all of them.
+    /// "`replicated`: it holds while fewer than min.insync.replicas brokers stop uncleanly together": the stop counts, whatever
+    /// was lost by it. "`fsync`: that holds even if every broker loses power at once": there only what is really gone counts.
+    pub(crate) fn data_lost(&mut self, broker: usize, place: Option<usize>) {
         let me = BrokerId(broker as i32);
-        self.truth.shaken.insert(broker, self.numbers);
+        for one in 0..self.machines[broker].disk.directories().len() {
+            if place.is_none_or(|place| place == one) {
+                self.truth.shaken.insert((broker, one), self.numbers);
+            }
+        }
         for tp in self.truth.all() {
-            let log = self.machines[broker].disk.logs.get(&tp);
-            let Some((_, state)) = self.truth.state(tp) else { continue };
+            let disk = &self.machines[broker].disk;
+            let elsewhere = place.is_some() && disk.place_of(tp).is_some_and(|one| place != Some(one));
+            let Some((_, state)) = self.truth.state(tp).filter(|_| !elsewhere) else { continue };
             let claims = state.isr.contains(&me) || state.elr.contains(&me);
+            let log = disk.log(tp);
             let Some(known) = self.truth.partitions.get_mut(&tp) else { continue };
             let holds = log.is_some_and(|log| known.is_held_by(log) && known.promised == known.end());
             if claims && !holds && known.end() > Offset::ZERO {
@@ -415,37 +238,21 @@ impl World {
         }
     }
 
-    /// B10: a process has opened what it found on its disk.
-    pub(crate) fn recovered(&mut self, broker: usize) {
-        let lost = self.machines[broker].disk.logs.iter().find(|(_, log)| log.end() < log.flushed());
-        if let Some((tp, _)) = lost {
-            let tp = *tp;
-            self.violated("B10", || format!("broker {broker} has lost flushed records of {tp:?}"));
+    /// Whether the copy on `broker` may lack what nobody can know of yet.
+    fn is_shaken(&self, broker: usize, tp: Tp) -> bool {
+        let shaken = &self.truth.shaken;
+        match self.machines[broker].disk.place_of(tp) {
+            Some(place) => shaken.contains_key(&(broker, place)),
+            None => shaken.keys().any(|(one, _)| *one == broker),
         }
     }
 
-    /// Whether the metadata log goes on if the disk of `broker` is lost: under each set of voters that may turn out to be in
-    /// force, a majority of them has all that is committed on disks that stay. A voter that has taken the place of another
-    /// does not count before it has caught up.
-    pub(crate) fn metadata_survives_without(&self, broker: usize) -> bool {
-        let committed = self.truth.entries.len();
-        let last = self.truth.entries.last();
-        let has_all = |machine: &&Machine| {
-            let log = &machine.disk.raft.log;
-            machine.id != broker && log.get(committed - 1).zip(last).is_some_and(|(one, last)| Rc::ptr_eq(one, last))
-        };
-        let holders: Vec<_> = self.machines.iter().filter(has_all).collect();
-        let stays = |machine: &&Machine| {
-            let voters = machine.disk.raft.voters();
-            let left = voters.iter().filter(|voter| holders.iter().any(|one| one.disk.key(one.id) == **voter));
-            left.count() > voters.len() / 2
-        };
-        committed > 0 && !holders.is_empty() && holders.iter().all(stays)
-    }
-
-    /// Metadata entries committed so far.
-    pub(crate) fn metadata_end(&self) -> usize {
-        self.truth.entries.len()
+    /// B10: a process has opened what it found on its disk.
+    pub(crate) fn recovered(&mut self, broker: usize) {
+        let lost = self.machines[broker].disk.logs().find(|(_, log)| log.end() < log.flushed());
+        if let Some((tp, _)) = lost {
+            self.violated("B10", || format!("broker {broker} has lost flushed records of {tp:?}"));
+        }
     }
 }
 

@@ -80,8 +80,8 @@ impl World {
             },
             Node::Clients => 0,
         };
-        for delay in self.network.deliveries(from, to, &mut self.dice) {
-            self.after(delay, Event::Deliver { from, to, process, message: message.clone() });
+        for at in self.network.arrivals(self.clock, from, to, &mut self.dice) {
+            self.queue.schedule(at, Event::Deliver { from, to, process, message: message.clone() });
         }
     }
 
