@@ -25,7 +25,7 @@ sim SEEDS="2000":
 mutants:
     cargo test --profile sim --package ottla-simulation --features mutants --test mutants -- --nocapture
 
-# Throughput, latency and processor time beside the limit of this machine; `just bench cluster`: of three brokers, beside Kafka's.
+# Throughput, latency, processor time and starts beside the limit of this machine; `just bench start`: starts alone; `just bench cluster`: of three brokers, beside Kafka's.
 bench WHAT="run" *ARGS:
     cargo build --release --package ottla-broker --package ottla-bench
     if [ {{WHAT}} = cluster ]; then tests/clients/install; fi

@@ -45,6 +45,7 @@ impl Cell {
         vec![
             Self::Produce(64, 1024, 2),
             Self::Produce(1024, 1024, 2),
+            Self::Produce(8192, 1024, 2),
             Self::Produce(1000, 100, 2),
             Self::Produce(10, 100, 2),
             Self::Produce(16, 1024, 1000),
@@ -60,6 +61,7 @@ impl Cell {
         match self {
             Self::Produce(64, 1024, 2) => "produce, 64 KiB batches".into(),
             Self::Produce(1024, 1024, 2) => "produce, 1 MiB batches".into(),
+            Self::Produce(8192, 1024, 2) => "produce, 8 MiB batches".into(),
             Self::Produce(records, 1024, partitions) => format!("produce, {partitions} partitions × {records} KiB"),
             Self::Produce(records, size, _) => format!("produce, {size} B × {records} per batch"),
             Self::Serial => "serial 1 KiB".into(),
@@ -71,6 +73,11 @@ impl Cell {
     /// Whether its figure of interest is a latency.
     pub fn is_latency(self) -> bool {
         matches!(self, Self::Serial | Self::EndToEnd)
+    }
+
+    /// Whether its records are small enough to be what is counted.
+    pub fn counts_records(self) -> bool {
+        matches!(self, Self::Produce(_, 100, _))
     }
 
     /// Runs it for about `length`.

@@ -9,6 +9,7 @@ mod load;
 mod null;
 mod report;
 mod server;
+mod start;
 mod wire;
 
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the cells against a broker and the null server, and print a table.
+    /// Run the cells against a broker and the null server, then its starts, and print tables.
     Run {
         /// The broker to measure.
         #[arg(long, default_value = "target/release/ottla-broker")]
@@ -41,7 +42,7 @@ enum Command {
         /// Seconds of load per cell.
         #[arg(long, default_value_t = 3)]
         seconds: u64,
-        /// Run only the cells whose name contains this.
+        /// Run only the cells whose name contains this, and no starts.
         #[arg(long, default_value = "")]
         only: String,
         /// The servers to measure.
@@ -51,6 +52,8 @@ enum Command {
         #[arg(long)]
         data: Option<PathBuf>,
     },
+    /// Measure how long a broker takes to its first answer, with few and with many partitions.
+    Start(start::Arguments),
     /// Measure clusters of three beside Apache Kafka.
     Cluster(cluster::Arguments),
     /// Serve the least that a broker could do, until killed.
@@ -61,16 +64,21 @@ enum Command {
         /// Where batches are appended.
         #[arg(long)]
         dir: PathBuf,
+        /// Larger batches are written while they arrive, in pieces of so many bytes.
+        #[arg(long, default_value_t = 128 << 10)]
+        piece: usize,
     },
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Null { port, dir } => null::serve(port, &dir),
+        Command::Null { port, dir, piece } => null::serve(port, &dir, piece),
         Command::Cluster(arguments) => cluster::run(arguments),
+        Command::Start(arguments) => start::run(&arguments),
         Command::Run { broker, rounds, seconds, only, mut servers, data } => {
             let cells: Vec<Cell> = Cell::all().into_iter().filter(|cell| cell.name().contains(&only)).collect();
-            run(&broker, &mut servers, rounds, Duration::from_secs(seconds), &cells, data)
+            run(&broker, &mut servers, rounds, Duration::from_secs(seconds), &cells, data.as_deref())?;
+            if only.is_empty() { start::table(&broker, rounds, start::PARTITIONS, data.as_deref()) } else { Ok(()) }
         }
     }
 }
@@ -81,13 +89,13 @@ fn run(
     rounds: usize,
     length: Duration,
     cells: &[Cell],
-    data: Option<PathBuf>,
+    data: Option<&std::path::Path>,
 ) -> anyhow::Result<()> {
     let mut report = Report::default();
     for round in 0..rounds {
         servers.shuffle(&mut rand::rng());
         for &kind in servers.iter() {
-            let server = Server::start(kind, broker, data.as_deref())?;
+            let server = Server::start(kind, broker, data)?;
             report.start(kind, &server);
             for &cell in cells {
                 eprintln!("round {} of {rounds}: {kind:?}: {}", round + 1, cell.name());

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use ottla_protocol::messages::{ApiVersionsRequest, CreateTopicsRequest, create_topics::CreatableTopic};
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 use crate::wire::Connection;
@@ -16,10 +17,28 @@ use crate::wire::Connection;
 pub enum Kind {
     /// The limit: a server that only receives, checks and appends.
     Null,
+    /// The same, but for large batches, which it appends only when they are whole.
+    Whole,
     /// Ottla with `ottla.durability=replicated`.
     Replicated,
     /// Ottla as it comes: `ottla.durability=fsync`.
     Fsync,
+}
+
+impl Kind {
+    /// Whether it is one of the null servers.
+    pub fn is_null(self) -> bool {
+        matches!(self, Self::Null | Self::Whole)
+    }
+}
+
+/// How a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// By SIGTERM: in order.
+    Clean,
+    /// By SIGKILL.
+    Kill,
 }
 
 /// A running server; killed when dropped.
@@ -32,6 +51,7 @@ pub struct Server {
     pub started_in: Duration,
     /// Resident memory after the first answer, in bytes.
     pub idle_memory: u64,
+    command: Command,
     child: Child,
     _data: TempDir,
 }
@@ -47,33 +67,47 @@ impl Server {
         let mut command = command(kind, broker, port, dir.path())?;
         let log = std::fs::File::create(dir.path().join("server.log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let began = Instant::now();
-        let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let mut server = Self { kind, address, started_in: Duration::ZERO, idle_memory: 0, child, _data: dir };
+        let began = Instant::now();
+        let child = spawn(&mut command)?;
+        let mut server = Self { kind, address, started_in: Duration::ZERO, idle_memory: 0, command, child, _data: dir };
         server.await_first_answer(began)?;
-        server.idle_memory = server.memory()?;
         Ok(server)
     }
 
+    /// Ends the run, and starts another with what it has left on the disk.
+    pub fn restart(&mut self, stop: Stop) -> anyhow::Result<()> {
+        match stop {
+            Stop::Clean => rustix::process::kill_process(Pid::from_child(&self.child), Signal::TERM)?,
+            Stop::Kill => self.child.kill()?,
+        }
+        self.child.wait()?;
+        let began = Instant::now();
+        self.child = spawn(&mut self.command)?;
+        self.await_first_answer(began)
+    }
+
     fn await_first_answer(&mut self, began: Instant) -> anyhow::Result<()> {
-        while began.elapsed() < Duration::from_secs(10) {
+        while began.elapsed() < Duration::from_secs(60) {
             if let Ok(mut connection) = Connection::open(self.address)
                 && connection.call(&ApiVersionsRequest::default(), 0).is_ok()
             {
                 self.started_in = began.elapsed();
+                self.idle_memory = self.memory()?;
                 return Ok(());
             }
             if let Some(status) = self.child.try_wait()? {
                 bail!("the server ended at its start with {status}");
             }
+            // Asking without a pause would take from the server the processor that it starts on.
+            std::thread::sleep(Duration::from_micros(200));
         }
-        bail!("the server did not answer within 10 s")
+        bail!("the server did not answer within a minute")
     }
 
     /// Makes a topic; the null server takes any.
     pub fn create_topic(&self, name: &str, partitions: i32) -> anyhow::Result<()> {
-        if self.kind == Kind::Null {
+        if self.kind.is_null() {
             return Ok(());
         }
         let topic = CreatableTopic {
@@ -113,6 +147,10 @@ impl Drop for Server {
     }
 }
 
+fn spawn(command: &mut Command) -> anyhow::Result<Child> {
+    command.spawn().with_context(|| format!("cannot start {command:?}"))
+}
+
 /// Processor seconds of a process, from `/proc/<pid>/stat`, whose unit is the hundredth of a second.
 pub fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
@@ -123,9 +161,12 @@ pub fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
 }
 
 fn command(kind: Kind, broker: &Path, port: u16, dir: &Path) -> anyhow::Result<Command> {
-    if kind == Kind::Null {
+    if kind.is_null() {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("null").arg("--port").arg(port.to_string()).arg("--dir").arg(dir);
+        if kind == Kind::Whole {
+            command.args(["--piece", "100000000"]);
+        }
         return Ok(command);
     }
     let durability = if kind == Kind::Fsync { "fsync" } else { "replicated" };

@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 
 use super::table::Figures;
 use super::{Bench, Kind};
-use crate::load::{batch, e2e, histogram, produce, produce_frame};
+use crate::load::{batch, check_all, e2e, histogram, produce, produce_frame};
 use crate::wire::Connection;
 
 const PARTITIONS: i32 = 3;
@@ -81,7 +81,7 @@ fn serial(bench: &Bench<'_>, length: Duration, figures: &mut Figures) -> anyhow:
         connection.send(&frame)?;
         let answer = connection.receive()?;
         latency.record((began.elapsed().as_micros() as u64).max(1))?;
-        produce::check(answer)
+        check_all(answer)
     };
     let warm = Instant::now() + Duration::from_secs(1);
     while Instant::now() < warm {

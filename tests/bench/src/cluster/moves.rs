@@ -13,7 +13,7 @@ use ottla_protocol::messages::{AlterPartitionReassignmentsRequest, ListPartition
 
 use super::Bench;
 use super::table::Figures;
-use crate::load::{batch, histogram, produce, produce_frame};
+use crate::load::{batch, check_all, histogram, produce, produce_frame};
 use crate::wire::Connection;
 
 const BATCH: u64 = 1 << 20;
@@ -73,7 +73,7 @@ fn paced(address: SocketAddr, stop: &AtomicBool, length: Duration) -> anyhow::Re
         connection.send(&frame)?;
         let answer = connection.receive()?;
         latency.record((due.elapsed().as_micros() as u64).max(1))?;
-        produce::check(answer)?;
+        check_all(answer)?;
         due += Duration::from_millis(2);
     }
     Ok(latency)

@@ -11,7 +11,7 @@ use ottla_records::{Limits, RecordReader, batches};
 use super::fetch::fetch_frame;
 use super::{Clock, FETCH_VERSION, histogram, produce_frame};
 use crate::cell::Measure;
-use crate::server::{Kind, Server};
+use crate::server::Server;
 use crate::wire::{self, Connection};
 
 const PER_SECOND: u32 = 1_000;
@@ -23,7 +23,7 @@ pub fn run(server: &Server, topic: &str, acks: i16, length: Duration) -> anyhow:
     let count = (length.as_secs_f64() * f64::from(PER_SECOND)) as u64;
     let clock = Clock::start(server)?;
     let base = Instant::now() + Duration::from_millis(50);
-    let latency = if server.kind == Kind::Null {
+    let latency = if server.kind.is_null() {
         round_trips(server, topic, acks, base, count)?
     } else {
         std::thread::scope(|scope| {

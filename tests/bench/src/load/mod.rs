@@ -7,6 +7,7 @@ pub mod serial;
 
 use std::time::Instant;
 
+use anyhow::ensure;
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 use ottla_protocol::messages::ProduceRequest;
@@ -75,4 +76,14 @@ impl<'a> Clock<'a> {
             latency,
         })
     }
+}
+
+/// Fails if an answer says that the records of any partition were not taken.
+pub fn check_all(answer: Bytes) -> anyhow::Result<()> {
+    let response = wire::decode::<ProduceRequest>(answer, PRODUCE_VERSION)?;
+    ensure!(!response.responses.is_empty(), "produce was not answered");
+    for partition in response.responses.iter().flat_map(|topic| &topic.partition_responses) {
+        ensure!(partition.error_code.is_none(), "produce failed: {:?}", partition.error_code);
+    }
+    Ok(())
 }

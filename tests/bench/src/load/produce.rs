@@ -3,15 +3,12 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
 use bytes::Bytes;
-use ottla_protocol::ErrorCode;
-use ottla_protocol::messages::ProduceRequest;
 
-use super::{Clock, PRODUCE_VERSION, batch, histogram, produce_frame};
+use super::{Clock, batch, check_all, histogram, produce_frame};
 use crate::cell::Measure;
 use crate::server::Server;
-use crate::wire::{self, Connection};
+use crate::wire::Connection;
 
 const CONNECTIONS: usize = 2;
 /// As many as Kafka's clients keep in flight by default.
@@ -75,7 +72,7 @@ pub fn pipeline(
             sent += 1;
         } else if acked < sent {
             if acked.is_multiple_of(checked) {
-                check(connection.receive()?)?;
+                check_all(connection.receive()?)?;
             } else {
                 connection.discard(&mut head)?;
             }
@@ -84,13 +81,4 @@ pub fn pipeline(
             return Ok(acked);
         }
     }
-}
-
-/// Fails if an answer says that the records were not taken.
-pub fn check(answer: Bytes) -> anyhow::Result<()> {
-    let response = wire::decode::<ProduceRequest>(answer, PRODUCE_VERSION)?;
-    let partition = response.responses.first().and_then(|topic| topic.partition_responses.first());
-    let error = partition.map(|partition| partition.error_code);
-    ensure!(error == Some(ErrorCode::NONE), "produce failed: {error:?}");
-    Ok(())
 }
