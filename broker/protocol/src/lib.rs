@@ -7,7 +7,6 @@ pub mod codec;
 pub mod error_code;
 pub mod frame;
 pub mod messages;
-pub mod produce_stream;
 
 #[cfg(test)]
 mod tests;

@@ -58,8 +58,6 @@ fn of_storage(error: &ottla_storage::Error) -> ErrorCode {
         }
         ottla_storage::Error::Producer(ProducerError::InvalidEpoch { .. }) => ErrorCode::INVALID_PRODUCER_EPOCH,
         ottla_storage::Error::Deleted(_) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
-        // Retriable, and passes when the streaming batch is whole or given up.
-        ottla_storage::Error::StreamUnderWay => ErrorCode::REQUEST_TIMED_OUT,
         _ => ErrorCode::KAFKA_STORAGE_ERROR,
     }
 }

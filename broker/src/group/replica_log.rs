@@ -111,8 +111,7 @@ fn refusal(error: Error) -> AppendError {
     match error {
         Error::Storage(ottla_storage::Error::BatchTooLarge { .. }) | Error::Invalid(_) => AppendError::TooLarge,
         // All of these pass; the coordinator stays where it is.
-        Error::Refused(Refusal::NotEnoughReplicas { .. })
-        | Error::Storage(ottla_storage::Error::DiskFull { .. } | ottla_storage::Error::StreamUnderWay) => {
+        Error::Refused(Refusal::NotEnoughReplicas { .. }) | Error::Storage(ottla_storage::Error::DiskFull { .. }) => {
             AppendError::NotEnoughReplicas
         }
         _ => AppendError::NotLeader,

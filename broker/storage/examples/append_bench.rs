@@ -1,4 +1,4 @@
-//! What the log costs: append throughput and CPU per GB for 64 KiB and 1 MiB batches (whole and streamed), reads, and
+//! What the log costs: append throughput and CPU per GB for 64 KiB and 1 MiB batches, reads, and
 //! the latency of a flush for one and for many dirty files.
 //!
 //! `cargo run --profile local -p ottla-storage --example append_bench -- [folder] [GiB per cell]`
@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 use ottla_core::{
     BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Now, Offset, Timestamp, TopicId, TopicName, TopicPartition,
 };
-use ottla_records::{BatchBuilder, Compression, HEADER_LEN, verify_crc};
+use ottla_records::{BatchBuilder, Compression, verify_crc};
 use ottla_storage::{
     FileCache, FlushListener, Flushed, Identity, LoadOptions, Log, LogConfig, LogDir, LogDirOptions, Result,
-    StreamOrigin, StreamStart,
 };
 use uuid::Uuid;
 
@@ -63,18 +62,6 @@ fn measure(name: &str, total: usize, mut work: impl FnMut() -> Result<usize>) ->
     Ok(())
 }
 
-fn stream(log: &mut Log, batch: &[u8], piece: usize) -> Result<()> {
-    let mut head = [0; HEADER_LEN];
-    head.copy_from_slice(&batch[..HEADER_LEN]);
-    if let StreamStart::Ready(mut stream) = log.begin_stream(&head, StreamOrigin::Leader(LeaderEpoch(0)), NOW)? {
-        for piece in batch[HEADER_LEN..].chunks(piece) {
-            log.write_stream(&mut stream, piece)?;
-        }
-        log.finish_stream(stream)?;
-    }
-    Ok(())
-}
-
 fn appends(dir: &LogDir, total: usize) -> Result<()> {
     let config = Arc::new(LogConfig::default());
     let mut n = 0;
@@ -95,15 +82,6 @@ fn appends(dir: &LogDir, total: usize) -> Result<()> {
             Ok(batch.len())
         })?;
         read(&log, total)?;
-        dir.delete(log)?;
-    }
-    for piece in [128 << 10, 256 << 10] {
-        let batch = batch(1 << 20);
-        let mut log = fresh()?;
-        measure(&format!("stream 1 MiB in {} KiB pieces", piece >> 10), total, || {
-            stream(&mut log, &batch, piece)?;
-            Ok(batch.len())
-        })?;
         dir.delete(log)?;
     }
     Ok(())

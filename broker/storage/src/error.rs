@@ -84,17 +84,6 @@ pub enum Error {
         /// What is wrong there.
         reason: String,
     },
-    /// A streamed append is under way; nothing else may be appended until it is finished or aborted.
-    #[error("a streamed append is under way")]
-    StreamUnderWay,
-    /// More bytes were given to a streamed append than its header announced, or it was finished with fewer.
-    #[error("a streamed append of {announced} bytes was given {given}")]
-    StreamLength {
-        /// What the header says.
-        announced: usize,
-        /// What came.
-        given: usize,
-    },
     /// The log has been deleted.
     #[error("the log of {0} has been deleted")]
     Deleted(TopicPartition),

@@ -32,7 +32,7 @@ pub use error::{Error, Result};
 pub use file::{FileCache, FileSlice};
 pub use flush::{FlushListener, Flushed};
 pub use leader_epochs::EpochEntry;
-pub use log::{AppendInfo, DeletedSegments, Log, StreamOrigin, StreamStart, StreamedAppend};
+pub use log::{AppendInfo, DeletedSegments, Log};
 pub use meta_properties::{IdentityError, MetaProperties, check_distinct};
 pub use ottla_core::partition::EpochEnd;
 pub use producers::{ProducerError, ProducerSummary};

@@ -6,7 +6,6 @@
 mod append;
 mod maintain;
 mod producing;
-mod stream;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,7 +20,6 @@ use crate::{EpochEnd, EpochEntry, LogConfig, Result};
 pub use maintain::DeletedSegments;
 pub(crate) use maintain::remove_folder;
 pub(crate) use producing::ProducerState;
-pub use stream::{StreamOrigin, StreamStart, StreamedAppend};
 
 /// What an append did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +52,6 @@ pub struct Log {
     pub(crate) allocated: u64,
     /// Bytes appended since a flush was last asked for.
     pub(crate) unflushed: u64,
-    /// The streamed append under way; dead when its [`StreamedAppend`] was dropped.
-    pub(crate) stream: Option<std::sync::Weak<()>>,
 }
 
 impl Log {
@@ -148,7 +144,6 @@ impl Log {
 
     /// Writes what a clean stop leaves behind: sealed indexes and a producer snapshot. The caller flushes first.
     pub(crate) fn close(&mut self, now: Now) -> Result<()> {
-        self.end_stream()?;
         let active = self.active();
         active.segment.seal()?;
         if self.allocated > active.size {

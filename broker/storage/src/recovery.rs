@@ -168,7 +168,7 @@ fn new_log(
     producers: ProducerState,
     now: i64,
 ) -> Log {
-    Log { shared, config, epochs, producers, active_since: now, allocated: 0, unflushed: 0, stream: None }
+    Log { shared, config, epochs, producers, active_since: now, allocated: 0, unflushed: 0 }
 }
 
 struct Files {

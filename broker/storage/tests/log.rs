@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use common::*;
 use ottla_core::{LeaderEpoch, Offset, Timestamp};
-use ottla_records::{BatchHeader, HEADER_LEN, TimestampType, batches, verify_crc};
-use ottla_storage::{Error, LogConfig, ProducerError, StreamOrigin, StreamStart};
+use ottla_records::{BatchHeader, TimestampType, batches, verify_crc};
+use ottla_storage::{Error, LogConfig, ProducerError};
 
 #[test]
 fn a_leader_gives_offsets_and_epoch_and_readers_get_the_same_records() {
@@ -88,15 +88,14 @@ fn a_follower_takes_batches_as_they_are_and_refuses_what_does_not_continue_or_is
 }
 
 #[test]
-fn log_append_time_is_stamped_under_a_valid_checksum_whole_and_streamed() {
+fn log_append_time_is_stamped_under_a_valid_checksum() {
     let folder = tempfile::tempdir().unwrap();
     let bench = Bench::open(folder.path());
     let config = LogConfig { timestamp_type: TimestampType::LogAppendTime, ..LogConfig::default() };
     let mut log = bench.create("t", config);
     let info = append(&mut log, &batch(3, 10, 1, 5));
     assert_eq!((info.log_append_time, info.max_timestamp), (Timestamp(1000), Timestamp(1000)));
-    let streamed = stream(&mut log, &batch(3, 1000, 1, 5), 700).unwrap();
-    assert_eq!(streamed.log_append_time, Timestamp(1000));
+    append(&mut log, &batch(3, 1000, 1, 5));
     let stored = read_all(&log.reader());
     assert_eq!(stored.len(), 2);
     for stored in stored {
@@ -104,58 +103,6 @@ fn log_append_time_is_stamped_under_a_valid_checksum_whole_and_streamed() {
         assert_eq!(header.attributes.timestamp_type(), TimestampType::LogAppendTime);
         assert_eq!(header.max_timestamp, 1000);
     }
-}
-
-fn stream(
-    log: &mut ottla_storage::Log,
-    bytes: &[u8],
-    piece: usize,
-) -> ottla_storage::Result<ottla_storage::AppendInfo> {
-    let head = bytes.first_chunk::<HEADER_LEN>().unwrap();
-    let start = log.begin_stream(head, StreamOrigin::Leader(LeaderEpoch(1)), now(1000))?;
-    let StreamStart::Ready(mut stream) = start else { panic!("a duplicate") };
-    for piece in bytes[HEADER_LEN..].chunks(piece) {
-        log.write_stream(&mut stream, piece)?;
-    }
-    log.finish_stream(stream)
-}
-
-#[test]
-fn a_streamed_append_is_published_when_whole_and_leaves_nothing_otherwise() {
-    let folder = tempfile::tempdir().unwrap();
-    let bench = Bench::open(folder.path());
-    let mut log = bench.create("t", LogConfig::default());
-    append(&mut log, &batch(1, 10, 0, 0));
-    let large = batch(100, 1000, 7, 0);
-    let info = stream(&mut log, &large, 4096).unwrap();
-    assert_eq!((info.base_offset, info.log_end), (Offset(1), Offset(101)));
-    let size = || fs::metadata(folder.path().join("t-0/00000000000000000000.log")).unwrap().len();
-    let before = size();
-
-    let mut broken = large.clone();
-    broken[90_000] ^= 4;
-    assert!(matches!(stream(&mut log, &broken, 4096), Err(Error::Batch(ottla_records::Error::Crc { .. }))));
-    assert!(matches!(stream(&mut log, &large[..5000], 4096), Err(Error::StreamLength { .. })));
-    assert_eq!((size(), log.log_end()), (before, Offset(101)));
-
-    // An abandoned one: nothing else goes on while it lives, and the next append cuts it when it is dropped.
-    let head = large.first_chunk::<HEADER_LEN>().unwrap();
-    let begin = |log: &mut ottla_storage::Log| match log
-        .begin_stream(head, StreamOrigin::Leader(LeaderEpoch(1)), now(0))
-        .unwrap()
-    {
-        StreamStart::Ready(stream) => stream,
-        StreamStart::Duplicate(_) => panic!("a duplicate"),
-    };
-    let mut abandoned = begin(&mut log);
-    log.write_stream(&mut abandoned, &large[HEADER_LEN..50_000]).unwrap();
-    assert!(matches!(log.append_as_leader(&batch(1, 1, 1, 1), LeaderEpoch(1), now(0)), Err(Error::StreamUnderWay)));
-    assert!(size() > before);
-    drop(abandoned);
-    append(&mut log, &batch(1, 10, 3, 0));
-    let aborted = begin(&mut log);
-    log.abort_stream(aborted).unwrap();
-    assert_eq!(read_all(&log.reader()).len(), 3);
 }
 
 #[test]
@@ -177,9 +124,6 @@ fn idempotent_batches_are_stored_once_and_gaps_refused_also_after_a_restart() {
     let mut log = bench.load_one(&LogConfig::default());
     let again = append(&mut log, &producer_batch(42, 0, 18, 3));
     assert!(again.duplicate, "the last batch is in the snapshot");
-    let head = producer_batch(42, 0, 18, 3);
-    let streamed = log.begin_stream(head.first_chunk().unwrap(), StreamOrigin::Leader(LeaderEpoch(1)), now(0)).unwrap();
-    assert!(matches!(streamed, StreamStart::Duplicate(info) if info.base_offset == Offset(18)));
     append(&mut log, &producer_batch(42, 0, 21, 1));
     drop((log, bench));
 

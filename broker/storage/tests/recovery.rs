@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use common::*;
 use ottla_core::{LeaderEpoch, Offset};
-use ottla_records::{BatchHeader, HEADER_LEN};
-use ottla_storage::{Log, LogConfig, StreamOrigin, StreamStart};
+use ottla_records::BatchHeader;
+use ottla_storage::{Log, LogConfig};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -184,7 +184,6 @@ fn live(random: &mut StdRng, bench: &Bench, log: &mut Log, model: &mut Model) {
                 checkpoint(bench, model);
             }
             5 => checkpoint(bench, model),
-            6..=8 => stream(random, log, model),
             _ => {
                 let records = random.random_range(1..4);
                 let batch = if random.random_bool(0.3) {
@@ -217,24 +216,6 @@ fn note(model: &mut Model, batch: &[u8], base: Offset, end: Offset) {
     assert_eq!(base.0, model.end);
     model.batches.push(stored);
     model.end = end.0;
-}
-
-/// A streamed append that is finished, aborted or left in the middle.
-fn stream(random: &mut StdRng, log: &mut Log, model: &mut Model) {
-    let batch = batch(3, random.random_range(10..400), random.random(), 0);
-    let origin = StreamOrigin::Leader(LeaderEpoch(model.epoch));
-    let StreamStart::Ready(mut stream) = log.begin_stream(batch.first_chunk().unwrap(), origin, now(0)).unwrap() else {
-        panic!("a duplicate");
-    };
-    for piece in batch[HEADER_LEN..].chunks(200) {
-        // Left where it is, or undone; not so late that the first bytes of the next write would make it whole.
-        if stream.missing() > 16 && random.random_bool(0.2) {
-            return if random.random_bool(0.5) { drop(stream) } else { log.abort_stream(stream).unwrap() };
-        }
-        log.write_stream(&mut stream, piece).unwrap();
-    }
-    let info = log.finish_stream(stream).unwrap();
-    note(model, &batch, info.base_offset, info.log_end);
 }
 
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {

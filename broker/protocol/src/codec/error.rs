@@ -3,12 +3,6 @@
 /// Why a frame could not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// The frame is well-formed so far, but these bytes have not arrived yet; only from a [`Reader::partial`](super::Reader::partial).
-    #[error("{missing} more bytes are needed")]
-    Incomplete {
-        /// The least number of bytes that must arrive before another attempt can get further.
-        missing: usize,
-    },
     /// A value runs past the end of the frame.
     #[error("a value needs {needed} bytes, {remaining} remain")]
     Truncated {

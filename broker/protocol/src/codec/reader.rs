@@ -4,17 +4,13 @@ use bytes::Bytes;
 
 use super::{DecodeError, Str};
 
-/// Reads Kafka's primitive types from a frame, or from the part of a frame that has arrived.
-///
-/// A failed read may leave the position anywhere within the frame: on [`DecodeError::Incomplete`] start again from a
-/// position taken before with [`Reader::position`].
+/// Reads Kafka's primitive types from a frame. A failed read may leave the position anywhere within the frame.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    /// What has arrived.
     bytes: Bytes,
-    /// Next byte to read, within `bytes`.
+    /// Next byte to read.
     position: usize,
-    /// Where the frame ends; beyond `bytes` while it is still arriving.
+    /// Where what is being read ends: the frame, or a tagged field in it.
     end: usize,
     memory: usize,
     memory_limit: usize,
@@ -31,13 +27,6 @@ impl Reader {
     pub fn new(frame: Bytes) -> Self {
         let end = frame.len();
         Self { bytes: frame, position: 0, end, memory: 0, memory_limit: Self::DEFAULT_MEMORY_LIMIT }
-    }
-
-    /// Reads the first bytes of a frame of which `frame_length` bytes are announced (counted from the start of `arrived`).
-    /// A value that has not arrived is [`DecodeError::Incomplete`]; one that cannot fit the frame fails at once.
-    pub fn partial(arrived: Bytes, frame_length: usize) -> Self {
-        let end = frame_length.max(arrived.len());
-        Self { end, ..Self::new(arrived) }
     }
 
     /// Bounds the memory of decoded structures (arrays of them; text, bytes and records are slices of the frame).
@@ -57,7 +46,7 @@ impl Reader {
         self.position = position.min(self.bytes.len());
     }
 
-    /// Bytes of the frame not read yet, whether they have arrived or not.
+    /// Bytes not read yet of the frame, or of the tagged field that is being read.
     pub fn remaining(&self) -> usize {
         self.end - self.position
     }
@@ -89,14 +78,8 @@ impl Reader {
 
     #[inline]
     fn require(&self, length: usize) -> Result<(), DecodeError> {
-        let arrived = self.bytes.len().min(self.end) - self.position;
-        if length <= arrived {
-            return Ok(());
-        }
-        if length > self.remaining() {
-            return Err(DecodeError::Truncated { needed: length as u64, remaining: self.remaining() });
-        }
-        Err(DecodeError::Incomplete { missing: length - arrived })
+        let remaining = self.remaining();
+        if length <= remaining { Ok(()) } else { Err(DecodeError::Truncated { needed: length as u64, remaining }) }
     }
 
     #[inline]

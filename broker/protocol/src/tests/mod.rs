@@ -4,7 +4,6 @@ mod differential;
 mod golden;
 mod hostile;
 mod newest;
-mod produce_stream;
 mod round_trip;
 
 use rand::rngs::StdRng;

@@ -5,7 +5,6 @@ use ottla_records::{BatchHeader, Crc, HEADER_LEN, TimestampType, batches, crc_st
 use rustix::fs::{FallocateFlags, fallocate};
 
 use super::{AppendInfo, Log};
-use crate::error::io_error;
 use crate::file::write_at;
 use crate::names::{self, Kind};
 use crate::segment::Segment;
@@ -21,7 +20,7 @@ const PREALLOCATE_FROM: u64 = 256 << 10;
 const FLUSH_EVERY: u64 = 64 << 20;
 
 /// The first bytes of a batch as they will lie in the log.
-pub(super) type Head = [u8; HEADER_LEN];
+type Head = [u8; HEADER_LEN];
 
 impl Log {
     /// Appends one batch from a client or a coordinator: gives it its offsets and `epoch`, and its time if the topic
@@ -70,20 +69,16 @@ impl Log {
         Ok(info)
     }
 
-    /// What every append needs: a usable log, space, and no streamed append under way.
-    pub(super) fn check_append(&mut self, len: usize) -> Result<()> {
+    /// What every append needs: a usable log, and space.
+    fn check_append(&mut self, len: usize) -> Result<()> {
         self.shared.check_usable()?;
-        if self.stream_is_alive() {
-            return Err(Error::StreamUnderWay);
-        }
-        self.end_stream()?;
         if len as u64 > u64::from(self.config.segment_bytes) {
             return Err(Error::BatchTooLarge { size: len, limit: self.config.segment_bytes });
         }
         self.shared.dir.space.take(len as u64)
     }
 
-    pub(super) fn check_continues(&self, header: &BatchHeader) -> Result<()> {
+    fn check_continues(&self, header: &BatchHeader) -> Result<()> {
         let expected = self.log_end();
         if header.base_offset < expected.0 {
             return Err(Error::UnexpectedOffset { expected, actual: Offset(header.base_offset) });
@@ -92,7 +87,7 @@ impl Log {
     }
 
     /// The header of a batch with what the leader decides; the checksum of LogAppendTime is still to be set.
-    pub(super) fn leader_head(&self, batch: &[u8], header: &mut BatchHeader, epoch: LeaderEpoch, now: Now) -> Head {
+    fn leader_head(&self, batch: &[u8], header: &mut BatchHeader, epoch: LeaderEpoch, now: Now) -> Head {
         let mut head = [0; HEADER_LEN];
         head.copy_from_slice(&batch[..HEADER_LEN]);
         header.base_offset = self.log_end().0;
@@ -107,14 +102,9 @@ impl Log {
     }
 
     /// Writes at the tail of the active segment; gives the position. On failure the tail is cut again.
-    pub(super) fn write(&mut self, head: &[u8], rest: &[u8]) -> Result<u64> {
+    fn write(&mut self, head: &[u8], rest: &[u8]) -> Result<u64> {
         let active = self.active();
-        self.write_behind(&active, active.size, head, rest)?;
-        Ok(active.size)
-    }
-
-    /// Writes at `position`, at or behind the published end of the active segment.
-    pub(super) fn write_behind(&mut self, active: &Slot, position: u64, head: &[u8], rest: &[u8]) -> Result<()> {
+        let position = active.size;
         let mut work = || -> Result<()> {
             let file = active.segment.file()?;
             let end = position + (head.len() + rest.len()) as u64;
@@ -134,11 +124,12 @@ impl Log {
                 self.shared.dir.fail("cannot cut a failed append");
             }
             self.shared.dir.write_failed(error)
-        })
+        })?;
+        Ok(position)
     }
 
     /// Makes a written batch part of the log.
-    pub(super) fn publish(&mut self, header: &BatchHeader, position: u64) -> Result<()> {
+    fn publish(&mut self, header: &BatchHeader, position: u64) -> Result<()> {
         self.note_epoch(header.leader_epoch, header.base_offset)?;
         let active = self.active();
         active.segment.note(header, position, self.config.index_interval_bytes);
@@ -158,7 +149,7 @@ impl Log {
     }
 
     /// Starts a new segment if `next` does not belong in the active one.
-    pub(super) fn roll_if_needed(&mut self, next: &BatchHeader, now: Now) -> Result<()> {
+    fn roll_if_needed(&mut self, next: &BatchHeader, now: Now) -> Result<()> {
         let active = self.active();
         if active.segment.must_roll(next, active.size, &self.config, self.active_since, now.wall.0)? {
             self.roll(now)?;
@@ -191,7 +182,7 @@ impl Log {
         Ok(())
     }
 
-    pub(super) fn info(&self, header: &BatchHeader) -> AppendInfo {
+    fn info(&self, header: &BatchHeader) -> AppendInfo {
         let stamped = header.attributes.timestamp_type() == TimestampType::LogAppendTime
             || self.config.timestamp_type == TimestampType::LogAppendTime;
         let view = self.shared.view.read();
@@ -220,19 +211,10 @@ impl Log {
             _ => Ok(()),
         }
     }
-
-    /// Cuts bytes behind the published end of the active segment.
-    pub(super) fn cut_tail(&mut self) -> Result<()> {
-        let active = self.active();
-        let file = active.segment.file()?;
-        self.allocated = 0;
-        let cut = file.set_len(active.size).map_err(|e| io_error("truncate", &active.segment.log.path())(e));
-        cut.map_err(|e| self.shared.dir.write_failed(e))
-    }
 }
 
 /// Puts a recomputed checksum into a header.
-pub(super) fn set_crc(head: &mut Head, header: &mut BatchHeader, crc: u32) {
+fn set_crc(head: &mut Head, header: &mut BatchHeader, crc: u32) {
     head[17..21].copy_from_slice(&crc.to_be_bytes());
     header.crc = crc;
 }

@@ -57,7 +57,6 @@ impl Log {
         }
         if count > 0 && count == segments.len() {
             // The active segment has expired too; an empty one takes its place.
-            self.end_stream_if_dead()?;
             self.roll(now)?;
         }
         if count > 0 {
@@ -86,7 +85,6 @@ impl Log {
     /// Cuts the log so that it ends at `offset`, or where the batch that holds `offset` begins. Gives the new end.
     pub fn truncate_to(&mut self, offset: Offset) -> Result<Offset> {
         self.shared.check_usable()?;
-        self.end_stream()?;
         let (start, end, slots) = {
             let view = self.shared.view.read();
             (view.start, view.end, view.segments.clone())
@@ -125,7 +123,6 @@ impl Log {
     /// Forgets everything and starts an empty log at `offset`: a follower whose log lies before its leader's start.
     pub fn truncate_fully_and_start_at(&mut self, offset: Offset) -> Result<()> {
         self.shared.check_usable()?;
-        self.end_stream()?;
         let old = self.shared.view.read().segments.clone();
         self.shared.flushed.store(offset.0, Ordering::Release);
         let lowered = self.shared.dir.marks.lower(&self.shared);
@@ -208,10 +205,6 @@ impl Log {
 
     fn store_epochs(&self) -> Result<()> {
         self.epochs.store(&self.shared.folder, Sync::Later).map_err(|e| self.shared.dir.write_failed(e))
-    }
-
-    fn end_stream_if_dead(&mut self) -> Result<()> {
-        if self.stream_is_alive() { Err(Error::StreamUnderWay) } else { self.end_stream() }
     }
 
     /// Renames the files of segments that are out of the view, and has them removed in the background.
