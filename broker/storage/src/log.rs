@@ -45,6 +45,9 @@ pub struct Log {
     pub(crate) shared: Arc<LogShared>,
     pub(crate) config: Arc<LogConfig>,
     pub(crate) epochs: LeaderEpochs,
+    /// An epoch has begun that the checkpoint does not have: it is written with the first batch of it, since a start
+    /// forgets epochs without batches, and ten thousand partitions may change their leader at once.
+    pub(crate) epochs_ahead: bool,
     pub(crate) producers: ProducerState,
     /// When the active segment was made or opened (wall clock, ms).
     pub(crate) active_since: i64,
@@ -128,17 +131,24 @@ impl Log {
     }
 
     /// Takes note that this broker leads from `epoch` on, whose first batch will be at the log end (KIP-101).
-    pub fn begin_epoch(&mut self, epoch: LeaderEpoch) -> Result<()> {
+    pub fn begin_epoch(&mut self, epoch: LeaderEpoch) {
         let end = self.log_end();
-        self.note_epoch(epoch.0, end.0)
+        self.epochs_ahead |= self.epochs.assign(epoch, end);
     }
 
+    /// Takes note of a batch at `start` under `epoch`.
     pub(crate) fn note_epoch(&mut self, epoch: i32, start: i64) -> Result<()> {
-        if self.epochs.assign(LeaderEpoch(epoch), Offset(start)) {
-            let stored = self.epochs.store(&self.shared.folder, crate::checkpoint::Sync::Later);
-            stored.map_err(|e| self.shared.dir.write_failed(e))?;
+        if self.epochs.assign(LeaderEpoch(epoch), Offset(start)) || self.epochs_ahead {
+            self.store_epochs()?;
             self.shared.entries_dirty.store(true, Ordering::Release);
         }
+        Ok(())
+    }
+
+    pub(crate) fn store_epochs(&mut self) -> Result<()> {
+        let stored = self.epochs.store(&self.shared.folder, crate::checkpoint::Sync::Later);
+        stored.map_err(|e| self.shared.dir.write_failed(e))?;
+        self.epochs_ahead = false;
         Ok(())
     }
 

@@ -168,7 +168,7 @@ fn new_log(
     producers: ProducerState,
     now: i64,
 ) -> Log {
-    Log { shared, config, epochs, producers, active_since: now, allocated: 0, unflushed: 0 }
+    Log { shared, config, epochs, epochs_ahead: false, producers, active_since: now, allocated: 0, unflushed: 0 }
 }
 
 struct Files {

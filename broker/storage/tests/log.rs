@@ -134,6 +134,28 @@ fn idempotent_batches_are_stored_once_and_gaps_refused_also_after_a_restart() {
 }
 
 #[test]
+fn an_epoch_is_written_down_with_its_first_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::open(folder.path());
+    let mut log = bench.create("t", LogConfig::default());
+    let written = || fs::read_to_string(folder.path().join("t-0/leader-epoch-checkpoint")).unwrap_or_default();
+    log.begin_epoch(LeaderEpoch(5));
+    assert_eq!((log.latest_epoch(), written().as_str()), (Some(LeaderEpoch(5)), ""));
+    log.append_as_leader(&batch(2, 10, 0, 0), LeaderEpoch(5), now(0)).unwrap();
+    assert_eq!(written(), "0\n1\n5 0\n");
+    log.begin_epoch(LeaderEpoch(7));
+    assert_eq!((log.latest_epoch(), written().as_str()), (Some(LeaderEpoch(7)), "0\n1\n5 0\n"));
+    bench.close(vec![log]);
+
+    let bench = Bench::open(folder.path());
+    let mut log = bench.load_one(&LogConfig::default());
+    assert_eq!(log.latest_epoch(), Some(LeaderEpoch(5)), "no batch was written under the other");
+    log.begin_epoch(LeaderEpoch(8));
+    log.append_as_leader(&batch(1, 10, 0, 0), LeaderEpoch(8), now(0)).unwrap();
+    assert_eq!(written(), "0\n2\n5 0\n8 2\n");
+}
+
+#[test]
 fn segments_roll_by_size_and_by_time() {
     let folder = tempfile::tempdir().unwrap();
     let bench = Bench::open(folder.path());

@@ -166,7 +166,12 @@ fn live(random: &mut StdRng, bench: &Bench, log: &mut Log, model: &mut Model) {
                 bench.flush(log);
                 bench.dir().pause_flusher(true);
             }
-            2 => model.epoch += 1,
+            2 => {
+                model.epoch += 1;
+                if random.random_bool(0.5) {
+                    log.begin_epoch(LeaderEpoch(model.epoch));
+                }
+            }
             3 => {
                 let end = log.truncate_to(Offset(random.random_range(model.start..=model.end))).unwrap();
                 model.cut(end.0);

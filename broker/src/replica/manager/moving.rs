@@ -245,7 +245,7 @@ impl Manager {
             while self.copy_once(&one.partition, &mut copy, log.log_end())? > 0 {}
             copy.advance_log_start(log.log_start())?;
             if let Some(epoch) = log.latest_epoch().filter(|epoch| copy.latest_epoch() < Some(*epoch)) {
-                copy.begin_epoch(epoch)?;
+                copy.begin_epoch(epoch);
             }
             Ok(Some(target.promote(copy, self.clock.now())?))
         })?;

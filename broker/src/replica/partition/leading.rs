@@ -283,7 +283,7 @@ impl Partition {
             }
             _ => {
                 let epoch = term.leader_epoch;
-                log.begin_epoch(epoch)?;
+                log.begin_epoch(epoch);
                 // What has been deleted is nobody's to flush.
                 let local = LogPosition { end: log.log_end(), flushed: log.flushed().max(log.log_start()) };
                 let (settings, high_watermark) = (current.partition, self.high_watermark());

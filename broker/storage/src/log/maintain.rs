@@ -8,7 +8,6 @@ use ottla_core::{Now, Offset, TopicPartition};
 use uuid::Uuid;
 
 use super::{Log, ProducerState};
-use crate::checkpoint::Sync;
 use crate::error::io_error;
 use crate::names::{self, Kind};
 use crate::segment::Segment;
@@ -201,10 +200,6 @@ impl Log {
         self.remove_snapshots(|offset| offset > end);
         self.producers = ProducerState::Unread(self.snapshots());
         Ok(())
-    }
-
-    fn store_epochs(&self) -> Result<()> {
-        self.epochs.store(&self.shared.folder, Sync::Later).map_err(|e| self.shared.dir.write_failed(e))
     }
 
     /// Renames the files of segments that are out of the view, and has them removed in the background.
