@@ -99,7 +99,8 @@ impl LogDir {
 
     /// To be called once the controller knows of [`LogDir::previous_stop`]: a power loss is reported until then.
     pub fn stop_reported(&self) -> Result<()> {
-        stop::reported(&self.shared.path)
+        // After any other stop the present boot was noted at the start.
+        if self.previous_stop == PreviousStop::PowerLoss { stop::reported(&self.shared.path) } else { Ok(()) }
     }
 
     /// Free space and reserve.

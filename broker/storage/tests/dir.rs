@@ -4,6 +4,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use common::*;
@@ -63,7 +64,12 @@ fn after_a_clean_stop_logs_are_opened_without_a_scan_and_continue() {
     assert_eq!(read_all(&log.reader()), before[..].to_vec());
     assert_eq!(append(&mut log, &batch(1, 10, 0, 0)).base_offset, Offset(9));
     drop((log, bench));
-    assert_eq!(Bench::open(folder.path()).dir().previous_stop(), PreviousStop::ProcessCrash);
+    let bench = Bench::open(folder.path());
+    assert_eq!(bench.dir().previous_stop(), PreviousStop::ProcessCrash);
+    let boot = || fs::metadata(folder.path().join(".ottla-boot")).unwrap().ino();
+    let noted = boot();
+    bench.dir().stop_reported().unwrap();
+    assert_eq!(boot(), noted, "only after a power loss it is written again");
 }
 
 #[test]
