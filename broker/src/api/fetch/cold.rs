@@ -14,15 +14,13 @@ use crate::net::{FilePart, FuturePending, Response, Step};
 /// Reading ahead goes in pieces of this size.
 const PIECE: usize = 128 << 10;
 
-/// Whether reading the first or the last byte would wait for the disk. The kernel reads ahead in order, so a range whose
-/// ends are there is there, but for rare holes that cost one short wait.
+/// Whether reading the last byte would wait for the disk. The look-up has read the beginning, and the kernel reads ahead
+/// in order, so a range whose end is there is there, but for rare holes that cost one short wait.
 fn is_range_cold(file: &std::fs::File, offset: u64, len: u64) -> bool {
-    let waits = |at: u64| {
-        let mut byte = [0];
-        let read = preadv2(file.as_fd(), &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT);
-        read == Err(Errno::AGAIN)
-    };
-    len > 0 && (waits(offset) || waits(offset + len - 1))
+    let mut byte = [0];
+    let Some(last) = len.checked_sub(1) else { return false };
+    let read = preadv2(file.as_fd(), &mut [IoSliceMut::new(&mut byte)], offset + last, ReadWriteFlags::NOWAIT);
+    read == Err(Errno::AGAIN)
 }
 
 /// Whether a slice is not in the page cache.
