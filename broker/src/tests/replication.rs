@@ -86,6 +86,8 @@ async fn the_tail_of_a_deposed_leader_that_was_not_committed_is_cut() {
     cluster.create_topic("t", &[1, 2], &[("min.insync.replicas", "2")]).await;
     cluster.client(1).await.produce("t", 0, batch("both have it"), -1, TIMEOUT).await.unwrap();
     cluster.stop_broker(2).await;
+    let is_alone = || cluster.replica(1, "t").isr_state().is_some_and(|(isr, ..)| isr == 1);
+    eventually("the leader is alone in the in-sync set", is_alone).await;
     let lonely = cluster.client(1).await.produce("t", 0, batch("the leader alone"), 1, TIMEOUT).await.unwrap();
     assert_eq!((lonely.error_code, lonely.base_offset), (ErrorCode::NONE, 1));
     let refused = produce("t", -1, batch("too few"));
