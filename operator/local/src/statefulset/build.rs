@@ -65,6 +65,16 @@ pub fn pod(set: &StatefulSet, ordinal: i32, revision: &str) -> Pod {
     }
 }
 
+/// Whether `pod` is one that a set of this name and selector made before and nobody controls now, so that `set` takes it
+/// over.
+pub fn is_adoptable(set: &StatefulSet, pod: &Pod) -> bool {
+    let labels = set.spec.selector.match_labels.iter().flatten();
+    let is_selected = labels.into_iter().all(|(key, value)| pod.labels().get(key) == Some(value));
+    let is_controlled = pod.owner_references().iter().any(|owner| owner.controller == Some(true));
+    let is_ending = pod.metadata.deletion_timestamp.is_some() || set.metadata.deletion_timestamp.is_some();
+    ordinal(set, &pod.name_any()).is_some() && is_selected && !is_controlled && !is_ending
+}
+
 /// The claims of `ordinal`.
 pub fn claims(set: &StatefulSet, ordinal: i32) -> impl Iterator<Item = PersistentVolumeClaim> {
     claim_templates(set).iter().map(move |template| {

@@ -68,9 +68,14 @@ pub async fn run(client: Client, shutdown: CancellationToken) {
     let claims: Api<PersistentVolumeClaim> = Api::all(client.clone());
     let context = Arc::new(Context { recorder: Recorder::start(client.clone(), NAME), client });
     let controller = Controller::new(sets, watcher::Config::default());
-    let all_sets = controller.store();
+    let (all_sets, sets_of_pods) = (controller.store(), controller.store());
     controller
-        .owns(pods, watcher::Config::default())
+        .owns(pods.clone(), watcher::Config::default())
+        // A pod that lost its set is found by its name and labels.
+        .watches(pods, watcher::Config::default(), move |pod| {
+            let of_pod = |set: &&Arc<StatefulSet>| set.namespace() == pod.namespace() && build::is_adoptable(set, &pod);
+            sets_of_pods.state().iter().filter(of_pod).map(|set| ObjectRef::from_obj(&**set)).collect::<Vec<_>>()
+        })
         // Claims need not be owned, so they are found by their names.
         .watches(claims, watcher::Config::default(), move |claim| {
             let of_claim = |set: &&Arc<StatefulSet>| {
@@ -97,7 +102,11 @@ async fn reconcile(set: Arc<StatefulSet>, context: Arc<Context>) -> Result<contr
     let uid = set.uid().unwrap_or_default();
     let controlled =
         |pod: &Pod| pod.owner_references().iter().any(|owner| owner.controller == Some(true) && owner.uid == uid);
-    let (ours, others): (Vec<Pod>, Vec<Pod>) = present.into_iter().partition(controlled);
+    let (mut ours, others): (Vec<Pod>, Vec<Pod>) = present.into_iter().partition(controlled);
+    let (orphans, others): (Vec<Pod>, Vec<Pod>) = others.into_iter().partition(|pod| build::is_adoptable(&set, pod));
+    for orphan in orphans {
+        ours.push(adopt(&set, &orphan, &pods).await?);
+    }
     let present = claims.list(&ListParams::default()).await;
     let present = present.map_err(|source| Error::Observe("persistentvolumeclaims", source))?.items;
     let now = Timestamp::now();
@@ -111,6 +120,16 @@ async fn reconcile(set: Arc<StatefulSet>, context: Arc<Context>) -> Result<contr
         let wait = at.duration_since(now).unsigned_abs();
         controller::Action::requeue(wait)
     }))
+}
+
+/// Makes `orphan`, of a set that was deleted without its pods, one of `set`'s.
+async fn adopt(set: &StatefulSet, orphan: &Pod, pods: &Api<Pod>) -> Result<Pod, Error> {
+    let name = orphan.name_any();
+    let mut owners = orphan.owner_references().to_vec();
+    owners.extend(set.controller_owner_ref(&()));
+    let patch = Patch::Merge(json!({"metadata": {"uid": orphan.uid(), "ownerReferences": owners}}));
+    let parameters = PatchParams { field_manager: manager(), ..PatchParams::default() };
+    pods.patch(&name, &parameters, &patch).await.map_err(|source| Error::Act { verb: "adopt Pod", name, source })
 }
 
 async fn act(

@@ -1,7 +1,7 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt as _;
+use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Value, from_value, json};
 
 use super::build;
@@ -182,4 +182,21 @@ fn the_status_counts_ready_available_and_updated_pods() {
     assert_eq!((status.current_revision, status.update_revision), (Some(revision(&old)), Some(revision(&new))));
     assert_eq!(status.observed_generation, Some(4));
     assert_eq!(plan.next_available, Some("2026-01-01T00:00:15Z".parse().unwrap()));
+}
+
+#[test]
+fn a_pod_that_nobody_controls_is_taken_over_if_it_is_one_of_the_sets_names_and_labels() {
+    let set = set(json!({}));
+    let orphan = |change: &dyn Fn(&mut Pod)| {
+        let mut pod = pod(&set, 1, true);
+        pod.metadata.owner_references = None;
+        change(&mut pod);
+        build::is_adoptable(&set, &pod)
+    };
+    assert!(orphan(&|_| {}));
+    assert!(!orphan(&|pod| pod.metadata.owner_references = Some(set.controller_owner_ref(&()).into_iter().collect())));
+    assert!(!orphan(&|pod| pod.metadata.name = Some("web-x".to_owned())));
+    assert!(!orphan(&|pod| pod.metadata.labels = None));
+    let ending = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now());
+    assert!(!orphan(&|pod| pod.metadata.deletion_timestamp = Some(ending.clone())));
 }
