@@ -58,7 +58,7 @@ pub fn owner_reference<K: Resource<DynamicType = ()>>(owner: &K) -> Option<Owner
 
 /// Whether all of `part` is in `whole`. Lists must be equally long: a list is one value, except that the entries may
 /// have more fields.
-fn contains(whole: &Value, part: &Value) -> bool {
+pub(crate) fn contains(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
         (Value::Object(whole), Value::Object(part)) => part.iter().all(|(key, value)| match whole.get(key) {
             Some(found) => contains(found, value),

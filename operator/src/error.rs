@@ -32,6 +32,9 @@ pub enum Error {
         /// What it lacks.
         field: &'static str,
     },
+    /// Kubernetes refused for a reason of which the step that asked knows more.
+    #[error("{}", .0.message)]
+    Refused(Refusal),
     /// An object of ours could not be written as JSON.
     #[error("cannot write an object as JSON")]
     Json(#[from] serde_json::Error),
@@ -53,6 +56,7 @@ impl Error {
     /// The sentence for a person if trying the same again cannot help: the request itself was refused.
     pub fn refusal(&self) -> Option<Refusal> {
         match self {
+            Self::Refused(refusal) => Some(refusal.clone()),
             Self::Kubernetes { source: kube::Error::Api(status), .. } => match status.code {
                 400 | 422 => Some(Refusal::new("ApplyRefused", format!("Kubernetes refuses the spec: {self}"))),
                 403 => Some(Refusal::new("Forbidden", format!("the operator lacks a permission: {self}"))),

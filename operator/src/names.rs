@@ -9,6 +9,8 @@ pub const FIELD_MANAGER: &str = "ottla-operator";
 pub const CLUSTER_ID: &str = "ottla.io/cluster-id";
 /// On a KafkaCluster: its brokers served once, so no broker may ever found the cluster again.
 pub const FOUNDED: &str = "ottla.io/founded";
+/// On a KafkaCluster: which lost broker is being replaced, and what of it goes.
+pub const REPAIR: &str = "ottla.io/repair";
 /// On every child: the fingerprint of what was applied.
 pub const APPLIED: &str = "ottla.io/applied";
 /// On broker pods: the fingerprint of all that needs a restart.
@@ -61,6 +63,11 @@ impl Names {
     /// The pod of the broker with that id.
     pub fn pod(&self, id: i32) -> String {
         format!("{}-{id}", self.brokers())
+    }
+
+    /// The claim of that broker's disk called `volume`.
+    pub fn claim(&self, volume: &str, id: i32) -> String {
+        format!("{volume}-{}", self.pod(id))
     }
 
     /// The key of that broker's file in the ConfigMap.

@@ -12,7 +12,7 @@ use std::{
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
-    core::v1::{ConfigMap, Pod, Service, ServiceAccount},
+    core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
@@ -135,6 +135,9 @@ where
 
 fn cluster_controller(context: &Arc<Context>) -> Controller<KafkaCluster> {
     let ours = || watcher::Config::default().labels("app.kubernetes.io/managed-by=ottla-operator");
+    // Claims are made by the StatefulSet controller, and carry the labels that never change.
+    let of_brokers =
+        || watcher::Config::default().labels("app.kubernetes.io/name=ottla,app.kubernetes.io/component=broker");
     Controller::new(scope::<KafkaCluster>(context), watcher::Config::default())
         .owns(scope::<StatefulSet>(context), ours())
         .owns(scope::<ConfigMap>(context), ours())
@@ -143,12 +146,15 @@ fn cluster_controller(context: &Arc<Context>) -> Controller<KafkaCluster> {
         .owns(scope::<NetworkPolicy>(context), ours())
         .owns(scope::<PodDisruptionBudget>(context), ours())
         .watches(scope::<Pod>(context), ours(), |pod: Pod| cluster_of(&pod))
+        .watches(scope::<PersistentVolumeClaim>(context), of_brokers(), |claim: PersistentVolumeClaim| {
+            cluster_of(&claim)
+        })
 }
 
-/// The cluster that a broker's pod belongs to.
-fn cluster_of(pod: &Pod) -> Option<ObjectRef<KafkaCluster>> {
-    let cluster = pod.labels().get("app.kubernetes.io/instance")?;
-    Some(ObjectRef::new(cluster).within(&pod.namespace()?))
+/// The cluster that a broker's pod or claim belongs to.
+fn cluster_of<K: Resource>(part: &K) -> Option<ObjectRef<KafkaCluster>> {
+    let cluster = part.labels().get("app.kubernetes.io/instance")?;
+    Some(ObjectRef::new(cluster).within(&part.namespace()?))
 }
 
 fn topic_controller(context: &Arc<Context>) -> Controller<KafkaTopic> {

@@ -1,6 +1,6 @@
 //! What a cluster is now.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +96,9 @@ pub struct BrokerStatus {
     pub pod: String,
     /// What it is doing.
     pub state: BrokerState,
+    /// Since when it has been lost: it does not serve, and does not come back by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_since: Option<Time>,
     /// Its epoch: one number for each uptime.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<i64>,

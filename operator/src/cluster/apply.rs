@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{PersistentVolumeClaim, Pod},
+};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions},
@@ -13,12 +16,12 @@ use tracing::info;
 
 use super::{
     observe::Observed,
-    plan::{Plan, Restart, Step},
+    plan::{Plan, Restart, Step, Why},
 };
 use crate::{
     child::Child,
     context::Context,
-    error::{Error, Result},
+    error::{Error, Refusal, Result},
     events::Note,
     kafka::{self, ClusterAdmin, ConfigChange, ConfigOf},
     names::FIELD_MANAGER,
@@ -28,7 +31,11 @@ use crate::{
 pub async fn apply(plan: &Plan, observed: &Observed, context: &Context) -> Result<()> {
     for step in plan {
         match step {
-            Step::Annotate { key, value } => annotate(key, value, observed, context).await?,
+            Step::Annotate { key, value } => annotate(key, Some(value), observed, context).await?,
+            Step::Forget { key } => annotate(key, None, observed, context).await?,
+            Step::DeleteClaim { name, uid } => delete_claim(name, uid, observed, context).await?,
+            Step::GrowClaim { name, uid, size } => grow_claim(name, uid, size, observed, context).await?,
+            Step::OrphanBrokers { uid } => orphan_brokers(uid, observed, context).await?,
             Step::Create(child) => create(child, observed, context).await?,
             Step::Apply(child) => apply_child(child, observed, context).await?,
             Step::ChangeConfig(changes) => change_config(changes, observed, context).await?,
@@ -42,8 +49,8 @@ pub async fn apply(plan: &Plan, observed: &Observed, context: &Context) -> Resul
     Ok(())
 }
 
-/// Writes an annotation only on the very version that the plan was made from, so that of two operators one wins.
-async fn annotate(key: &str, value: &str, observed: &Observed, context: &Context) -> Result<()> {
+/// Writes an annotation, or removes it without a value, only on the very version that the plan was made from, so that of two operators one wins.
+async fn annotate(key: &str, value: Option<&String>, observed: &Observed, context: &Context) -> Result<()> {
     let api: Api<KafkaCluster> = Api::namespaced(context.client.clone(), &observed.names.namespace);
     let patch = json!({ "metadata": {
         "annotations": { key: value },
@@ -98,7 +105,9 @@ pub(super) fn admin(observed: &Observed, context: &Context) -> kafka::Result<Arc
 async fn restart_broker(restart: &Restart, observed: &Observed, context: &Context) -> Result<()> {
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &observed.names.namespace);
     let preconditions = Preconditions { uid: Some(restart.uid.clone()), resource_version: None };
-    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    // On a node that is gone nobody would say that the pod has ended.
+    let grace_period_seconds = (restart.why == Why::NodeGone).then_some(0);
+    let params = DeleteParams { preconditions: Some(preconditions), grace_period_seconds, ..DeleteParams::default() };
     let doing = format!("delete pod {}", restart.pod);
     match api.delete(&restart.pod, &params).await {
         // It is gone, or another one by now: nothing is left to do.
@@ -109,7 +118,68 @@ async fn restart_broker(restart: &Restart, observed: &Observed, context: &Contex
         0 => String::new(),
         count => format!("; {count} partitions without a replica to spare are unavailable meanwhile"),
     };
-    let note = Note::normal("BrokerRestarting", "Restart", format!("{} restarts for a new spec{price}", restart.pod));
+    let note = match restart.why {
+        Why::NewSpec => {
+            Note::normal("BrokerRestarting", "Restart", format!("{} restarts for a new spec{price}", restart.pod))
+        }
+        Why::NewDisk => {
+            Note::warning("BrokerReplacing", "Repair", format!("{} is given a new disk{price}", restart.pod))
+        }
+        Why::NodeGone => {
+            Note::warning("BrokerReplacing", "Repair", format!("{} leaves its node, which is gone", restart.pod))
+        }
+    };
     context.events.publish(&observed.cluster, note).await;
     Ok(())
+}
+
+/// Deletes that very claim; its disk goes once no pod uses it.
+async fn delete_claim(name: &str, uid: &str, observed: &Observed, context: &Context) -> Result<()> {
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(context.client.clone(), &observed.names.namespace);
+    let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    let doing = format!("delete claim {name}");
+    match api.delete(name, &params).await {
+        // It is gone, or another one by now: nothing is left to do.
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        other => {
+            other.map_err(Error::kubernetes(doing))?;
+            info!(cluster = %observed.names.cluster, claim = %name, %uid, "claim given up");
+            Ok(())
+        }
+    }
+}
+
+async fn grow_claim(name: &str, uid: &str, size: &str, observed: &Observed, context: &Context) -> Result<()> {
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(context.client.clone(), &observed.names.namespace);
+    let spec = json!({ "resources": { "requests": { "storage": size } } });
+    let patch = json!({ "metadata": { "uid": uid }, "spec": spec });
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    match api.patch(name, &params, &Patch::Merge(&patch)).await {
+        Err(kube::Error::Api(status)) if matches!(status.code, 403 | 422) => {
+            let message = format!(
+                "claim {name} cannot grow to {size}: its storage class must have allowVolumeExpansion: true, and the \
+                 quota must allow for it; or set the volume's size back. Kubernetes says: {}",
+                status.message
+            );
+            Err(Error::Refused(Refusal::new("VolumeCannotGrow", message)))
+        }
+        other => {
+            other.map_err(Error::kubernetes(format!("make claim {name} larger")))?;
+            info!(cluster = %observed.names.cluster, claim = %name, %size, "claim made larger");
+            Ok(())
+        }
+    }
+}
+
+/// Deletes that very StatefulSet without its pods, which the next one takes over.
+async fn orphan_brokers(uid: &str, observed: &Observed, context: &Context) -> Result<()> {
+    let api: Api<StatefulSet> = Api::namespaced(context.client.clone(), &observed.names.namespace);
+    let preconditions = Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None });
+    let params = DeleteParams { preconditions, ..DeleteParams::orphan() };
+    match api.delete(&observed.names.brokers(), &params).await {
+        // It is gone, or another one by now: nothing is left to do.
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        other => other.map(|_| ()).map_err(Error::kubernetes("delete the StatefulSet without its pods")),
+    }
 }

@@ -4,6 +4,8 @@
 
 mod apply;
 mod build;
+mod loss;
+mod nodes;
 mod observe;
 mod plan;
 mod pods;
@@ -100,12 +102,19 @@ async fn note(observed: &mut Observed, outcome: &Outcome, context: &Context) -> 
     Ok(())
 }
 
+fn is_ready(observed: &Observed) -> bool {
+    let status = observed.cluster.status.as_ref();
+    status.is_some_and(|status| conditions::is_true(&status.conditions, ConditionType::Ready))
+}
+
 fn next_look(observed: &Observed, outcome: &Outcome) -> Duration {
     match (outcome, &observed.kafka) {
         (Outcome::Changing, _) => LOOK_NOW,
         (Outcome::HeldUp(_), _) => LOOK_SOON,
         (Outcome::Refused(refusal), _) if refusal.reason == validate::WAITING => LOOK_SOON,
         (Outcome::Settled, Kafka::Failed(_)) => LOOK_SOON,
+        // No watch tells that replicas have caught up, that a disk has grown, or that a lost broker had its time.
+        (Outcome::Settled, _) if !is_ready(observed) => LOOK_SOON,
         (Outcome::Refused(_) | Outcome::Paused | Outcome::Settled, _) => LOOK_AGAIN,
     }
 }

@@ -5,11 +5,14 @@
 use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
-use k8s_openapi::api::{
-    apps::v1::StatefulSet,
-    core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
-    networking::v1::NetworkPolicy,
-    policy::v1::PodDisruptionBudget,
+use k8s_openapi::{
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
+        networking::v1::NetworkPolicy,
+        policy::v1::PodDisruptionBudget,
+    },
+    jiff::Timestamp,
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -19,7 +22,11 @@ use ottla_crds::{KafkaCluster, KafkaClusterSpec};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{build::TOKEN_FILE, pods};
+use super::{
+    build::TOKEN_FILE,
+    nodes::{self, Nodes},
+    pods,
+};
 use crate::{
     child::Child,
     context::Context,
@@ -45,6 +52,10 @@ pub struct Observed {
     pub claims: Vec<PersistentVolumeClaim>,
     /// What its brokers say.
     pub kafka: Kafka,
+    /// What is known of the nodes of brokers that do not serve.
+    pub nodes: Nodes,
+    /// When all this was so.
+    pub now: Timestamp,
 }
 
 /// Stored objects by kind and name.
@@ -90,6 +101,29 @@ impl Observed {
             Kafka::Seen { controller, .. } => controller.as_ref().ok(),
             Kafka::NotAsked | Kafka::Failed(_) => None,
         }
+    }
+
+    /// What any broker says of brokers and partitions, if one could be asked.
+    pub fn view(&self) -> Option<&ClusterView> {
+        match &self.kafka {
+            Kafka::Seen { view, .. } => Some(view),
+            Kafka::NotAsked | Kafka::Failed(_) => None,
+        }
+    }
+
+    /// The ids of the brokers that the StatefulSet makes.
+    pub fn broker_ids(&self) -> std::ops::Range<i32> {
+        0..self.stateful_set().and_then(|stateful_set| stateful_set.spec.replicas).unwrap_or(0)
+    }
+
+    /// The pod of broker `id`.
+    pub fn pod_of(&self, id: i32) -> Option<&Pod> {
+        self.pods.iter().find(|pod| self.names.broker_of(&pod.name_any()) == Some(id))
+    }
+
+    /// The claim called `name`, if it is one of this cluster's.
+    pub fn claim(&self, name: &str) -> Option<&PersistentVolumeClaim> {
+        self.claims.iter().find(|claim| claim.name_any() == name)
     }
 
     /// Where the cluster is reached; `None` while none of its brokers serves.
@@ -154,7 +188,9 @@ pub async fn observe(cluster: &KafkaCluster, context: &Context) -> Result<Option
         list::<Pod>(&context.client, &names, "list the brokers' pods"),
         list::<PersistentVolumeClaim>(&context.client, &names, "list the brokers' claims"),
     )?;
-    let mut observed = Observed { cluster, names, uid, children, pods, claims, kafka: Kafka::NotAsked };
+    let nodes = nodes::look(&context.client, &pods, &claims).await?;
+    let now = Timestamp::now();
+    let mut observed = Observed { cluster, names, uid, children, pods, claims, kafka: Kafka::NotAsked, nodes, now };
     if let Some(bootstrap) = observed.bootstrap() {
         observed.kafka = ask_brokers(&bootstrap, context).await;
     }

@@ -3,7 +3,9 @@
 //! One question a file. Each pass does a bounded part: at most one broker is disturbed.
 
 mod identity;
+pub(super) mod repair;
 mod restart;
+mod storage;
 
 use kube::ResourceExt;
 use uuid::Uuid;
@@ -22,7 +24,9 @@ use crate::{
     settings,
 };
 
-pub use restart::Restart;
+use repair::{Repair, Verdict};
+
+pub use restart::{Restart, Why};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +37,32 @@ pub enum Step {
         key: &'static str,
         /// Its value.
         value: String,
+    },
+    /// Remove an annotation of the KafkaCluster: what it says is done.
+    Forget {
+        /// The annotation.
+        key: &'static str,
+    },
+    /// Give up a claim, and the disk with it, once its pod is gone.
+    DeleteClaim {
+        /// Its name.
+        name: String,
+        /// That claim and no later one of its name.
+        uid: String,
+    },
+    /// Make a claim larger, and its disk with it.
+    GrowClaim {
+        /// Its name.
+        name: String,
+        /// That claim and no later one of its name.
+        uid: String,
+        /// How large.
+        size: String,
+    },
+    /// Delete the StatefulSet and leave its pods to the next one.
+    OrphanBrokers {
+        /// That StatefulSet and no later one.
+        uid: String,
     },
     /// Make a child that is never changed.
     Create(Child),
@@ -73,9 +103,12 @@ pub fn plan(cluster: &ValidCluster, observed: &Observed, chance: [Uuid; 2]) -> R
     if observed.children.of(&token).is_none() {
         steps.push(Step::Create(token));
     }
+    steps.extend(storage::growing(cluster, observed));
     for child in build::children(cluster, &cluster_id)? {
-        if !observed.children.of(&child).is_some_and(|stored| child.is_in(stored)) {
-            steps.push(Step::Apply(child));
+        match observed.children.of(&child) {
+            Some(stored) if storage::has_to_be_made_anew(&child, stored) => steps.extend(orphaning(observed)),
+            Some(stored) if child.is_in(stored) => {}
+            _ => steps.push(Step::Apply(child)),
         }
     }
     if let Kafka::Seen { config, .. } = &observed.kafka {
@@ -89,11 +122,23 @@ pub fn plan(cluster: &ValidCluster, observed: &Observed, chance: [Uuid; 2]) -> R
     }
     // Pods are replaced only once the StatefulSet would make the new ones as they should be.
     if steps.is_empty() {
-        let template = build::template(cluster, &cluster_id)?;
-        let due = restart::due(observed, &template);
-        steps.extend((!due.is_empty()).then_some(Step::Restart(due)));
+        steps = disturb_one(cluster, &cluster_id, observed)?;
     }
     Ok(steps)
+}
+
+/// What disturbs a broker: it is lost and replaced, or due for a restart.
+fn disturb_one(cluster: &ValidCluster, cluster_id: &str, observed: &Observed) -> Result<Plan, Error> {
+    if let Some(Repair { verdict: Verdict::Act(steps), .. }) = repair::repair(observed) {
+        return Ok(steps);
+    }
+    let due = restart::due(observed, &build::template(cluster, cluster_id)?);
+    Ok((!due.is_empty()).then_some(Step::Restart(due)).into_iter().collect())
+}
+
+/// Deletes the StatefulSet and leaves its pods.
+fn orphaning(observed: &Observed) -> Option<Step> {
+    Some(Step::OrphanBrokers { uid: observed.stateful_set()?.uid()? })
 }
 
 /// The settings that earlier specs asked for.

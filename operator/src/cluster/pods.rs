@@ -69,17 +69,70 @@ fn is_plain(listener: &Listener) -> bool {
     listener.type_ == ListenerType::Internal && listener.tls.is_none() && listener.authentication.is_none()
 }
 
+/// The claims the pod uses, in no order.
+pub fn claims(pod: &Pod) -> impl Iterator<Item = &str> {
+    claims_by_volume(pod).map(|(_, claim)| claim)
+}
+
+/// The claims the broker's container mounts, in the order of its mounts, which is that of its log directories.
+pub fn mounted_claims(pod: &Pod) -> Vec<&str> {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let mounts = containers
+        .filter(|container| container.name == CONTAINER)
+        .flat_map(|container| container.volume_mounts.iter().flatten().map(|mount| mount.name.as_str()));
+    mounts
+        .filter_map(|mount| claims_by_volume(pod).find(|(volume, _)| *volume == mount))
+        .map(|(_, claim)| claim)
+        .collect()
+}
+
+fn claims_by_volume(pod: &Pod) -> impl Iterator<Item = (&str, &str)> {
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    volumes
+        .filter_map(|volume| Some((volume.name.as_str(), volume.persistent_volume_claim.as_ref()?.claim_name.as_str())))
+}
+
+/// Whether the scheduler has found no node for the pod.
+pub fn is_unscheduled(pod: &Pod) -> bool {
+    condition(pod, "PodScheduled").is_some_and(|(status, _)| status == "False")
+}
+
+/// Why the scheduler has found no node for the pod, in its words.
+pub fn scheduling_trouble(pod: &Pod) -> Option<String> {
+    condition(pod, "PodScheduled").filter(|(status, _)| status == "False")?.1
+}
+
+/// Whether Kubernetes has marked the pod because its node does not report: a kubelet says of both conditions the same.
+pub fn node_is_silent(pod: &Pod) -> bool {
+    let is = |name, wanted: &str| condition(pod, name).is_some_and(|(status, _)| status == wanted);
+    let reason = pod.status.as_ref().and_then(|status| status.reason.as_deref());
+    is("Ready", "Unknown") || is("Ready", "False") && is("ContainersReady", "True") || reason == Some("NodeLost")
+}
+
+/// Whether the broker's process runs, be it ready or not.
+pub fn is_running(pod: &Pod) -> bool {
+    broker_status(pod).is_some_and(|status| status.state.as_ref().is_some_and(|state| state.running.is_some()))
+}
+
+/// How the broker's process ended last, if it has.
+pub fn broker_end(pod: &Pod) -> Option<&ContainerStateTerminated> {
+    last_end(broker_status(pod)?)
+}
+
+fn broker_status(pod: &Pod) -> Option<&ContainerStatus> {
+    pod.status.as_ref()?.container_statuses.as_ref()?.iter().find(|status| status.name == CONTAINER)
+}
+
 /// Why the pod does not serve, and what a person can do, if it says so.
 pub fn trouble(pod: &Pod) -> Option<String> {
     let name = pod.name_any();
     if is_leaving(pod) {
         return Some(format!("{name} is stopping"));
     }
-    if let Some((_, Some(message))) = condition(pod, "PodScheduled").filter(|(status, _)| status == "False") {
+    if let Some(message) = scheduling_trouble(pod) {
         return Some(format!("{name} finds no node: {message}"));
     }
-    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    let broker = statuses.iter().find(|status| status.name == CONTAINER)?;
+    let broker = broker_status(pod)?;
     if let Some(end) = last_end(broker).filter(|end| end.exit_code != 0) {
         let (code, last_words) = (end.exit_code, end.message.as_deref().and_then(last_words));
         let said = last_words.map(|words| format!(" (\"{words}\")")).unwrap_or_default();

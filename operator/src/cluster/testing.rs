@@ -1,12 +1,16 @@
 //! Fixtures from YAML, through the real steps.
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{
+    api::core::v1::{PersistentVolumeClaim, Pod},
+    jiff::Timestamp,
+};
 use ottla_core::ids::BrokerId;
 use ottla_crds::KafkaCluster;
 use serde_json::json;
 
 use super::{
     build,
+    nodes::Nodes,
     observe::{Children, Controller, Kafka, Observed},
     validate::{ValidCluster, validate},
 };
@@ -43,6 +47,8 @@ pub fn observed(spec: &str) -> Observed {
         pods: Vec::new(),
         claims: Vec::new(),
         kafka: Kafka::NotAsked,
+        nodes: Nodes::default(),
+        now: Timestamp::UNIX_EPOCH,
     }
 }
 
@@ -96,8 +102,26 @@ pub fn pod(id: i32, template: &str, is_ready: bool) -> Pod {
     let status = if is_ready { "True" } else { "False" };
     serde_json::from_value(json!({
         "metadata": { "name": format!("demo-broker-{id}"), "uid": format!("pod-{id}"), "annotations": { TEMPLATE: template } },
-        "spec": { "containers": [{ "name": "broker" }] },
+        "spec": {
+            "containers": [{ "name": "broker", "volumeMounts": [
+                { "name": "config", "mountPath": "/config" }, { "name": "data", "mountPath": "/data" },
+            ] }],
+            "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": format!("data-demo-broker-{id}") } }],
+        },
         "status": { "podIP": format!("10.0.0.{id}"), "conditions": [{ "type": "Ready", "status": status }] },
     }))
     .unwrap()
+}
+
+/// The claims of the first `count` brokers, bound.
+pub fn claims(count: i32) -> Vec<PersistentVolumeClaim> {
+    let claim = |id: i32| {
+        let metadata = json!({
+            "name": format!("data-demo-broker-{id}"), "uid": format!("claim-{id}"), "annotations": { CLUSTER_ID: ID },
+        });
+        let spec = json!({ "resources": { "requests": { "storage": "1Gi" } } });
+        let status = json!({ "phase": "Bound", "capacity": { "storage": "1Gi" } });
+        serde_json::from_value(json!({ "metadata": metadata, "spec": spec, "status": status })).unwrap()
+    };
+    (0..count).map(claim).collect()
 }

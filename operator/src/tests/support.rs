@@ -17,7 +17,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use k8s_openapi::{
-    api::core::v1::Pod, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    api::core::v1::{PersistentVolumeClaim, Pod},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -280,7 +281,7 @@ async fn install_definitions(client: &Client) {
 
 /// Stands in for the nodes: every pod gets an address and is ready, unless its image is called `broken`.
 async fn make_pods_ready(client: Client, shutdown: CancellationToken) {
-    let pods: Api<Pod> = Api::namespaced(client, NAMESPACE);
+    let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
     while !shutdown.is_cancelled() {
         for pod in pods.list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default() {
             let name = pod.name_any();
@@ -292,7 +293,21 @@ async fn make_pods_ready(client: Client, shutdown: CancellationToken) {
                 let _ = pods.patch_status(&name, &PatchParams::default(), &Patch::Merge(status)).await;
             }
         }
+        bind_claims(&client).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Gives claims their disks, as large as they ask; one that was said to be lost stays so.
+async fn bind_claims(client: &Client) {
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), NAMESPACE);
+    for claim in claims.list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default() {
+        let status = claim.status.clone().unwrap_or_default();
+        let asked = claim.spec.as_ref().and_then(|spec| spec.resources.as_ref()?.requests.clone());
+        if status.phase.as_deref() != Some("Lost") && status.capacity != asked {
+            let status = json!({"status": {"phase": "Bound", "capacity": asked}});
+            let _ = claims.patch_status(&claim.name_any(), &PatchParams::default(), &Patch::Merge(status)).await;
+        }
     }
 }
 

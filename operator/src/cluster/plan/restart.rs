@@ -21,6 +21,19 @@ pub struct Restart {
     pub serving: Option<BrokerId>,
     /// How many partitions it makes unavailable meanwhile, because they have no copy to spare; known once it is chosen.
     pub unavoidable: u32,
+    /// What for.
+    pub why: Why,
+}
+
+/// Why a broker's pod is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Another spec is wanted.
+    NewSpec,
+    /// It is given a new disk.
+    NewDisk,
+    /// Its node is gone and cannot end it: it is taken out of the books at once.
+    NodeGone,
 }
 
 /// The pods that were not made from the template with the fingerprint `template`, in the order to restart them: the
@@ -37,7 +50,7 @@ pub(super) fn due(observed: &Observed, template: &str) -> Vec<Restart> {
         stale.sort_by_key(|pod| std::cmp::Reverse((!is_controller(id(pod), observed), id(pod))));
         let restart = |pod: &Pod| {
             let serving = id(pod).filter(|_| pods::is_ready(pod));
-            Some(Restart { pod: pod.name_any(), uid: pod.uid()?, serving, unavoidable: 0 })
+            Some(Restart { pod: pod.name_any(), uid: pod.uid()?, serving, unavoidable: 0, why: Why::NewSpec })
         };
         stale.into_iter().filter_map(restart).collect()
     };

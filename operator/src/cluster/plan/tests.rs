@@ -4,11 +4,11 @@ use ottla_core::ids::BrokerId;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Plan, Restart, Step, plan};
+use super::{Plan, Restart, Step, Why, plan};
 use crate::{
     cluster::{
         observe::{Kafka, Observed},
-        testing::{ID, SMALL, observed, of_brokers, pod, settled, valid},
+        testing::{ID, SMALL, claims, observed, of_brokers, pod, settled, valid},
     },
     kafka::ConfigChange,
     names::{CLUSTER_ID, FOUNDED},
@@ -22,6 +22,10 @@ fn steps(observed: &Observed) -> Plan {
 fn names(observed: &Observed) -> Vec<String> {
     let name = |step: &Step| match step {
         Step::Annotate { key, value } => format!("annotate {key}={value}"),
+        Step::GrowClaim { name, size, .. } => format!("grow claim {name} to {size}"),
+        Step::OrphanBrokers { uid } => format!("orphan brokers of {uid}"),
+        Step::Forget { key } => format!("forget {key}"),
+        Step::DeleteClaim { name, uid } => format!("delete claim {name} {uid}"),
         Step::Create(child) => format!("create {} {}", child.resource.kind, child.name),
         Step::Apply(child) => format!("apply {} {}", child.resource.kind, child.name),
         Step::ChangeConfig(changes) => format!("config {changes:?}"),
@@ -126,7 +130,7 @@ fn a_stale_pod_is_restarted_by_uid_once_the_stateful_set_was_seen() {
     let mut observed = settled(SMALL);
     observed.pods = vec![pod(0, "old", true)];
     let (pod, uid) = ("demo-broker-0".to_owned(), "pod-0".to_owned());
-    let restart = Restart { pod, uid, serving: Some(BrokerId(0)), unavoidable: 0 };
+    let restart = Restart { pod, uid, serving: Some(BrokerId(0)), unavoidable: 0, why: Why::NewSpec };
     assert_eq!(steps(&observed), vec![Step::Restart(vec![restart])]);
 
     let mut stateful_set = serde_json::to_value(observed.stateful_set().unwrap()).unwrap();
@@ -166,4 +170,26 @@ fn the_active_controller_is_restarted_last() {
         observed.pods[usize::try_from(broker.0).unwrap()] = pod(broker.0, &template, true);
     }
     assert_eq!(order, [1, 0, 2]);
+}
+
+#[test]
+fn larger_disks_are_asked_for_before_the_set_is_made_anew() {
+    let mut observed = settled(SMALL);
+    observed.claims = claims(1);
+    observed.cluster.spec.storage = serde_yaml::from_str("{volumes: [{name: data, size: 2Gi}]}").unwrap();
+    let mut set = serde_json::to_value(observed.stateful_set().unwrap()).unwrap();
+    set["metadata"]["uid"] = json!("set-1");
+    observed.children.insert("StatefulSet", "demo-broker", set);
+    assert_eq!(names(&observed), ["grow claim data-demo-broker-0 to 2Gi", "orphan brokers of set-1"]);
+}
+
+#[test]
+fn what_is_lost_is_replaced_before_anything_is_restarted() {
+    let mut observed = settled(SMALL);
+    observed.claims = claims(1);
+    observed.cluster.spec.repair.after = "0s".to_owned();
+    observed.claims[0].status.as_mut().unwrap().phase = Some("Lost".to_owned());
+    observed.pods = vec![pod(0, "old", true)];
+    let begun = r#"{"broker":0,"pod":"pod-0","claims":{"data-demo-broker-0":"claim-0"}}"#;
+    assert_eq!(names(&observed), [format!("annotate ottla.io/repair={begun}")]);
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
 use kube::ResourceExt;
 use ottla_core::ids::BrokerId;
 use ottla_crds::cluster::{BrokerState, BrokerStatus};
 
-use super::super::{observe::Observed, pods};
+use super::super::{loss::loss, observe::Observed, plan::repair::begun, pods};
 use crate::{kafka::BrokerView, names::FOUNDED};
 
 /// Every broker that is wanted or there, in order of ids.
@@ -27,12 +27,15 @@ fn state(id: i32, pod: Option<&Pod>, observed: &Observed) -> BrokerStatus {
         brokers.find(|broker| broker.id == BrokerId(id))
     });
     let served_before = observed.cluster.annotations().contains_key(FOUNDED);
-    let state = match pod {
-        // Its own probe may be a few seconds old; the controller's word is not.
-        Some(pod) if pods::is_ready(pod) && registered.is_none_or(|broker| !broker.fenced) => match registered {
-            Some(broker) if broker.draining => BrokerState::Draining,
-            _ => BrokerState::Ready,
-        },
+    let is_replaced = begun(observed).is_some_and(|begun| begun.broker == id);
+    let loss = loss(id, observed);
+    // Its own probe may be a few seconds old; the controller's word is not.
+    let serves = pod.is_some_and(pods::is_ready) && registered.is_none_or(|broker| !broker.fenced);
+    let state = match registered {
+        _ if is_replaced => BrokerState::Replacing,
+        Some(broker) if serves && broker.draining => BrokerState::Draining,
+        _ if serves => BrokerState::Ready,
+        _ if loss.is_some() => BrokerState::Lost,
         _ if served_before => BrokerState::Restarting,
         _ => BrokerState::Starting,
     };
@@ -41,9 +44,22 @@ fn state(id: i32, pod: Option<&Pod>, observed: &Observed) -> BrokerStatus {
         id,
         pod: observed.names.pod(id),
         state,
+        lost_since: lost_since(id, serves && loss.is_none(), loss.is_some(), observed),
         epoch: registered.map(|broker| broker.epoch.0),
         leaders: registered.and_then(|broker| count(broker.leaders)),
         replicas: registered.and_then(|broker| count(broker.replicas)),
         disk_used_percent: registered.and_then(BrokerView::disk_used_percent),
+    }
+}
+
+/// Since when the broker is lost. It is until it serves again, whatever signs come and go meanwhile; and as long as the
+/// controller cannot be asked, what was found before stands.
+fn lost_since(id: i32, is_well: bool, is_lost: bool, observed: &Observed) -> Option<Time> {
+    let states = observed.cluster.status.iter().flat_map(|status| &status.broker_states);
+    let before = states.filter(|state| state.id == id).find_map(|state| state.lost_since.clone());
+    match observed.controller() {
+        Some(_) if is_well => None,
+        Some(_) if is_lost => before.or(Some(Time(observed.now))),
+        _ => before,
     }
 }

@@ -1,6 +1,7 @@
 //! The seven conditions of a cluster, each with its cause and what to do about it.
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::ResourceExt;
 use ottla_crds::{
     KafkaClusterStatus,
     conditions::{ConditionType, Finding},
@@ -9,11 +10,12 @@ use ottla_crds::{
 use super::{
     super::{
         observe::{Kafka, Observed},
+        plan::repair::{Repair, Verdict, repair},
         pods,
     },
     Outcome,
 };
-use crate::{cluster::validate::WAITING, kafka::BrokerView};
+use crate::{cluster::validate::WAITING, kafka::BrokerView, quantity};
 
 /// Why the cluster is not as the spec asks, if it is not.
 struct Lack {
@@ -41,21 +43,28 @@ fn lack(observed: &Observed, outcome: &Outcome, status: &KafkaClusterStatus) -> 
         Outcome::Refused(refusal) => return lack(refusal.reason, refusal.message.clone()),
         Outcome::Changing => {
             let applying = || "what the spec asks is being applied".to_owned();
-            return match roll(observed) {
-                Some(roll) => lack("RollingRestart", roll),
-                None => lack("ApplyingChanges", applying()),
+            return match (told_of_repair(observed), roll(observed)) {
+                (Some((reason, message)), _) => lack(reason, message),
+                (None, Some(roll)) => lack("RollingRestart", roll),
+                (None, None) => lack("ApplyingChanges", applying()),
             };
         }
         Outcome::HeldUp(reason) => return lack("WaitingForReplicas", reason.clone()),
         Outcome::Paused | Outcome::Settled => {}
     }
     let wanted = observed.spec().brokers;
+    if let Some((reason, message)) = told_of_repair(observed) {
+        return lack(reason, message);
+    }
     if let Some(roll) = roll(observed) {
         return lack("RollingRestart", roll);
     }
     if status.ready_brokers != wanted || status.brokers != wanted {
         let message = format!("{} of {wanted} brokers are ready{}", status.ready_brokers, troubles(observed));
         return lack("BrokersNotReady", message);
+    }
+    if let Some(volumes) = growing(observed) {
+        return lack("VolumesGrowing", volumes);
     }
     match (&observed.kafka, &status.partitions) {
         (Kafka::NotAsked, _) => lack("BrokersNotReady", "no broker is ready to be asked".to_owned()),
@@ -76,6 +85,15 @@ fn lack(observed: &Observed, outcome: &Outcome, status: &KafkaClusterStatus) -> 
     }
 }
 
+/// Reason and message where a broker is lost or being replaced.
+fn told_of_repair(observed: &Observed) -> Option<(&'static str, String)> {
+    let Repair { broker, verdict } = repair(observed)?;
+    Some(match verdict {
+        Verdict::Wait { reason, message } => (reason, message),
+        Verdict::Act(_) => ("ReplacingBroker", format!("broker {broker} is being replaced")),
+    })
+}
+
 /// How far a rolling restart has come, if one is under way.
 fn roll(observed: &Observed) -> Option<String> {
     let behind = pods::behind(&observed.pods, &observed.stateful_set()?);
@@ -84,6 +102,25 @@ fn roll(observed: &Observed) -> Option<String> {
         let done = all - left;
         format!("{done} of {all} brokers have been restarted for the new spec{}", troubles(observed))
     })
+}
+
+/// The claims whose disks or file systems are still smaller than what they ask for, and what Kubernetes says of them.
+fn growing(observed: &Observed) -> Option<String> {
+    let told = |claim: &PersistentVolumeClaim| {
+        let status = claim.status.as_ref().filter(|status| status.phase.as_deref() == Some("Bound"))?;
+        let asked = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get("storage")?;
+        let has = status.capacity.as_ref()?.get("storage")?;
+        if quantity::milli(&has.0)? >= quantity::milli(&asked.0)? {
+            return None;
+        }
+        let said = status.conditions.iter().flatten().filter(|condition| condition.status == "True").map(|condition| {
+            let message = condition.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+            format!(" ({}{message})", condition.type_)
+        });
+        Some(format!("{} from {} to {}{}", claim.name_any(), has.0, asked.0, said.collect::<String>()))
+    };
+    let growing: Vec<String> = observed.claims.iter().filter_map(told).collect();
+    (!growing.is_empty()).then(|| format!("volumes are growing: {}", growing.join(", ")))
 }
 
 /// What keeps brokers from serving, to be put behind a sentence.
@@ -167,6 +204,9 @@ fn degraded(observed: &Observed, status: &KafkaClusterStatus) -> Finding {
     let served =
         observed.cluster.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(crate::names::FOUNDED));
     let missing = observed.spec().brokers - status.ready_brokers;
+    if let Some((reason, message)) = told_of_repair(observed) {
+        return finding(true, reason, &message);
+    }
     if served && missing > 0 {
         return finding(true, "BrokersNotReady", &format!("{missing} brokers do not serve{}", troubles(observed)));
     }

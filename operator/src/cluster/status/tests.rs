@@ -13,7 +13,7 @@ use super::{Outcome, assess};
 use crate::{
     cluster::{
         observe::{Kafka, Observed},
-        testing::{ID, SMALL, observed, of_brokers, pod, settled},
+        testing::{ID, SMALL, claims, observed, of_brokers, pod, settled},
     },
     error::Refusal,
     kafka::{self, PartitionView, TopicView, fake},
@@ -157,4 +157,43 @@ fn the_same_findings_make_the_same_status() {
     observed.cluster.status = Some(assess(&observed, &Outcome::Settled, NOW));
     let later = Timestamp::from_second(1000).unwrap();
     assert_eq!(Some(assess(&observed, &Outcome::Settled, later)), observed.cluster.status);
+}
+
+#[test]
+fn a_cluster_is_not_ready_while_disks_grow_and_says_which() {
+    let mut observed = settled(SMALL);
+    observed.claims = claims(1);
+    assert_eq!(ready(&observed, &Outcome::Settled).0, "True");
+    let mut claim = serde_json::to_value(&observed.claims[0]).unwrap();
+    claim["spec"]["resources"]["requests"]["storage"] = json!("2Gi");
+    claim["status"]["conditions"] =
+        json!([{"type": "FileSystemResizePending", "status": "True", "message": "waiting"}]);
+    observed.claims[0] = serde_json::from_value(claim).unwrap();
+    let expected = "volumes are growing: data-demo-broker-0 from 1Gi to 2Gi (FileSystemResizePending: waiting)";
+    let (_, reason, message) = ready(&observed, &Outcome::Settled);
+    assert_eq!((reason.as_str(), message.as_str()), ("VolumesGrowing", expected));
+}
+
+#[test]
+fn a_lost_broker_is_told_with_the_time_it_was_first_missed() {
+    let mut observed = settled(SMALL);
+    observed.claims = claims(1);
+    observed.now = Timestamp::from_second(500).unwrap();
+    observed.claims[0].status.as_mut().unwrap().phase = Some("Lost".to_owned());
+    let state = |observed: &Observed| assess(observed, &Outcome::Settled, NOW).broker_states[0].clone();
+    let since = |observed: &Observed| state(observed).lost_since.map(|since| since.0.as_second());
+    assert_eq!(since(&observed), Some(500));
+    let status = assess(&observed, &Outcome::Settled, NOW);
+    assert_eq!(condition(&status, ConditionType::Degraded), ("True", "BrokerLost"));
+    assert_eq!(condition(&status, ConditionType::Ready), ("False", "BrokerLost"));
+    observed.cluster.status = Some(status);
+    observed.now = Timestamp::from_second(900).unwrap();
+    assert_eq!(since(&observed), Some(500), "it survives the operator");
+    let Kafka::Seen { controller, .. } = &mut observed.kafka else { panic!() };
+    let answer = std::mem::replace(controller, Err(kafka::Error::Unreachable("refused".to_owned())));
+    assert_eq!(since(&observed), Some(500), "and a controller that does not answer");
+    let Kafka::Seen { controller, .. } = &mut observed.kafka else { panic!() };
+    *controller = answer;
+    observed.claims = claims(1);
+    assert_eq!((since(&observed), state(&observed).state), (None, BrokerState::Ready));
 }

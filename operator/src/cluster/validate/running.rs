@@ -21,16 +21,15 @@ pub(super) fn unchanged(observed: &Observed) -> Result<(), Refusal> {
     let names = |claims: &[PersistentVolumeClaim]| -> Vec<String> {
         claims.iter().filter_map(|claim| claim.metadata.name.clone()).collect()
     };
-    let (mut running, mut wanted) =
-        (names(&claims), volumes.iter().map(|volume| volume.name.clone()).collect::<Vec<_>>());
-    running.sort();
-    wanted.sort();
-    if running != wanted {
+    let gone: Vec<String> =
+        names(&claims).into_iter().filter(|name| !volumes.iter().any(|it| it.name == *name)).collect();
+    if !gone.is_empty() {
         let message = format!(
-            "the brokers' volumes cannot be added, removed or renamed in this release: set them back to {}",
-            running.join(", ")
+            "a volume that brokers use cannot be removed or renamed, since what lies on it would be lost: put {} back; \
+             others can be added beside it",
+            gone.join(", ")
         );
-        return Err(Refusal::not_served(message));
+        return Err(Refusal::invalid_spec(message));
     }
     claims
         .iter()
@@ -66,12 +65,13 @@ fn same_volume(claim: &PersistentVolumeClaim, volume: &Volume) -> Result<(), Ref
     let spec = claim.spec.clone().unwrap_or_default();
     let size = spec.resources.and_then(|resources| resources.requests?.get("storage").map(|size| size.0.clone()));
     let size = size.unwrap_or_default();
-    if quantity::milli(&size) != quantity::milli(&volume.size) {
+    if quantity::milli(&size) > quantity::milli(&volume.size) {
         let message = format!(
-            "volume {} is {size}, and this release does not resize volumes: set its size back to {size}",
+            "volume {0} is {size} and disks cannot shrink: set its size back to {size}. To use smaller ones, found another \
+             cluster and move the topics there",
             volume.name
         );
-        return Err(Refusal::not_served(message));
+        return Err(Refusal::invalid_spec(message));
     }
     if volume.storage_class_name != spec.storage_class_name {
         let class = spec.storage_class_name.unwrap_or_else(|| "the default one".to_owned());

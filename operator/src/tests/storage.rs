@@ -1,0 +1,121 @@
+//! Disks grow and get others beside them while the brokers run.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{PersistentVolumeClaim, Pod},
+};
+use kube::{
+    ResourceExt,
+    api::{ListParams, Patch, PatchParams},
+};
+use ottla_crds::KafkaCluster;
+use serde_json::json;
+
+use super::support::{Bench, eventually, is_ready, stalled};
+
+const TWO: &str = "apiVersion: ottla.io/v1alpha1\nkind: KafkaCluster\nmetadata: {name: demo}\nspec: {brokers: 2, \
+                   storage: {volumes: [{name: data, size: 1Gi}]}}";
+
+async fn bench() -> Bench {
+    let bench = Bench::new().await;
+    bench.kafka.set_brokers(2);
+    bench.start_operator();
+    bench.create(TWO).await;
+    bench.cluster("demo", is_ready).await;
+    bench
+}
+
+/// What each claim asks for.
+async fn asked(bench: &Bench) -> BTreeMap<String, String> {
+    let claims = bench.api::<PersistentVolumeClaim>().list(&ListParams::default()).await.unwrap();
+    let asked = |claim: PersistentVolumeClaim| {
+        let requests = claim.spec.clone().unwrap().resources.unwrap().requests.unwrap();
+        (claim.name_any(), requests["storage"].0.clone())
+    };
+    claims.into_iter().map(asked).collect()
+}
+
+async fn uids(bench: &Bench) -> Vec<Option<String>> {
+    let pods = bench.api::<Pod>().list(&ListParams::default()).await.unwrap();
+    pods.into_iter().map(|pod| pod.uid()).collect()
+}
+
+fn sizes(all: &[(&str, &str)]) -> BTreeMap<String, String> {
+    all.iter().map(|(name, size)| ((*name).to_owned(), (*size).to_owned())).collect()
+}
+
+async fn resize(bench: &Bench, volumes: serde_json::Value) {
+    bench.edit::<KafkaCluster>("demo", json!({"storage": {"volumes": volumes}})).await.unwrap();
+}
+
+/// What the StatefulSet makes new claims of.
+async fn template(bench: &Bench) -> Vec<(String, String)> {
+    let set = bench.api::<StatefulSet>().get("demo-broker").await.unwrap();
+    let of = |claim: PersistentVolumeClaim| {
+        let requests = claim.spec.clone().unwrap().resources.unwrap().requests.unwrap();
+        (claim.name_any(), requests["storage"].0.clone())
+    };
+    set.spec.volume_claim_templates.unwrap_or_default().into_iter().map(of).collect()
+}
+
+#[tokio::test]
+async fn volumes_grow_without_a_restart() {
+    let bench = bench().await;
+    let before = uids(&bench).await;
+    resize(&bench, json!([{"name": "data", "size": "3Gi"}])).await;
+    bench.cluster("demo", is_ready).await;
+    assert_eq!(asked(&bench).await, sizes(&[("data-demo-broker-0", "3Gi"), ("data-demo-broker-1", "3Gi")]));
+    assert_eq!(template(&bench).await, [("data".to_owned(), "3Gi".to_owned())]);
+    assert_eq!(uids(&bench).await, before, "nobody was restarted");
+    eventually("pods that the new set has taken over", async || {
+        let set = bench.api::<StatefulSet>().get("demo-broker").await.unwrap();
+        let pods = bench.api::<Pod>().list(&ListParams::default()).await.unwrap();
+        let owned = |pod: &Pod| pod.owner_references().iter().any(|owner| Some(&owner.uid) == set.uid().as_ref());
+        if pods.iter().all(owned) { Ok(()) } else { Err(format!("{pods:#?}")) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_volume_is_added_broker_by_broker() {
+    let bench = bench().await;
+    let before = uids(&bench).await;
+    resize(&bench, json!([{"name": "data", "size": "1Gi"}, {"name": "more", "size": "2Gi"}])).await;
+    bench.cluster("demo", is_ready).await;
+    let all = [
+        ("data-demo-broker-0", "1Gi"),
+        ("data-demo-broker-1", "1Gi"),
+        ("more-demo-broker-0", "2Gi"),
+        ("more-demo-broker-1", "2Gi"),
+    ];
+    assert_eq!(asked(&bench).await, sizes(&all));
+    assert!(uids(&bench).await.iter().all(|uid| !before.contains(uid)), "each was restarted with its new disk");
+}
+
+#[tokio::test]
+async fn a_claim_that_somebody_made_larger_is_left_so() {
+    let bench = bench().await;
+    let larger = Patch::Merge(json!({"spec": {"resources": {"requests": {"storage": "9Gi"}}}}));
+    let claims = bench.api::<PersistentVolumeClaim>();
+    claims.patch("data-demo-broker-1", &PatchParams::default(), &larger).await.unwrap();
+    resize(&bench, json!([{"name": "data", "size": "2Gi"}])).await;
+    bench.cluster("demo", is_ready).await;
+    assert_eq!(asked(&bench).await, sizes(&[("data-demo-broker-0", "2Gi"), ("data-demo-broker-1", "9Gi")]));
+}
+
+#[tokio::test]
+async fn a_disk_that_would_shrink_stalls_with_the_way_out() {
+    let bench = bench().await;
+    resize(&bench, json!([{"name": "data", "size": "512Mi"}])).await;
+    let is_stalled =
+        |cluster: &KafkaCluster| cluster.status.as_ref().is_some_and(|status| stalled(&status.conditions).is_some());
+    let cluster = bench.cluster("demo", is_stalled).await;
+    let (reason, message) = stalled(&cluster.status.unwrap().conditions).unwrap();
+    assert_eq!(reason, "InvalidSpec");
+    assert!(message.contains("set its size back to 1Gi"), "{message}");
+    assert_eq!(asked(&bench).await, sizes(&[("data-demo-broker-0", "1Gi"), ("data-demo-broker-1", "1Gi")]));
+    resize(&bench, json!([{"name": "data", "size": "1Gi"}])).await;
+    bench.cluster("demo", is_ready).await;
+}
