@@ -40,7 +40,7 @@ enum Command {
         #[arg(long, default_value_t = 3)]
         rounds: usize,
         /// Seconds of load per cell.
-        #[arg(long, default_value_t = 3)]
+        #[arg(long, default_value_t = 2)]
         seconds: u64,
         /// Run only the cells whose name contains this, and no starts.
         #[arg(long, default_value = "")]

@@ -1,6 +1,6 @@
 //! Medians over the rounds as a Markdown table: a row a cell, each server beside the limit of its own round.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::cell::{Cell, Measure};
 use crate::server::{Kind, Server};
@@ -36,11 +36,11 @@ impl Report {
     #[allow(clippy::print_stdout, reason = "the table is what the program is for")]
     pub fn print(&self) {
         let kinds: Vec<Kind> = self.idle.keys().copied().collect();
-        let cells: BTreeSet<Cell> = self.cells.keys().map(|(cell, _)| *cell).collect();
+        let is_measured = |cell: &Cell| self.cells.keys().any(|(measured, _)| measured == cell);
         let heads: String = kinds.iter().map(|kind| head(*kind)).collect();
         let columns = kinds.iter().map(|kind| if kind.is_null() { 1 } else { 2 }).sum::<usize>() + 2;
         println!("| cell | {heads}generator, CPU-s/GB |\n|{}", "---|".repeat(columns));
-        for cell in cells {
+        for cell in Cell::all().into_iter().filter(is_measured) {
             let row: String = kinds.iter().map(|kind| self.columns(cell, *kind)).collect();
             let own = self.cells.get(&(cell, Kind::Null)).map_or("–".into(), |measures| own_cost(measures));
             println!("| {} | {row}{own} |", cell.name());
