@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod controller;
+pub mod coordinator;
 pub mod group;
 pub mod ids;
 pub mod metadata;
@@ -13,6 +14,7 @@ pub mod mutant;
 pub mod partition;
 pub mod throttle;
 pub mod time;
+pub mod txn;
 
 pub use ids::{
     BrokerEpoch, BrokerId, ControllerEpoch, DirectoryId, LeaderEpoch, LogIndex, Offset, PartitionEpoch, ProducerEpoch,

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ottla_core::TopicName;
-use ottla_core::group::{AppendError, AppendId, Config, Coordinator, Effect, Event, Request, RequestId, Response};
+use ottla_core::coordinator::{AppendError, AppendId, RequestId};
+use ottla_core::group::{Config, Coordinator, Effect, Event, Request, Response};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info, warn};
 

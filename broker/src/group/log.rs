@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use ottla_core::Now;
-use ottla_core::group::{AppendError, EncodedRecord};
+use ottla_core::coordinator::{AppendError, EncodedRecord};
 
 /// Ends when the records of an append are durable, or can no longer become so here.
 pub type Appended = Pin<Box<dyn Future<Output = Result<(), AppendError>> + Send>>;

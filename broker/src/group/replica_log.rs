@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use ottla_core::group::{AppendError, EncodedRecord};
+use ottla_core::coordinator::{AppendError, EncodedRecord};
 use ottla_core::partition::{Refusal, RequiredAcks};
 use ottla_core::{LeaderEpoch, Now, Offset};
 use ottla_records::{BatchBuilder, Compression, Limits, RecordReader, batches};

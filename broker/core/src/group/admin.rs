@@ -2,10 +2,11 @@
 
 use super::context::Then;
 use super::coordinator::Coordinator;
-use super::event::{RequestId, Response};
+use super::event::Response;
 use super::record::{GroupChange, Record};
 use super::request::{Described, GroupState, ListFilter, Listed};
 use super::{Error, offsets};
+use crate::coordinator::RequestId;
 
 /// The only type of groups here (KIP-848).
 const TYPE: &str = "classic";

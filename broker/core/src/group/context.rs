@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::event::{AppendId, Effect, RequestId, Response};
+use super::event::{Effect, Response};
 use super::record::{OffsetChange, Record};
 use super::request::{FetchOffsets, Joined, PartitionResults, Synced};
 use super::state::Group;
-use super::timers::{Timer, Timers};
+use super::timers::Timer;
 use super::{Config, Error};
+use crate::coordinator::{AppendId, RequestId, Timers};
 use crate::{Now, Timestamp};
 
 /// What is to be done once an append is durable, or has failed.
@@ -59,7 +60,7 @@ pub(super) struct InFlight {
 pub(super) struct Context {
     pub(super) config: Config,
     pub(super) now: Now,
-    pub(super) timers: Timers,
+    pub(super) timers: Timers<Timer>,
     pub(super) in_flight: BTreeMap<AppendId, InFlight>,
     next_append: AppendId,
     effects: Vec<Effect>,

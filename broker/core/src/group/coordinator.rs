@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::{Context, InFlight, Then, complete_join, complete_sync};
-use super::event::{AppendId, Effect, Event, Request, RequestId, Response};
-use super::record::{self, GroupChange, OffsetChange, Record};
+use super::event::{Effect, Event, Request, Response};
+use super::record::{GroupChange, OffsetChange, Record};
 use super::request::GroupState;
 use super::state::Group;
 use super::timers::Timer;
-use super::{AppendError, Config, Error, admin, offsets, rebalance, sync};
+use super::{Config, Error, admin, offsets, rebalance, sync};
 use crate::Now;
+use crate::coordinator::{AppendError, AppendId, RecordError, RequestId};
 
 /// The groups and committed offsets of one `__consumer_offsets` partition.
 ///
@@ -31,7 +32,7 @@ impl Coordinator {
 
     /// Applies a record of the partition, in log order, before the start. Records of kinds that are not coordinated
     /// here are passed over. After an error the coordinator is unchanged; the record is best skipped with a warning.
-    pub fn replay(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), record::Error> {
+    pub fn replay(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), RecordError> {
         match Record::decode(key, value)? {
             Some(Record::Offset(change)) => self.apply_offset(change),
             Some(Record::Group(GroupChange { group, value: Some(value) })) => {

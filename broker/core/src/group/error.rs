@@ -1,5 +1,7 @@
 //! Why the coordinator refuses a request. Each variant has the name of one Kafka error code.
 
+use crate::coordinator::AppendError;
+
 /// A refusal of the group coordinator; the broker's API layer gives it the code of the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -54,20 +56,6 @@ pub enum Error {
     /// The records of the group do not fit a batch of the offsets topic.
     #[error("the group is too large for the offsets topic")]
     UnknownServerError,
-}
-
-/// Why records were **not** appended; a time-out, after which they may be, is not among these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AppendError {
-    /// Fewer in-sync replicas than `min.insync.replicas`.
-    #[error("too few replicas are in sync")]
-    NotEnoughReplicas,
-    /// This broker does not lead the partition, or its log directory failed.
-    #[error("the partition is not led here")]
-    NotLeader,
-    /// The batch is larger than the topic allows.
-    #[error("the batch is too large")]
-    TooLarge,
 }
 
 impl AppendError {

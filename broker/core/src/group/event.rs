@@ -1,21 +1,12 @@
 //! What goes into the coordinator and what comes out. The driver performs the effects in their order.
 
-use bytes::Bytes;
-
-use super::error::{AppendError, Error};
+use super::error::Error;
 use super::request::{
     Commit, DeleteOffsets, Described, FetchOffsets, FetchedTopic, Heartbeat, Join, Joined, Leave, LeftMember,
     ListFilter, Listed, PartitionResults, Sync, Synced,
 };
 use crate::TopicName;
-
-/// A parked request of the driver, unique while it is unanswered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestId(pub u64);
-
-/// One append to the coordinator's partition; numbered upwards in the order of the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AppendId(pub u64);
+use crate::coordinator::{AppendError, AppendId, EncodedRecord, RequestId};
 
 /// What happens to a coordinator.
 #[derive(Clone, Debug)]
@@ -92,13 +83,4 @@ pub enum Effect {
     Reply(RequestId, Response),
     /// Append these records as one batch, and report [`Event::Appended`]. Appends keep their order.
     Append(AppendId, Vec<EncodedRecord>),
-}
-
-/// A record of `__consumer_offsets` in Kafka's own format.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EncodedRecord {
-    /// Key with its version in front.
-    pub key: Bytes,
-    /// Value with its version in front; none is a tombstone.
-    pub value: Option<Bytes>,
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::context::{Context, Replacement, Then, complete_join, complete_sync};
 use super::coordinator::Coordinator;
-use super::event::RequestId;
 use super::member::Member;
-use super::record::MAX_STRING;
 use super::request::{GroupState, Join, Joined};
 use super::state::Group;
 use super::{Error, Response, rebalance};
+use crate::coordinator::MAX_STRING;
+use crate::coordinator::RequestId;
 
 /// How much of the client id goes into a member id.
 const CLIENT_ID_PREFIX: usize = 200;

@@ -2,10 +2,11 @@
 
 use super::context::Context;
 use super::coordinator::Coordinator;
-use super::event::{RequestId, Response};
+use super::event::Response;
 use super::request::{Leave, LeftMember, MemberIdentity};
 use super::state::Group;
 use super::{Error, rebalance};
+use crate::coordinator::RequestId;
 
 /// Handles LeaveGroup.
 pub(super) fn leave(coordinator: &mut Coordinator, request: RequestId, leave: Leave) {

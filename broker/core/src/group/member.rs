@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::event::RequestId;
 use super::record::{GroupValue, MemberValue};
 use super::request::{DescribedMember, Join, JoinedMember, Protocol};
+use crate::coordinator::RequestId;
 
 /// A member with the requests of it that are parked.
 #[derive(Clone, Debug)]

@@ -13,7 +13,6 @@ mod join;
 mod leave;
 mod member;
 mod offsets;
-mod reader;
 mod rebalance;
 mod record;
 mod request;
@@ -24,9 +23,8 @@ mod timers;
 
 pub use config::Config;
 pub use coordinator::Coordinator;
-pub use error::{AppendError, Error};
-pub use event::{AppendId, Effect, EncodedRecord, Event, Request, RequestId, Response};
-pub use record::Error as RecordError;
+pub use error::Error;
+pub use event::{Effect, Event, Request, Response};
 pub use request::{
     Commit, Committed, DeleteOffsets, Described, DescribedMember, FetchOffsets, FetchedTopic, GroupState, Heartbeat,
     Join, Joined, JoinedGeneration, JoinedMember, Leave, LeftMember, ListFilter, Listed, MemberIdentity,

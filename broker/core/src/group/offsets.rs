@@ -8,14 +8,15 @@ use std::sync::Arc;
 
 use super::context::Then;
 use super::coordinator::Coordinator;
-use super::event::{RequestId, Response};
-use super::record::{GroupChange, MAX_STRING, OffsetChange, Record, StoredOffset};
+use super::event::Response;
+use super::record::{GroupChange, OffsetChange, Record, StoredOffset};
 use super::request::{
     Commit, Committed, DeleteOffsets, FetchOffsets, FetchedTopic, GroupState, PartitionCommit, PartitionResults,
 };
 use super::state::Group;
 use super::timers::Timer;
 use super::{Config, Error};
+use crate::coordinator::{MAX_STRING, RequestId};
 use crate::{Timestamp, TopicName};
 
 /// Handles OffsetCommit: answered when the offsets are durable.

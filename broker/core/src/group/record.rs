@@ -8,33 +8,9 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::event::EncodedRecord;
-use super::reader::Reader;
 use super::request::Committed;
+use crate::coordinator::{EncodedRecord, Reader, RecordError, put_bytes, put_count, put_nullable_string, put_string};
 use crate::{LeaderEpoch, Offset, Timestamp, TopicName};
-
-/// The longest string a record can hold.
-pub(super) const MAX_STRING: usize = i16::MAX as usize;
-
-/// Why a record of `__consumer_offsets` cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// It ends in the middle of a field, or a length is larger than what remains.
-    #[error("the record is cut short or a length in it is wrong")]
-    Truncated,
-    /// A text is not UTF-8.
-    #[error("a text in the record is not UTF-8")]
-    NotUtf8,
-    /// A field that may not be null is.
-    #[error("a field of the record is null")]
-    UnexpectedNull,
-    /// The value has a version this release does not know.
-    #[error("the value has the unknown version {0}")]
-    UnknownValueVersion(i16),
-    /// The key names an impossible topic.
-    #[error("the record names an invalid topic")]
-    InvalidTopic,
-}
 
 /// A committed offset as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,12 +71,12 @@ pub(super) enum Record {
 
 impl Record {
     /// Reads a record; none if it belongs to a kind of group that is not coordinated here.
-    pub(super) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Option<Self>, Error> {
+    pub(super) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Option<Self>, RecordError> {
         let mut key = Reader::new(key);
         match key.i16()? {
             0 | 1 => {
                 let group = key.string()?.into();
-                let topic = TopicName::new(&key.string()?).map_err(|_| Error::InvalidTopic)?;
+                let topic = TopicName::new(&key.string()?).map_err(|_| RecordError::InvalidTopic)?;
                 let partition = key.i32()?;
                 let value = value.map(decode_offset).transpose()?;
                 Ok(Some(Self::Offset(OffsetChange { group, topic, partition, value })))
@@ -114,7 +90,7 @@ impl Record {
         }
     }
 
-    /// Writes the record. Texts are at most [`MAX_STRING`] bytes; the coordinator refuses longer ones at the door.
+    /// Writes the record. Texts are at most [`MAX_STRING`](crate::coordinator::MAX_STRING) bytes; the coordinator refuses longer ones at the door.
     pub(super) fn encode(&self) -> EncodedRecord {
         let mut key = BytesMut::new();
         let value = match self {
@@ -135,9 +111,9 @@ impl Record {
     }
 }
 
-fn decode_offset(value: &[u8]) -> Result<StoredOffset, Error> {
+fn decode_offset(value: &[u8]) -> Result<StoredOffset, RecordError> {
     let mut reader = Reader::new(value);
-    let version = reader.value_version()?;
+    let version = reader.value_version(0..=4, 4)?;
     let offset = Offset(reader.i64()?);
     let leader_epoch = LeaderEpoch(if version >= 3 { reader.i32()? } else { -1 });
     let metadata = reader.string()?;
@@ -162,11 +138,11 @@ fn encode_offset(offset: &StoredOffset) -> Bytes {
     out.freeze()
 }
 
-fn decode_group(value: &[u8]) -> Result<GroupValue, Error> {
+fn decode_group(value: &[u8]) -> Result<GroupValue, RecordError> {
     /// An empty member: five lengths and two numbers of the oldest version.
     const LEAST_MEMBER: usize = 10;
     let mut reader = Reader::new(value);
-    let version = reader.value_version()?;
+    let version = reader.value_version(0..=4, 4)?;
     let protocol_type = reader.string()?;
     let generation = reader.i32()?;
     let protocol = reader.nullable_string()?;
@@ -178,7 +154,7 @@ fn decode_group(value: &[u8]) -> Result<GroupValue, Error> {
     Ok(GroupValue { protocol_type, generation, protocol, leader, state_since, members })
 }
 
-fn decode_member(reader: &mut Reader<'_>, version: i16) -> Result<MemberValue, Error> {
+fn decode_member(reader: &mut Reader<'_>, version: i16) -> Result<MemberValue, RecordError> {
     let member_id = reader.string()?;
     let instance_id = if version >= 3 { reader.nullable_string()? } else { None };
     let client_id = reader.string()?;
@@ -229,31 +205,6 @@ fn as_milliseconds(value: Duration) -> i32 {
     i32::try_from(value.as_millis()).unwrap_or(i32::MAX)
 }
 
-fn put_string(out: &mut BytesMut, text: &str) {
-    let mut end = text.len().min(MAX_STRING);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    out.put_i16(i16::try_from(end).expect("bounded by MAX_STRING"));
-    out.put_slice(&text.as_bytes()[..end]);
-}
-
-fn put_nullable_string(out: &mut BytesMut, text: Option<&str>) {
-    match text {
-        Some(text) => put_string(out, text),
-        None => out.put_i16(-1),
-    }
-}
-
-fn put_count(out: &mut BytesMut, count: usize) {
-    out.put_i32(i32::try_from(count).expect("a request is smaller than 2 GiB"));
-}
-
-fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
-    put_count(out, bytes.len());
-    out.put_slice(bytes);
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -301,7 +252,7 @@ mod tests {
         })
     }
 
-    fn decode(record: &EncodedRecord) -> Result<Option<Record>, Error> {
+    fn decode(record: &EncodedRecord) -> Result<Option<Record>, RecordError> {
         Record::decode(&record.key, record.value.as_deref())
     }
 

@@ -3,18 +3,17 @@
 
 use std::collections::BTreeSet;
 
-use super::reader::Reader;
-use super::record::Error;
+use crate::coordinator::{Reader, RecordError};
 
 /// The protocol type of consumers.
 pub(super) const CONSUMER: &str = "consumer";
 
 /// Adds the topics that the metadata of one member names.
-pub(super) fn collect_topics(metadata: &[u8], into: &mut BTreeSet<String>) -> Result<(), Error> {
+pub(super) fn collect_topics(metadata: &[u8], into: &mut BTreeSet<String>) -> Result<(), RecordError> {
     let mut reader = Reader::new(metadata);
     let version = reader.i16()?;
     if version < 0 {
-        return Err(Error::UnknownValueVersion(version));
+        return Err(RecordError::UnknownValueVersion(version));
     }
     for _ in 0..reader.count(2)? {
         into.insert(reader.string()?);
@@ -35,6 +34,6 @@ mod tests {
 
     #[test]
     fn a_count_larger_than_the_bytes_is_refused() {
-        assert_eq!(collect_topics(b"\0\0\x7f\xff\xff\xff\0\x01a", &mut BTreeSet::new()), Err(Error::Truncated));
+        assert_eq!(collect_topics(b"\0\0\x7f\xff\xff\xff\0\x01a", &mut BTreeSet::new()), Err(RecordError::Truncated));
     }
 }

@@ -7,11 +7,12 @@ use bytes::Bytes;
 
 use super::context::{Context, Then, complete_sync};
 use super::coordinator::Coordinator;
-use super::event::{RequestId, Response};
+use super::event::Response;
 use super::request::{GroupState, Heartbeat, Sync, Synced};
 use super::state::Group;
 use super::timers::Timer;
 use super::{Error, rebalance};
+use crate::coordinator::RequestId;
 
 /// Handles SyncGroup: parked until the leader's assignment is durable.
 pub(super) fn sync(coordinator: &mut Coordinator, request: RequestId, sync: Sync) {

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
+use ottla_core::coordinator::{AppendError, AppendId, EncodedRecord, RequestId};
 use ottla_core::group::{
-    AppendError, AppendId, Commit, Config, Coordinator, Effect, EncodedRecord, Event, FetchOffsets, Heartbeat, Join,
-    Joined, Leave, MemberIdentity, PartitionCommit, Protocol, Request, RequestId, Response, Sync,
+    Commit, Config, Coordinator, Effect, Event, FetchOffsets, Heartbeat, Join, Joined, Leave, MemberIdentity,
+    PartitionCommit, Protocol, Request, Response, Sync,
 };
 use ottla_core::{LeaderEpoch, Now, Offset, Timestamp, TopicName};
 use uuid::Uuid;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use ottla_core::coordinator::AppendError;
 use ottla_core::group::{
-    AppendError, Config, DeleteOffsets, Error, GroupState, Join, Leave, ListFilter, MemberIdentity, Protocol, Request,
-    Response,
+    Config, DeleteOffsets, Error, GroupState, Join, Leave, ListFilter, MemberIdentity, Protocol, Request, Response,
 };
 
 use super::bench::{Bench, commit, fetch_all, heartbeat, join, leave, offsets, static_join, subscription, sync, topic};

@@ -9,9 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_core::group::{
-    AppendError, Config, Error, Event, GroupState, Join, Joined, Request, RequestId, Response, Sync,
-};
+use ottla_core::coordinator::{AppendError, RequestId};
+use ottla_core::group::{Config, Error, Event, GroupState, Join, Joined, Request, Response, Sync};
 
 use super::bench::{Bench, commit, fetch_all, heartbeat, join, leave, loaded, offsets};
 
