@@ -11,6 +11,7 @@ mod builder;
 mod compression;
 mod crc;
 mod header;
+mod marker;
 mod packer;
 mod reader;
 mod varint;
@@ -23,6 +24,7 @@ pub use header::{
     Attributes, BATCH_OVERHEAD, BatchHeader, HEADER_LEN, TimestampType, crc_start, set_base_offset, set_leader_epoch,
     set_log_append_time, verify_crc,
 };
+pub use marker::Marker;
 pub use packer::Packer;
 pub use reader::{Limits, Record, RecordMeta, RecordReader};
 

@@ -6,6 +6,7 @@
 //!
 //! This crate must not know Kafka's requests, decode records, use tokio or read a clock: time is an argument.
 
+mod aborted;
 mod checkpoint;
 mod config;
 mod dir;
@@ -32,10 +33,10 @@ pub use error::{Error, Result};
 pub use file::{FileCache, FileSlice};
 pub use flush::{FlushListener, Flushed};
 pub use leader_epochs::EpochEntry;
-pub use log::{AppendInfo, DeletedSegments, Log};
+pub use log::{AbortedTransaction, AppendInfo, DeletedSegments, Log, MarkerOf};
 pub use meta_properties::{IdentityError, MetaProperties, check_distinct};
 pub use ottla_core::partition::EpochEnd;
-pub use producers::{ProducerError, ProducerSummary};
+pub use producers::{ProducerError, ProducerSummary, Verification};
 pub use read::{LogReader, TimestampHit};
 pub use recovery::{Damage, Recovered};
 pub use space::DiskSpace;

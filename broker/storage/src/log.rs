@@ -6,6 +6,7 @@
 mod append;
 mod maintain;
 mod producing;
+mod transactions;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,6 +21,7 @@ use crate::{EpochEnd, EpochEntry, LogConfig, Result};
 pub use maintain::DeletedSegments;
 pub(crate) use maintain::remove_folder;
 pub(crate) use producing::ProducerState;
+pub use transactions::{AbortedTransaction, MarkerOf};
 
 /// What an append did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@ pub(crate) enum Kind {
     OffsetIndex,
     TimeIndex,
     Snapshot,
+    AbortedIndex,
 }
 
 impl Kind {
@@ -21,11 +22,14 @@ impl Kind {
             Self::OffsetIndex => "index",
             Self::TimeIndex => "timeindex",
             Self::Snapshot => "snapshot",
+            Self::AbortedIndex => "txnindex",
         }
     }
 
     fn from_extension(extension: &str) -> Option<Self> {
-        [Self::Log, Self::OffsetIndex, Self::TimeIndex, Self::Snapshot].into_iter().find(|k| k.extension() == extension)
+        [Self::Log, Self::OffsetIndex, Self::TimeIndex, Self::Snapshot, Self::AbortedIndex]
+            .into_iter()
+            .find(|kind| kind.extension() == extension)
     }
 }
 

@@ -1,14 +1,13 @@
-//! What a log remembers of idempotent producers (KIP-98): per producer id the epoch and the last five batches, so that
-//! a batch sent twice is stored once and a gap is refused. The rules are those of Kafka's ProducerAppendInfo.
-//!
-//! Transactions are not tracked yet: a control batch only moves the epoch.
+//! What a log remembers of producers (KIP-98): per producer id the epoch and the last five batches, so that a batch
+//! sent twice is stored once and a gap is refused; and which transactions are open. The rules are those of Kafka's
+//! ProducerAppendInfo.
 
 mod snapshot;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ottla_core::{Offset, ProducerEpoch, ProducerId, Timestamp};
-use ottla_records::BatchHeader;
+use ottla_records::{BatchHeader, Marker};
 
 pub(crate) use snapshot::{read as read_snapshot, write as write_snapshot};
 
@@ -37,6 +36,22 @@ pub enum ProducerError {
         epoch: ProducerEpoch,
         /// The epoch last seen.
         current: ProducerEpoch,
+    },
+    /// TRANSACTION_COORDINATOR_FENCED: a later coordinator has written a marker here.
+    #[error("a coordinator of epoch {epoch} ends a transaction of producer {id}, the last one here had epoch {current}")]
+    CoordinatorFenced {
+        /// The producer.
+        id: ProducerId,
+        /// Epoch of the coordinator that writes.
+        epoch: i32,
+        /// The epoch last seen.
+        current: i32,
+    },
+    /// INVALID_TXN_STATE: the batch belongs to a transaction that was not verified, or has ended since.
+    #[error("producer {id} writes to a transaction that is not known to be open")]
+    NotVerified {
+        /// The producer.
+        id: ProducerId,
     },
 }
 
@@ -104,10 +119,35 @@ impl Producer {
     }
 }
 
+/// Says that the transaction coordinator was asked about a transaction, in an answer that only counts until the
+/// producer's next marker (KIP-890).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verification(u64);
+
+/// A transaction that has ended in this log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) producer: i64,
+    /// Offset of its first record.
+    pub(crate) first: i64,
+    /// Offset of its marker.
+    pub(crate) last: i64,
+    pub(crate) commit: bool,
+    /// The first offset behind which, at its end, another transaction was open.
+    pub(crate) last_stable: i64,
+}
+
 /// The producers of one log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Producers {
     map: HashMap<i64, Producer>,
+    /// Open transactions: first offset → producer.
+    open: BTreeMap<i64, i64>,
+    /// Ended transactions whose marker may not be committed yet: first offset → offset of the marker.
+    settling: BTreeMap<i64, i64>,
+    /// Transactions that are being verified before their first batch: producer → since when.
+    verifying: HashMap<i64, (Verification, i64)>,
+    verifications: u64,
 }
 
 impl Producers {
@@ -137,8 +177,55 @@ impl Producers {
         if follows { Ok(None) } else { Err(refused) }
     }
 
-    /// Takes note of an appended batch; the header has its final offsets.
-    pub(crate) fn update(&mut self, batch: &BatchHeader) {
+    /// Checks a marker before it is appended.
+    pub(crate) fn check_marker(&self, id: i64, epoch: i16, coordinator_epoch: i32) -> Result<(), ProducerError> {
+        let Some(known) = self.map.get(&id) else { return Ok(()) };
+        let id = ProducerId(id);
+        if epoch < known.epoch {
+            return Err(ProducerError::InvalidEpoch {
+                id,
+                epoch: ProducerEpoch(epoch),
+                current: ProducerEpoch(known.epoch),
+            });
+        }
+        if coordinator_epoch < known.coordinator_epoch {
+            let current = known.coordinator_epoch;
+            return Err(ProducerError::CoordinatorFenced { id, epoch: coordinator_epoch, current });
+        }
+        Ok(())
+    }
+
+    /// What the first batch of a transaction has to carry; none if the transaction is open here.
+    pub(crate) fn verify(&mut self, id: i64, now: i64) -> Option<Verification> {
+        if self.map.get(&id).is_some_and(|known| known.transaction_start >= 0) {
+            return None;
+        }
+        let next = Verification(self.verifications + 1);
+        let (verification, since) = self.verifying.entry(id).or_insert((next, now));
+        *since = now;
+        if *verification == next {
+            self.verifications += 1;
+        }
+        Some(*verification)
+    }
+
+    /// Whether a transactional batch may be appended.
+    pub(crate) fn check_verified(&self, id: i64, verified: Option<Verification>) -> Result<(), ProducerError> {
+        let is_open = self.map.get(&id).is_some_and(|known| known.transaction_start >= 0);
+        let is_verified = verified.is_some() && verified == self.verifying.get(&id).map(|(current, _)| *current);
+        if is_open || is_verified { Ok(()) } else { Err(ProducerError::NotVerified { id: ProducerId(id) }) }
+    }
+
+    /// The offset that readers of committed records may read up to, where all below `watermark` is committed.
+    pub(crate) fn last_stable(&mut self, watermark: i64) -> i64 {
+        self.settling.retain(|_, marker| *marker >= watermark);
+        let first = |of: &BTreeMap<i64, i64>| of.first_key_value().map_or(i64::MAX, |(first, _)| *first);
+        watermark.min(first(&self.open)).min(first(&self.settling))
+    }
+
+    /// Takes note of an appended batch, and of the marker in it; the header has its final offsets. Gives the transaction
+    /// that has ended with it.
+    pub(crate) fn update(&mut self, batch: &BatchHeader, marker: Option<Marker>) -> Option<Ended> {
         let producer = self.map.entry(batch.producer_id).or_insert_with(|| Producer::new(batch.producer_epoch));
         if producer.epoch != batch.producer_epoch {
             producer.epoch = batch.producer_epoch;
@@ -153,11 +240,37 @@ impl Producers {
                 timestamp: batch.max_timestamp,
             });
         }
+        match marker {
+            Some(marker) => {
+                producer.coordinator_epoch = marker.coordinator_epoch;
+                let first = std::mem::replace(&mut producer.transaction_start, -1);
+                self.verifying.remove(&batch.producer_id);
+                (first >= 0).then(|| self.end(batch, marker, first))
+            }
+            None => {
+                if batch.attributes.is_transactional() && producer.transaction_start < 0 {
+                    producer.transaction_start = batch.base_offset;
+                    self.open.insert(batch.base_offset, batch.producer_id);
+                    self.verifying.remove(&batch.producer_id);
+                }
+                None
+            }
+        }
+    }
+
+    /// The transaction that began at `first` ends with `batch`.
+    fn end(&mut self, batch: &BatchHeader, marker: Marker, first: i64) -> Ended {
+        self.open.remove(&first);
+        let last = batch.last_offset();
+        self.settling.insert(first, last);
+        let last_stable = self.open.first_key_value().map_or(last + 1, |(open, _)| *open);
+        Ended { producer: batch.producer_id, first, last, commit: marker.commit, last_stable }
     }
 
     /// Forgets producers that have been silent for longer than `expiration` milliseconds; gives their number.
     pub(crate) fn expire(&mut self, now: i64, expiration: i64) -> usize {
         let before = self.map.len();
+        self.verifying.retain(|_, (_, since)| now.saturating_sub(*since) < expiration);
         self.map.retain(|_, p| p.transaction_start >= 0 || now.saturating_sub(p.last_timestamp) < expiration);
         before - self.map.len()
     }
@@ -194,7 +307,9 @@ mod tests {
 
     fn with(batches: &[BatchHeader]) -> Producers {
         let mut producers = Producers::default();
-        batches.iter().for_each(|b| producers.update(b));
+        for batch in batches {
+            producers.update(batch, None);
+        }
         producers
     }
 
@@ -220,7 +335,7 @@ mod tests {
         assert!(matches!(producers.check(&batch(2, 1, 1, 0)), Err(ProducerError::InvalidEpoch { .. })));
         assert!(matches!(producers.check(&batch(4, 1, 1, 0)), Err(ProducerError::OutOfOrderSequence { .. })));
         assert_eq!(producers.check(&batch(4, 0, 1, 0)), Ok(None));
-        producers.update(&batch(4, 0, 1, 5));
+        producers.update(&batch(4, 0, 1, 5), None);
         assert_eq!(producers.check(&batch(4, 1, 1, 0)), Ok(None));
     }
 
@@ -239,6 +354,58 @@ mod tests {
         let producers = with(&[across]);
         assert_eq!(producers.check(&across).unwrap().map(|b| b.base_offset()), Some(10));
         assert_eq!(producers.check(&batch(0, 2, 1, 13)), Ok(None));
+    }
+
+    fn transactional(epoch: i16, sequence: i32, offset: i64) -> BatchHeader {
+        let mut header = batch(epoch, sequence, 1, offset);
+        header.attributes = header.attributes.transactional();
+        header
+    }
+
+    fn ended(producers: &mut Producers, epoch: i16, offset: i64, commit: bool) -> Option<Ended> {
+        let marker = Marker { commit, coordinator_epoch: 1 };
+        let mut header = BatchHeader::parse(&marker.batch(9, epoch, 0)).unwrap();
+        header.base_offset = offset;
+        producers.update(&header, Some(marker))
+    }
+
+    #[test]
+    fn what_is_stable_ends_at_the_first_open_transaction_and_goes_on_when_its_marker_is_committed() {
+        let mut producers = with(&[transactional(0, 0, 10), transactional(0, 1, 12)]);
+        assert_eq!(producers.last_stable(5), 5);
+        assert_eq!(producers.last_stable(20), 10);
+        let end = ended(&mut producers, 0, 20, false);
+        assert_eq!(end, Some(Ended { producer: 9, first: 10, last: 20, commit: false, last_stable: 21 }));
+        assert_eq!(producers.last_stable(20), 10, "the marker is not committed yet");
+        assert_eq!(producers.last_stable(21), 21);
+        assert_eq!(ended(&mut producers, 0, 30, false), None, "there is nothing left to end");
+    }
+
+    #[test]
+    fn a_marker_of_an_older_epoch_or_coordinator_is_refused() {
+        let mut producers = with(&[transactional(3, 0, 10)]);
+        ended(&mut producers, 4, 20, true);
+        assert!(matches!(producers.check_marker(9, 3, 1), Err(ProducerError::InvalidEpoch { .. })));
+        assert!(matches!(producers.check_marker(9, 4, 0), Err(ProducerError::CoordinatorFenced { .. })));
+        assert_eq!(producers.check_marker(9, 4, 1), Ok(()));
+        assert!(matches!(producers.check(&transactional(3, 1, 0)), Err(ProducerError::InvalidEpoch { .. })));
+        assert_eq!(producers.check(&transactional(4, 0, 0)), Ok(None));
+    }
+
+    #[test]
+    fn a_verification_counts_until_the_next_marker() {
+        let mut producers = Producers::default();
+        assert!(producers.check_verified(9, None).is_err());
+        let verified = producers.verify(9, 0);
+        assert!(verified.is_some() && producers.verify(9, 1) == verified);
+        assert_eq!(producers.check_verified(9, verified), Ok(()));
+        ended(&mut producers, 0, 5, false);
+        assert!(producers.check_verified(9, verified).is_err(), "it would begin a transaction that nobody ends");
+        let verified = producers.verify(9, 2);
+        assert_eq!(producers.check_verified(9, verified), Ok(()));
+        producers.update(&transactional(0, 0, 6), None);
+        assert_eq!(producers.check_verified(9, None), Ok(()));
+        assert_eq!(producers.verify(9, 3), None, "it is open");
     }
 
     #[test]

@@ -198,6 +198,8 @@ fn list(dir: &DirShared, folder: &Path) -> Result<Files> {
             }
             Some((offset, Kind::Snapshot)) => files.snapshots.push(offset),
             Some((base, Kind::OffsetIndex | Kind::TimeIndex)) => drop(files.indexed.insert(base)),
+            // What it lacks or has too much of is known once the producers are read.
+            Some((_, Kind::AbortedIndex)) => {}
             None => files.epochs |= name == names::LEADER_EPOCHS,
         }
     }

@@ -242,9 +242,10 @@ impl Segment {
         state.clear(self.base).map_err(|e| io_error("empty the indexes of", &self.log.path())(e))
     }
 
-    /// The paths of its files.
-    pub(crate) fn paths(&self) -> [PathBuf; 3] {
-        [self.log.path(), self.offset_index.path(), self.time_index.path()]
+    /// The paths of its files, of which some may be missing.
+    pub(crate) fn paths(&self) -> [PathBuf; 4] {
+        let aborted = self.log.path().with_extension(Kind::AbortedIndex.extension());
+        [self.log.path(), self.offset_index.path(), self.time_index.path(), aborted]
     }
 
     pub(crate) fn close_files(&self) {

@@ -4,7 +4,8 @@ use ottla_core::{LeaderEpoch, Now, Offset, Timestamp};
 use ottla_records::{BatchHeader, Crc, HEADER_LEN, TimestampType, batches, crc_start};
 use rustix::fs::{FallocateFlags, fallocate};
 
-use super::{AppendInfo, Log};
+use super::{AppendInfo, Log, ProducerState};
+use crate::error::io_error;
 use crate::file::write_at;
 use crate::names::{self, Kind};
 use crate::segment::Segment;
@@ -133,7 +134,7 @@ impl Log {
         self.note_epoch(header.leader_epoch, header.base_offset)?;
         let active = self.active();
         active.segment.note(header, position, self.config.index_interval_bytes);
-        self.note_producer(header);
+        self.note_producer(header, position)?;
         {
             let mut view = self.shared.view.write();
             view.end = header.next_offset();
@@ -205,6 +206,10 @@ impl Log {
         }
         let end = self.log_end().0;
         let path = names::segment_path(&self.shared.folder, end, Kind::Snapshot);
+        if let ProducerState::Known(tracked) = &mut self.producers {
+            // What a snapshot covers is not read again.
+            tracked.aborted.sync(&self.shared.folder)?;
+        }
         match self.producers.known() {
             Some(producers) if at_roll || !producers.is_empty() => crate::producers::write_snapshot(producers, &path),
             // Snapshots of earlier ends are stale if every producer has expired since.

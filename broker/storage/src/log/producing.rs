@@ -1,13 +1,16 @@
-//! The idempotent producers of a log, looked up only when one writes.
+//! The producers of a log and their transactions, looked up only when one writes or a reader wants committed records.
 
 use ottla_core::{Now, Offset, Timestamp};
-use ottla_records::BatchHeader;
+use ottla_records::{BatchHeader, Marker};
 
 use super::{AppendInfo, Log};
+use crate::aborted::{Aborted, AbortedIndexes};
+use crate::file::read_at;
 use crate::names::{self, Kind};
 use crate::producers::{Producers, read_snapshot};
-use crate::scan::Walk;
-use crate::{ProducerSummary, Result};
+use crate::scan::{Found, Walk};
+use crate::segment::Segment;
+use crate::{Error, ProducerSummary, Result};
 
 /// What is known of the producers.
 #[derive(Debug)]
@@ -15,9 +18,16 @@ pub(crate) enum ProducerState {
     /// Nothing yet: to be read from the newest of these snapshots, ascending, and the batches behind it.
     Unread(Vec<i64>),
     /// Up to date.
-    Known(Box<Producers>),
+    Known(Box<Tracked>),
     /// There are none.
     Empty,
+}
+
+/// The producers, and what they have aborted.
+#[derive(Debug, Default)]
+pub(crate) struct Tracked {
+    pub(crate) producers: Producers,
+    pub(crate) aborted: AbortedIndexes,
 }
 
 impl ProducerState {
@@ -25,7 +35,7 @@ impl ProducerState {
         static NONE: std::sync::LazyLock<Producers> = std::sync::LazyLock::new(Producers::default);
         match self {
             Self::Unread(_) => None,
-            Self::Known(producers) => Some(producers),
+            Self::Known(tracked) => Some(&tracked.producers),
             Self::Empty => Some(&NONE),
         }
     }
@@ -42,7 +52,7 @@ impl Log {
     pub fn expire_producers(&mut self, now: Now) -> usize {
         let limit = i64::try_from(self.config.producer_id_expiration.as_millis()).unwrap_or(i64::MAX);
         match &mut self.producers {
-            ProducerState::Known(producers) => producers.expire(now.wall.0, limit),
+            ProducerState::Known(tracked) => tracked.producers.expire(now.wall.0, limit),
             ProducerState::Unread(_) | ProducerState::Empty => 0,
         }
     }
@@ -53,12 +63,12 @@ impl Log {
             return Ok(None);
         }
         self.load_producers()?;
-        let ProducerState::Known(producers) = &self.producers else { return Ok(None) };
+        let ProducerState::Known(tracked) = &self.producers else { return Ok(None) };
         // Batches of a coordinator carry a producer id without sequences.
         if header.base_sequence < 0 {
             return Ok(None);
         }
-        let Some(earlier) = producers.check(header)? else { return Ok(None) };
+        let Some(earlier) = tracked.producers.check(header)? else { return Ok(None) };
         let view = self.shared.view.read();
         Ok(Some(AppendInfo {
             base_offset: Offset(earlier.base_offset()),
@@ -71,20 +81,22 @@ impl Log {
         }))
     }
 
-    pub(super) fn note_producer(&mut self, header: &BatchHeader) {
+    /// Takes note of a batch that was written at `position` of the active segment.
+    pub(super) fn note_producer(&mut self, header: &BatchHeader, position: u64) -> Result<()> {
         if !header.has_producer_id() {
-            return;
+            return Ok(());
         }
-        match &mut self.producers {
-            // They will be read from the log, this batch among them.
-            ProducerState::Unread(_) => {}
-            ProducerState::Known(producers) => producers.update(header),
-            ProducerState::Empty => {
-                let mut producers = Box::<Producers>::default();
-                producers.update(header);
-                self.producers = ProducerState::Known(producers);
-            }
+        if let ProducerState::Empty = self.producers {
+            self.producers = ProducerState::Known(Box::default());
         }
+        let active = self.active();
+        // If they are unread they will be read from the log, this batch among them.
+        let ProducerState::Known(tracked) = &mut self.producers else { return Ok(()) };
+        let noted = tracked.note(&active.segment, &Found { position, header: *header }, &self.shared.folder);
+        noted.map_err(|error| {
+            self.producers = ProducerState::Unread(self.snapshots());
+            self.shared.dir.write_failed(error)
+        })
     }
 
     /// Reads the newest whole snapshot and replays the batches behind it.
@@ -108,6 +120,8 @@ impl Log {
             let view = self.shared.view.read();
             (view.segment_of(from), view.end, view.segments.clone())
         };
+        let aborted = AbortedIndexes::open(&self.shared.folder, from).map_err(|e| self.shared.dir.write_failed(e))?;
+        let mut tracked = Tracked { producers, aborted };
         for slot in &segments[first..] {
             if from >= end {
                 break;
@@ -117,11 +131,34 @@ impl Log {
             let mut walk = Walk::new(&file, found.position, slot.size);
             while let Some(found) = walk.next().map_err(|e| slot.segment.damaged(e))? {
                 if found.header.has_producer_id() {
-                    producers.update(&found.header);
+                    let noted = tracked.note(&slot.segment, &found, &self.shared.folder);
+                    noted.map_err(|e| self.shared.dir.write_failed(e))?;
                 }
             }
         }
-        self.producers = ProducerState::Known(Box::new(producers));
+        self.producers = ProducerState::Known(Box::new(tracked));
         Ok(())
     }
+}
+
+impl Tracked {
+    /// Takes note of a producer's batch in `segment`; a transaction that it aborts is put into the segment's index.
+    fn note(&mut self, segment: &Segment, found: &Found, folder: &std::path::Path) -> Result<()> {
+        let marker = if found.header.attributes.is_control() { read_marker(segment, found)? } else { None };
+        match self.producers.update(&found.header, marker) {
+            Some(ended) if !ended.commit => self.aborted.push(folder, segment.base, Aborted::from(ended)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The marker in a control batch that is on disk.
+fn read_marker(segment: &Segment, found: &Found) -> Result<Option<Marker>> {
+    let mut batch = vec![0; found.header.total_len()];
+    read_at(&*segment.file()?, &mut batch, found.position).map_err(|e| segment.io("read", e))?;
+    Marker::read(&batch).map_err(|reason| Error::Damaged {
+        path: segment.log.path(),
+        position: found.position,
+        reason: reason.to_string(),
+    })
 }

@@ -51,6 +51,9 @@ fn parse(bytes: &[u8]) -> Option<Producers> {
     let mut producers = Producers::default();
     for entry in entries.chunks_exact(ENTRY) {
         let (id, producer) = parse_entry(entry)?;
+        if producer.transaction_start >= 0 {
+            producers.open.insert(producer.transaction_start, id);
+        }
         producers.map.insert(id, producer);
     }
     let whole = entries.len() == usize::try_from(i32::from_be_bytes(*count)).ok()? * ENTRY;
