@@ -38,7 +38,9 @@ pub enum ProducerError {
         current: ProducerEpoch,
     },
     /// TRANSACTION_COORDINATOR_FENCED: a later coordinator has written a marker here.
-    #[error("a coordinator of epoch {epoch} ends a transaction of producer {id}, the last one here had epoch {current}")]
+    #[error(
+        "a coordinator of epoch {epoch} ends a transaction of producer {id}, the last one here had epoch {current}"
+    )]
     CoordinatorFenced {
         /// The producer.
         id: ProducerId,

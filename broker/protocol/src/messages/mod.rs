@@ -3,6 +3,8 @@
 //! Structures and fields have the names of Kafka's schema; nested structures are found in the module of their API. A
 //! field's documentation says which versions carry it, where it may be null, and its tag.
 
+pub mod add_offsets_to_txn;
+pub mod add_partitions_to_txn;
 pub mod alter_configs;
 pub mod alter_partition_reassignments;
 pub mod alter_replica_log_dirs;
@@ -19,7 +21,9 @@ pub mod describe_log_dirs;
 pub mod describe_producers;
 pub mod describe_quorum;
 pub mod describe_topic_partitions;
+pub mod describe_transactions;
 pub mod elect_leaders;
+pub mod end_txn;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod heartbeat;
@@ -31,6 +35,7 @@ pub mod list_config_resources;
 pub mod list_groups;
 pub mod list_offsets;
 pub mod list_partition_reassignments;
+pub mod list_transactions;
 pub mod metadata;
 pub mod offset_commit;
 pub mod offset_delete;
@@ -40,13 +45,17 @@ pub mod produce;
 pub mod sasl_authenticate;
 pub mod sasl_handshake;
 pub mod sync_group;
+pub mod txn_offset_commit;
 pub mod unregister_broker;
+pub mod write_txn_markers;
 
 use std::ops::RangeInclusive;
 
 use crate::ApiKey;
 use crate::codec::{DecodeError, Message, Reader, Request, Writer};
 
+pub use add_offsets_to_txn::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse};
+pub use add_partitions_to_txn::{AddPartitionsToTxnRequest, AddPartitionsToTxnResponse};
 pub use alter_configs::{AlterConfigsRequest, AlterConfigsResponse};
 pub use alter_partition_reassignments::{AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse};
 pub use alter_replica_log_dirs::{AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse};
@@ -63,7 +72,9 @@ pub use describe_log_dirs::{DescribeLogDirsRequest, DescribeLogDirsResponse};
 pub use describe_producers::{DescribeProducersRequest, DescribeProducersResponse};
 pub use describe_quorum::{DescribeQuorumRequest, DescribeQuorumResponse};
 pub use describe_topic_partitions::{DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse};
+pub use describe_transactions::{DescribeTransactionsRequest, DescribeTransactionsResponse};
 pub use elect_leaders::{ElectLeadersRequest, ElectLeadersResponse};
+pub use end_txn::{EndTxnRequest, EndTxnResponse};
 pub use fetch::{FetchRequest, FetchResponse};
 pub use find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
 pub use heartbeat::{HeartbeatRequest, HeartbeatResponse};
@@ -75,6 +86,7 @@ pub use list_config_resources::{ListConfigResourcesRequest, ListConfigResourcesR
 pub use list_groups::{ListGroupsRequest, ListGroupsResponse};
 pub use list_offsets::{ListOffsetsRequest, ListOffsetsResponse};
 pub use list_partition_reassignments::{ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse};
+pub use list_transactions::{ListTransactionsRequest, ListTransactionsResponse};
 pub use metadata::{MetadataRequest, MetadataResponse};
 pub use offset_commit::{OffsetCommitRequest, OffsetCommitResponse};
 pub use offset_delete::{OffsetDeleteRequest, OffsetDeleteResponse};
@@ -84,7 +96,9 @@ pub use produce::{ProduceRequest, ProduceResponse};
 pub use sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
 pub use sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
 pub use sync_group::{SyncGroupRequest, SyncGroupResponse};
+pub use txn_offset_commit::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 pub use unregister_broker::{UnregisterBrokerRequest, UnregisterBrokerResponse};
+pub use write_txn_markers::{WriteTxnMarkersRequest, WriteTxnMarkersResponse};
 
 fn check<M: Message>(version: i16, reader: &mut Reader) -> Result<Option<String>, DecodeError> {
     let message = M::decode(reader, version)?;
@@ -163,6 +177,11 @@ known_apis! {
     DeleteRecords: DeleteRecordsRequest,
     InitProducerId: InitProducerIdRequest,
     OffsetForLeaderEpoch: OffsetForLeaderEpochRequest,
+    AddPartitionsToTxn: AddPartitionsToTxnRequest,
+    AddOffsetsToTxn: AddOffsetsToTxnRequest,
+    EndTxn: EndTxnRequest,
+    WriteTxnMarkers: WriteTxnMarkersRequest,
+    TxnOffsetCommit: TxnOffsetCommitRequest,
     DescribeConfigs: DescribeConfigsRequest,
     AlterConfigs: AlterConfigsRequest,
     AlterReplicaLogDirs: AlterReplicaLogDirsRequest,
@@ -179,6 +198,8 @@ known_apis! {
     DescribeCluster: DescribeClusterRequest,
     DescribeProducers: DescribeProducersRequest,
     UnregisterBroker: UnregisterBrokerRequest,
+    DescribeTransactions: DescribeTransactionsRequest,
+    ListTransactions: ListTransactionsRequest,
     ListConfigResources: ListConfigResourcesRequest,
     DescribeTopicPartitions: DescribeTopicPartitionsRequest,
 }

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::encoded;
 use super::golden::hex;
+use crate::ErrorCode;
 use crate::messages::describe_log_dirs::DescribeLogDirsResult;
 use crate::messages::fetch::{FetchPartition, FetchTopic, ReplicaState};
 use crate::messages::list_offsets::{
@@ -11,6 +12,10 @@ use crate::messages::list_offsets::{
 };
 use crate::messages::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use crate::messages::offset_fetch::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use crate::messages::write_txn_markers::{
+    WritableTxnMarker, WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopic,
+    WritableTxnMarkerTopicResult,
+};
 use crate::messages::*;
 
 const ID: Uuid = Uuid::from_u128(0x0102030405060708090a0b0c0d0e0f10);
@@ -105,4 +110,26 @@ fn fetch_v18_tags_the_followers_directory_and_watermark() {
                  0000000000000007 ffffffff ffffffffffffffff 00000064 02 00 10 0102030405060708090a0b0c0d0e0f10 \
                  01 08 0000000000000006 00 01 01 01 01 0d 00000002 0000000000000003 00";
     assert_eq!(encoded(&request, 18), hex(bytes));
+}
+
+#[test]
+fn write_txn_markers_v2_says_by_which_rules_the_transaction_ended() {
+    let marker = WritableTxnMarker {
+        producer_id: 7,
+        producer_epoch: 3,
+        transaction_result: true,
+        topics: vec![WritableTxnMarkerTopic { name: "a".into(), partition_indexes: vec![1, 2] }],
+        coordinator_epoch: 9,
+        transaction_version: 2,
+    };
+    let request = WriteTxnMarkersRequest { markers: vec![marker] };
+    let bytes = "02 0000000000000007 0003 01 02 02 61 03 00000001 00000002 00 00000009 02 00 00";
+    assert_eq!(encoded(&request, 2), hex(bytes));
+
+    let partition =
+        WritableTxnMarkerPartitionResult { partition_index: 1, error_code: ErrorCode::NOT_LEADER_OR_FOLLOWER };
+    let topic = WritableTxnMarkerTopicResult { name: "a".into(), partitions: vec![partition] };
+    let result = WritableTxnMarkerResult { producer_id: 7, topics: vec![topic] };
+    let response = WriteTxnMarkersResponse { markers: vec![result] };
+    assert_eq!(encoded(&response, 2), hex("02 0000000000000007 02 02 61 02 00000001 0006 00 00 00 00"));
 }
