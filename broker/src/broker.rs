@@ -4,10 +4,12 @@ mod running;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use ottla_core::config::Layers;
 use ottla_core::metadata::{Image, Resource};
 use ottla_core::{BrokerEpoch, BrokerId};
+use parking_lot::Mutex;
 
 pub use running::{Running, StartError};
 
@@ -15,8 +17,10 @@ use crate::api::{FetchSessions, ProducerIds, Table};
 use crate::config::Config;
 use crate::controller::ControllerHandle;
 use crate::controller::quorum::RaftLog;
-use crate::group::{self, Coordinators};
+use crate::coordinator::Idle;
+use crate::group::{self, Groups};
 use crate::replica::{Error, LocalTopic, Manager, Partition, Unpacking};
+use crate::txn::{self, Peers, Transactions};
 
 /// A running broker, as the API handlers see it.
 pub struct Broker {
@@ -28,8 +32,17 @@ pub struct Broker {
     pub controller: ControllerHandle,
     /// The replicas it holds.
     pub replicas: Arc<Manager>,
-    /// Coordinates the groups that are its own, once [`Coordinators::follow`] runs.
-    pub groups: Arc<Coordinators>,
+    /// Coordinates the groups that are its own, once [`Coordinators::follow`](crate::coordinator::Coordinators::follow)
+    /// runs.
+    pub groups: Arc<Groups>,
+    /// Coordinates the transactional ids that are its own, likewise.
+    pub transactions: Arc<Transactions>,
+    /// What they need done, until [`txn::run`] takes it up.
+    pub transaction_jobs: Mutex<Option<txn::Jobs>>,
+    /// `transaction.max.timeout.ms`.
+    pub max_transaction_timeout: Duration,
+    /// Connections to other brokers for what coordinators ask of them.
+    pub peers: Peers,
     /// The incremental fetch sessions (KIP-227).
     pub fetch_sessions: FetchSessions,
     /// Producer ids that are still to be given out.
@@ -46,8 +59,14 @@ impl Broker {
     /// A broker over its parts, not registered yet.
     pub fn new(config: Arc<Config>, controller: ControllerHandle, replicas: Arc<Manager>) -> Self {
         let none = BTreeMap::new();
-        let groups = Coordinators::new(group::settings(&config.layers(&none, &none)), *replicas.clock());
+        let groups = Groups::new(group::settings(&config.layers(&none, &none)), Idle, *replicas.clock(), group::note);
+        let transaction_settings = txn::settings(&config.layers(&none, &none));
+        let (handover, jobs) = txn::Handover::new();
         Self {
+            max_transaction_timeout: transaction_settings.max_timeout,
+            transactions: Arc::new(Transactions::new(transaction_settings, handover, *replicas.clock(), txn::note)),
+            transaction_jobs: Mutex::new(Some(jobs)),
+            peers: Peers::default(),
             apis: crate::api::table(),
             controller,
             groups: Arc::new(groups),

@@ -9,12 +9,14 @@ pub mod broker;
 pub mod clock;
 pub mod config;
 pub mod controller;
+pub mod coordinator;
 pub mod group;
 pub mod net;
 pub mod node;
 pub mod process;
 pub mod replica;
 pub mod telemetry;
+pub mod txn;
 
 #[cfg(test)]
 mod testing;

@@ -105,6 +105,15 @@ impl ProducerId {
     pub const NONE: Self = Self(-1);
 }
 
+/// One instance of a producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Producer {
+    /// Its id.
+    pub id: ProducerId,
+    /// Its epoch.
+    pub epoch: ProducerEpoch,
+}
+
 impl Offset {
     /// The start of a log.
     pub const ZERO: Self = Self(0);

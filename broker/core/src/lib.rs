@@ -17,7 +17,7 @@ pub mod time;
 pub mod txn;
 
 pub use ids::{
-    BrokerEpoch, BrokerId, ControllerEpoch, DirectoryId, LeaderEpoch, LogIndex, Offset, PartitionEpoch, ProducerEpoch,
-    ProducerId, TopicId, TopicName, TopicPartition,
+    BrokerEpoch, BrokerId, ControllerEpoch, DirectoryId, LeaderEpoch, LogIndex, Offset, PartitionEpoch, Producer,
+    ProducerEpoch, ProducerId, TopicId, TopicName, TopicPartition,
 };
 pub use time::{Now, Timestamp};

@@ -1,13 +1,17 @@
-//! ApiVersions (KIP-35, KIP-511): tells what the table says.
+//! ApiVersions (KIP-35, KIP-511, KIP-584): tells what the table says, and the features of the cluster.
 
+use ottla_core::controller::supported_features;
+use ottla_core::metadata::FeatureRange;
 use ottla_protocol::ErrorCode;
-use ottla_protocol::codec::{EncodeError, Encoded};
+use ottla_protocol::codec::{EncodeError, Encoded, Str};
 use ottla_protocol::frame::encode_response;
-use ottla_protocol::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use ottla_protocol::messages::api_versions::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
 
 use super::{Api, Context};
 
-/// Answers with every API of the table.
+/// Answers with every API of the table and every feature.
 pub(super) async fn handle(context: Context, request: ApiVersionsRequest) -> ApiVersionsResponse {
     let mut response = ApiVersionsResponse::default();
     if context.version >= 3 {
@@ -20,7 +24,19 @@ pub(super) async fn handle(context: Context, request: ApiVersionsRequest) -> Api
         let _ = context.peer.software.set((name.to_string(), version.to_string()));
     }
     response.api_keys = context.broker.apis.iter().map(entry).collect();
+    response.supported_features = supported_features().map(supported).collect();
+    let image = context.broker.image();
+    response.finalized_features_epoch = i64::try_from(image.index().0).unwrap_or(i64::MAX);
+    response.finalized_features = image.features().iter().map(finalized).collect();
     response
+}
+
+fn supported((name, range): (&'static str, FeatureRange)) -> SupportedFeatureKey {
+    SupportedFeatureKey { name: Str::from_static(name), min_version: range.min, max_version: range.max }
+}
+
+fn finalized((name, level): (&String, &i16)) -> FinalizedFeatureKey {
+    FinalizedFeatureKey { name: name.as_str().into(), max_version_level: *level, min_version_level: *level }
 }
 
 /// The answer to a version that is not known here: the body of version 0, and our own versions of this API alone.

@@ -3,11 +3,12 @@
 use ottla_core::controller;
 use ottla_core::group;
 use ottla_core::partition::Refusal;
+use ottla_core::txn;
 use ottla_protocol::ErrorCode;
 use ottla_storage::ProducerError;
 
 use crate::controller::SubmitError;
-use crate::group::Unavailable;
+use crate::coordinator::Unavailable;
 use crate::replica::{self, Invalid, Outcome};
 
 /// The code that tells a client of a replica's `error`.
@@ -42,8 +43,8 @@ fn of_invalid(invalid: &Invalid) -> ErrorCode {
         Invalid::Compression => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
         Invalid::NotOneBatch(_) | Invalid::Records(_) | Invalid::Keyless(_) => ErrorCode::INVALID_RECORD,
         Invalid::Timestamp { .. } => ErrorCode::INVALID_TIMESTAMP,
-        // Fatal to every client, so that none retries for ever what is not built yet.
-        Invalid::Transactional => ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        // As Kafka, which asks for the right to an id that is not named.
+        Invalid::WithoutTransactionalId => ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     }
 }
 
@@ -57,6 +58,10 @@ fn of_storage(error: &ottla_storage::Error) -> ErrorCode {
             ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
         }
         ottla_storage::Error::Producer(ProducerError::InvalidEpoch { .. }) => ErrorCode::INVALID_PRODUCER_EPOCH,
+        ottla_storage::Error::Producer(ProducerError::NotVerified { .. }) => ErrorCode::INVALID_TXN_STATE,
+        ottla_storage::Error::Producer(ProducerError::CoordinatorFenced { .. }) => {
+            ErrorCode::TRANSACTION_COORDINATOR_FENCED
+        }
         ottla_storage::Error::Deleted(_) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         _ => ErrorCode::KAFKA_STORAGE_ERROR,
     }
@@ -128,11 +133,32 @@ pub fn of_group(error: group::Error) -> ErrorCode {
         group::Error::GroupSubscribedToTopic => ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC,
         group::Error::OffsetMetadataTooLarge => ErrorCode::OFFSET_METADATA_TOO_LARGE,
         group::Error::InvalidCommitOffsetSize => ErrorCode::INVALID_COMMIT_OFFSET_SIZE,
+        group::Error::UnstableOffsetCommit => ErrorCode::UNSTABLE_OFFSET_COMMIT,
+        group::Error::InvalidProducerEpoch => ErrorCode::INVALID_PRODUCER_EPOCH,
+        group::Error::InvalidTxnState => ErrorCode::INVALID_TXN_STATE,
         group::Error::UnknownServerError => ErrorCode::UNKNOWN_SERVER_ERROR,
     }
 }
 
-/// The code for a group whose coordinator cannot be asked here.
+/// The code of a refusal by a transaction coordinator; each has the code of its own name.
+pub fn of_txn(error: txn::Error) -> ErrorCode {
+    match error {
+        txn::Error::CoordinatorNotAvailable => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        txn::Error::CoordinatorLoadInProgress => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+        txn::Error::NotCoordinator => ErrorCode::NOT_COORDINATOR,
+        txn::Error::InvalidRequest => ErrorCode::INVALID_REQUEST,
+        txn::Error::InvalidTransactionTimeout => ErrorCode::INVALID_TRANSACTION_TIMEOUT,
+        txn::Error::InvalidProducerIdMapping => ErrorCode::INVALID_PRODUCER_ID_MAPPING,
+        txn::Error::ProducerFenced => ErrorCode::PRODUCER_FENCED,
+        txn::Error::ConcurrentTransactions => ErrorCode::CONCURRENT_TRANSACTIONS,
+        txn::Error::InvalidTxnState => ErrorCode::INVALID_TXN_STATE,
+        txn::Error::TransactionAbortable => ErrorCode::TRANSACTION_ABORTABLE,
+        txn::Error::TransactionalIdNotFound => ErrorCode::TRANSACTIONAL_ID_NOT_FOUND,
+        txn::Error::UnknownServerError => ErrorCode::UNKNOWN_SERVER_ERROR,
+    }
+}
+
+/// The code where a coordinator cannot be asked here.
 pub fn of_unavailable(unavailable: Unavailable) -> ErrorCode {
     match unavailable {
         Unavailable::NotCoordinator => ErrorCode::NOT_COORDINATOR,
@@ -145,9 +171,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_transaction_is_fatal_and_a_full_disk_is_retriable() {
-        let transactional = of_replica(&replica::Error::Invalid(Invalid::Transactional));
-        assert!(!transactional.is_retriable());
+    fn a_transaction_without_an_id_is_fatal_and_a_full_disk_is_retriable() {
+        let nameless = of_replica(&replica::Error::Invalid(Invalid::WithoutTransactionalId));
+        assert!(!nameless.is_retriable());
         let full = ottla_storage::Error::DiskFull { dir: "d".into(), free: 1, reserve: 2 };
         assert!(of_replica(&full.into()).is_retriable());
     }

@@ -1,11 +1,11 @@
-//! FindCoordinator (KIP-699 for several keys): which broker coordinates a group. The offsets topic is made when it is
-//! first asked for.
+//! FindCoordinator (KIP-699 for several keys): which broker coordinates a group or a transactional id. The coordinators'
+//! topics are made when they are first asked for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ottla_core::TopicId;
-use ottla_core::controller::internal_topics::{CONSUMER_OFFSETS, new_internal_topic};
+use ottla_core::controller::internal_topics::{CONSUMER_OFFSETS, TRANSACTION_STATE, new_internal_topic};
 use ottla_core::controller::{CreateTopics, Error, Settings};
 use ottla_core::metadata::{Image, Topic};
 use ottla_protocol::ErrorCode;
@@ -15,7 +15,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::Context;
-use crate::group::partition_of;
+use crate::coordinator::partition_of;
 
 /// `key_type` of groups.
 const GROUP: i8 = 0;
@@ -41,19 +41,16 @@ pub(super) async fn handle(context: Context, request: FindCoordinatorRequest) ->
 
 async fn find(context: &Context, key_type: i8, keys: &[Str]) -> Vec<Coordinator> {
     let refuse_all = |code, message: &'static str| keys.iter().map(|key| refused(key, code, message)).collect();
-    match key_type {
-        GROUP => {}
-        // Fatal for the client: one that may try again would do so for ever.
-        TRANSACTION => {
-            return refuse_all(ErrorCode::UNSUPPORTED_VERSION, "Transactions are not served by this release.");
-        }
+    let topic = match key_type {
+        GROUP => CONSUMER_OFFSETS,
+        TRANSACTION => TRANSACTION_STATE,
         _ => return refuse_all(ErrorCode::INVALID_REQUEST, "The key type is unknown, or its keys are malformed."),
-    }
+    };
     if keys.is_empty() {
         return Vec::new();
     }
-    let image = with_offsets_topic(context).await;
-    match image.topic(CONSUMER_OFFSETS) {
+    let image = with_topic(context, topic).await;
+    match image.topic(topic) {
         Some(topic) => keys.iter().map(|key| coordinator(context, &image, topic, key)).collect(),
         None => refuse_all(ErrorCode::COORDINATOR_NOT_AVAILABLE, NOT_AVAILABLE),
     }
@@ -61,17 +58,17 @@ async fn find(context: &Context, key_type: i8, keys: &[Str]) -> Vec<Coordinator>
 
 const NOT_AVAILABLE: &str = "The coordinator is not available.";
 
-/// The cluster with the offsets topic, unless it cannot be made just now. Clients ask once and have their answer,
+/// The cluster with the internal topic `name`, unless it cannot be made just now. Clients ask once and have their answer,
 /// rather than being told to come again when the topic is there.
-async fn with_offsets_topic(context: &Context) -> Arc<Image> {
+async fn with_topic(context: &Context, name: &'static str) -> Arc<Image> {
     let controller = &context.broker.controller;
     let image = controller.image();
-    if image.topic(CONSUMER_OFFSETS).is_some() {
+    if image.topic(name).is_some() {
         return image;
     }
     let settings = Settings::new(BTreeMap::clone(&context.broker.config.fixed));
     let id = TopicId(Uuid::new_v4());
-    let topics = new_internal_topic(CONSUMER_OFFSETS, id, &settings).into_iter().collect();
+    let topics = new_internal_topic(name, id, &settings).into_iter().collect();
     match controller.submit(CreateTopics { topics, validate_only: false }).await {
         Ok(results) => {
             for (topic, result) in results {
@@ -82,7 +79,7 @@ async fn with_offsets_topic(context: &Context) -> Arc<Image> {
                 }
             }
         }
-        Err(error) => warn!(topic = CONSUMER_OFFSETS, %error, "cannot create the internal topic"),
+        Err(error) => warn!(topic = name, %error, "cannot create the internal topic"),
     }
     controller.image()
 }

@@ -9,7 +9,7 @@ use ottla_protocol::codec::Str;
 
 use super::Context;
 use super::error::{of_group, of_unavailable};
-use crate::group::partition_of;
+use crate::coordinator::partition_of;
 
 /// Has the coordinator of `group` handle `request`.
 pub(super) async fn coordinate(context: &Context, group: &str, request: Request) -> Result<Response, ErrorCode> {

@@ -59,7 +59,7 @@ pub(super) async fn handle(context: Context, request: ListOffsetsRequest) -> Lis
             let found = if twice.contains(&index) {
                 Err(ErrorCode::INVALID_REQUEST)
             } else {
-                find_or_search(&context, &topic.name, wanted).await
+                find_or_search(&context, &topic.name, wanted, request.isolation_level == 1).await
             };
             partitions.push(response(&context, index, found));
         }
@@ -68,12 +68,17 @@ pub(super) async fn handle(context: Context, request: ListOffsetsRequest) -> Lis
     ListOffsetsResponse { topics, ..ListOffsetsResponse::default() }
 }
 
-async fn find_or_search(context: &Context, topic: &Str, wanted: ListOffsetsPartition) -> Result<Found, ErrorCode> {
+async fn find_or_search(
+    context: &Context,
+    topic: &Str,
+    wanted: ListOffsetsPartition,
+    read_committed: bool,
+) -> Result<Found, ErrorCode> {
     if wanted.timestamp < 0 && wanted.timestamp != MAX_TIMESTAMP {
-        return find(context, topic, &wanted);
+        return find(context, topic, &wanted, read_committed);
     }
     let (searching, topic) = (context.clone(), topic.clone());
-    let found = context.broker.unpacking.apart(move || find(&searching, &topic, &wanted)).await;
+    let found = context.broker.unpacking.apart(move || find(&searching, &topic, &wanted, read_committed)).await;
     found.unwrap_or(Err(ErrorCode::UNKNOWN_SERVER_ERROR))
 }
 
@@ -92,16 +97,26 @@ fn response(context: &Context, partition_index: i32, found: Result<Found, ErrorC
     }
 }
 
-fn find(context: &Context, topic: &str, wanted: &ListOffsetsPartition) -> Result<Found, ErrorCode> {
+fn find(
+    context: &Context,
+    topic: &str,
+    wanted: &ListOffsetsPartition,
+    read_committed: bool,
+) -> Result<Found, ErrorCode> {
     let is_known = wanted.timestamp >= 0
         || SPECIAL.iter().any(|(timestamp, since)| wanted.timestamp == *timestamp && context.version >= *since);
     if !is_known {
         return Err(ErrorCode::UNSUPPORTED_VERSION);
     }
-    find_in(context, topic, wanted).map_err(|error| error::of_replica(&error))
+    find_in(context, topic, wanted, read_committed).map_err(|error| error::of_replica(&error))
 }
 
-fn find_in(context: &Context, topic: &str, wanted: &ListOffsetsPartition) -> Result<Found, Error> {
+fn find_in(
+    context: &Context,
+    topic: &str,
+    wanted: &ListOffsetsPartition,
+    read_committed: bool,
+) -> Result<Found, Error> {
     let partition = context.broker.replica_by_name(topic, wanted.partition_index)?;
     partition.check_leader(LeaderEpoch(wanted.current_leader_epoch))?;
     let at = |offset: Offset| Found {
@@ -110,12 +125,15 @@ fn find_in(context: &Context, topic: &str, wanted: &ListOffsetsPartition) -> Res
         epoch: partition.epoch_at(offset).map_or(-1, |epoch| epoch.0),
     };
     match wanted.timestamp {
-        LATEST => Ok(at(partition.established_high_watermark()?)),
+        LATEST => {
+            let watermark = partition.established_high_watermark()?;
+            Ok(at(if read_committed { partition.last_stable()?.min(watermark) } else { watermark }))
+        }
         EARLIEST | EARLIEST_LOCAL => Ok(at(partition.reader().log_start())),
-        MAX_TIMESTAMP => search(&partition, partition.reader().batch_of_max_timestamp()?, None),
+        MAX_TIMESTAMP => search(&partition, partition.reader().batch_of_max_timestamp()?, None, read_committed),
         timestamp if timestamp >= 0 => {
             let hit = partition.reader().offset_for_timestamp(Timestamp(timestamp))?;
-            search(&partition, hit, Some(timestamp))
+            search(&partition, hit, Some(timestamp), read_committed)
         }
         // Tiered storage, which there is none of.
         _ => Ok(NOTHING),
@@ -124,11 +142,17 @@ fn find_in(context: &Context, topic: &str, wanted: &ListOffsetsPartition) -> Res
 
 /// The first record of the batch whose timestamp is at least `timestamp`, or the batch's largest if there is none given.
 /// Records that consumers do not see yet are not found.
-fn search(partition: &Partition, hit: Option<TimestampHit>, timestamp: Option<i64>) -> Result<Found, Error> {
+fn search(
+    partition: &Partition,
+    hit: Option<TimestampHit>,
+    timestamp: Option<i64>,
+    read_committed: bool,
+) -> Result<Found, Error> {
     let Some(hit) = hit else { return Ok(NOTHING) };
     let wanted = timestamp.unwrap_or(hit.max_timestamp.0);
     let (offset, timestamp) = record_at(&hit, wanted, partition.reader().log_start());
-    if Offset(offset) >= partition.high_watermark() {
+    let end = if read_committed { partition.last_stable()? } else { partition.high_watermark() };
+    if Offset(offset) >= end {
         return Ok(NOTHING);
     }
     let epoch = partition.epoch_at(Offset(offset)).map_or(-1, |epoch| epoch.0);

@@ -3,6 +3,8 @@
 //! One file per API. A handler decodes nothing and encodes nothing: it gets the request as a message and returns the
 //! response as one. Only produce and fetch, whose payloads never become messages, are direct.
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
@@ -17,10 +19,13 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
+mod describe_producers;
 mod describe_quorum;
 mod describe_topic_partitions;
+mod describe_transactions;
 mod dispatch;
 mod elect_leaders;
+mod end_txn;
 pub mod error;
 mod fetch;
 mod find_coordinator;
@@ -35,6 +40,7 @@ mod list_config_resources;
 mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -43,7 +49,10 @@ mod offset_for_leader_epoch;
 mod produce;
 mod sync_group;
 mod table;
+mod transactions;
+mod txn_offset_commit;
 mod unregister_broker;
+mod write_txn_markers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,6 +113,14 @@ pub fn table() -> Table {
         Api::answering(0..=4, api_versions::handle),
         Api::answering(0..=2, delete_records::handle),
         Api::answering(0..=5, init_producer_id::handle),
+        Api::answering(0..=5, add_partitions_to_txn::handle),
+        Api::answering(0..=4, add_offsets_to_txn::handle),
+        Api::answering(0..=5, end_txn::handle),
+        Api::answering(1..=2, write_txn_markers::handle),
+        Api::answering(0..=5, txn_offset_commit::handle),
+        Api::answering(0..=0, describe_producers::handle),
+        Api::answering(0..=0, describe_transactions::handle),
+        Api::answering(0..=2, list_transactions::handle),
         Api::answering(2..=4, offset_for_leader_epoch::handle),
         Api::answering(2..=7, create_topics::handle),
         Api::answering(1..=6, delete_topics::handle),

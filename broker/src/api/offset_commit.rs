@@ -31,6 +31,7 @@ pub(super) async fn handle(context: Context, request: OffsetCommitRequest) -> Of
         member_id: request.member_id.to_string(),
         instance_id: text(request.group_instance_id),
         retention: u64::try_from(request.retention_time_ms).ok().map(Duration::from_millis),
+        transaction: None,
         supports_group_id_not_found: context.version >= 9,
         topics,
     };

@@ -1,6 +1,6 @@
 //! OffsetFetch: of one group up to version 7, of several from version 8 on (KIP-709), by topic ids from version 10 on.
 
-use ottla_core::group::{FetchOffsets, FetchedTopic, Request, Response};
+use ottla_core::group::{self, Committed, FetchOffsets, FetchedTopic, Request, Response};
 use ottla_core::{TopicId, TopicName};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::Str;
@@ -94,10 +94,9 @@ async fn fetch(context: &Context, asked: OffsetFetchRequestGroup, require_stable
 }
 
 fn with_offsets(name: Str, id: TopicId, fetched: FetchedTopic) -> OffsetFetchResponseTopics {
-    let partition = |(partition_index, committed)| {
-        let mut answer = no_offset(partition_index, ErrorCode::NONE);
-        if let Some(committed) = committed {
-            let committed: ottla_core::group::Committed = committed;
+    let partition = |(partition_index, committed): (i32, Result<Option<Committed>, group::Error>)| {
+        let mut answer = no_offset(partition_index, committed.as_ref().err().map_or(ErrorCode::NONE, |e| of_group(*e)));
+        if let Ok(Some(committed)) = committed {
             answer.committed_offset = committed.offset.0;
             answer.committed_leader_epoch = committed.leader_epoch.0;
             answer.metadata = Some(committed.metadata.into());

@@ -4,14 +4,17 @@
 //! watermark while the connection's next request begins.
 
 mod answer;
+mod transaction;
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_core::controller::internal_topics::is_internal;
+use ottla_core::coordinator::InTransaction;
 use ottla_core::partition::RequiredAcks;
-use ottla_core::{Now, TopicId};
+use ottla_core::{Now, TopicId, TopicPartition};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::{DecodeError, Message as _, Reader, Records};
 use ottla_protocol::frame::RequestHeader;
@@ -21,11 +24,13 @@ use ottla_protocol::messages::produce::{
 };
 use tokio::time::Instant;
 
+use super::transactions::producer;
 use super::{Context, leaders};
-use crate::net::{CloseReason, Step};
-use crate::replica::{Error, Invalid, LocalTopic, Partition, ProduceWait, check_batch, has_to_unpack};
+use crate::net::{CloseReason, FuturePending, Pending, Step};
+use crate::replica::{Checked, Error, Invalid, LocalTopic, Partition, ProduceWait, check_batch, has_to_unpack};
 
 use self::answer::{Exchange, Waiting};
+use self::transaction::{Confirmed, Unconfirmed, transactional_producer};
 
 /// Handles one request.
 pub(super) fn handle(context: Context, header: &RequestHeader, mut reader: Reader) -> Result<Step, DecodeError> {
@@ -38,16 +43,42 @@ pub(super) fn handle(context: Context, header: &RequestHeader, mut reader: Reade
         _ => return Ok(exchange.answer(&refuse_all(&request, ErrorCode::INVALID_REQUIRED_ACKS))),
     };
     let places = request.topic_data.iter().map(|topic| topic.partition_data.len()).sum();
-    let produce = Produce {
+    let mut produce = Produce {
         zstd_allowed: header.api_version >= 7,
+        is_transactional: request.transactional_id.is_some(),
         now: context.broker.replicas.clock().now(),
         wait: (acks == RequiredAcks::All).then(|| Arc::new(ProduceWait::new(places))),
+        confirmed: Confirmed::new(),
         context,
         acks,
     };
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-    let response = produce.run(request);
-    Ok(produce.finish(exchange, response, timeout))
+    let Some(unconfirmed) = Unconfirmed::of(&produce.context, &request, produce.now) else {
+        let response = produce.run(request);
+        return Ok(produce.finish(exchange, response, timeout));
+    };
+    // The connection's next request waits meanwhile, so that its batches keep their order.
+    Ok(Step::Wait(FuturePending::boxed(async move {
+        produce.confirmed = unconfirmed.confirm(&produce.context).await;
+        let response = produce.run(request);
+        match produce.finish(exchange, response, timeout) {
+            Step::Wait(pending) => waited(pending).await,
+            step => step,
+        }
+    })))
+}
+
+/// The answer of `pending` when it is due.
+async fn waited(mut pending: Box<dyn Pending>) -> Step {
+    let deadline = pending.deadline();
+    let due = poll_fn(|context| pending.poll(context));
+    match deadline {
+        None => due.await,
+        Some(deadline) => match tokio::time::timeout_at(deadline, due).await {
+            Ok(step) => step,
+            Err(_) => pending.expire(),
+        },
+    }
 }
 
 /// One request under way.
@@ -55,9 +86,13 @@ struct Produce {
     context: Context,
     acks: RequiredAcks,
     zstd_allowed: bool,
+    /// The request names a transactional id.
+    is_transactional: bool,
     now: Now,
     /// With acks=all: what the answer waits for.
     wait: Option<Arc<ProduceWait>>,
+    /// What coordinators have said of transactions that begin here.
+    confirmed: Confirmed,
 }
 
 impl Produce {
@@ -125,6 +160,9 @@ impl Produce {
             Some(Records::Bytes(bytes)) => bytes,
             _ => return answer::failed(index, &Invalid::NotOneBatch("there are no records").into(), None),
         };
+        if !self.is_transactional && transactional_producer(&records).is_some() {
+            return answer::failed(index, &Invalid::WithoutTransactionalId.into(), None);
+        }
         let unpacks = has_to_unpack(&records, &topic.settings);
         let check = || check_batch(records, &topic.settings, self.zstd_allowed, self.now.wall);
         let checked = match if unpacks { self.context.broker.unpacking.in_place(check) } else { check() } {
@@ -134,14 +172,28 @@ impl Produce {
                 return answer::failed(index, &Error::from(invalid), start);
             }
         };
+        let transaction = match self.transaction(&checked, partition.id()) {
+            Ok(transaction) => transaction,
+            Err(code) => return answer::refused(index, code),
+        };
         let wait = self.wait.as_ref().map(|wait| (wait, place));
-        match partition.append(&checked.batch, self.acks, wait, self.now) {
+        match partition.append(&checked.batch, transaction, self.acks, wait, self.now) {
             Ok(info) => answer::appended(index, &info),
             Err(error) => {
                 let start = if matches!(error, Error::Storage(_)) { log_start() } else { None };
                 answer::failed(index, &error, start)
             }
         }
+    }
+
+    /// The transaction that a batch is part of, with what its coordinator said if it begins one.
+    fn transaction(&self, checked: &Checked, partition: &TopicPartition) -> Result<Option<InTransaction>, ErrorCode> {
+        if !checked.header.attributes.is_transactional() {
+            return Ok(None);
+        }
+        let verified = self.confirmed.get(partition).copied().transpose()?;
+        let producer = producer(checked.header.producer_id, checked.header.producer_epoch);
+        Ok(Some(InTransaction { producer, verified }))
     }
 
     /// Who has the partition of a topic of which nothing was here when it was looked up by its id.

@@ -19,6 +19,7 @@ use crate::api::Dispatcher;
 use crate::controller::{Life, SubmitError, Uptime, register};
 use crate::net::{Listener, Shared};
 use crate::replica::{Directory, fetcher, send_proposals, watch_lag};
+use crate::txn;
 
 /// Why a broker does not come up.
 #[derive(Debug, thiserror::Error)]
@@ -74,13 +75,7 @@ impl Running {
         }
         tasks.spawn(Arc::clone(&broker.replicas).maintain(shutdown.clone()));
         replicate(&broker, life.epoch(), &tasks, &shutdown);
-        let follow = Arc::clone(&broker.groups).follow(
-            broker.controller.watch(),
-            Arc::clone(&broker.replicas),
-            broker.id(),
-            shutdown.clone(),
-        );
-        tasks.spawn(follow);
+        coordinate(&broker, &tasks, &shutdown);
         look_after_directories(&broker, &tasks, &shutdown);
         for (name, address) in &addresses {
             info!(listener = %name, %address, "listening");
@@ -116,8 +111,9 @@ impl Running {
         self.shutdown.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        // After this nothing more is appended for groups.
+        // After this nothing more is appended for groups and transactions.
         self.broker.groups.stop().await;
+        self.broker.transactions.stop().await;
         self.shared.drained().await;
         let epoch = self.broker.epoch.get().copied().unwrap_or(BrokerEpoch(-1));
         let replicas = Arc::clone(&self.broker.replicas);
@@ -147,6 +143,16 @@ fn replicate(broker: &Arc<Broker>, epoch: BrokerEpoch, tasks: &TaskTracker, shut
     let max_lag = broker.config.fixed.get("replica.lag.time.max.ms").and_then(|value| value.trim().parse().ok());
     let max_lag = Duration::from_millis(max_lag.unwrap_or(30_000));
     tasks.spawn(watch_lag(Arc::clone(replicas), max_lag, shutdown.clone()));
+}
+
+/// Starts the coordinators, and what they need done.
+fn coordinate(broker: &Arc<Broker>, tasks: &TaskTracker, shutdown: &CancellationToken) {
+    let (images, replicas, me) = (|| broker.controller.watch(), &broker.replicas, broker.id());
+    tasks.spawn(Arc::clone(&broker.groups).follow(images(), Arc::clone(replicas), me, shutdown.clone()));
+    tasks.spawn(Arc::clone(&broker.transactions).follow(images(), Arc::clone(replicas), me, shutdown.clone()));
+    if let Some(jobs) = broker.transaction_jobs.lock().take() {
+        tasks.spawn(txn::run(Arc::clone(broker), jobs, shutdown.clone()));
+    }
 }
 
 /// Tells the controller of the log directories, and moves replicas between them.

@@ -49,9 +49,9 @@ pub enum Invalid {
         /// The latest taken.
         latest: i64,
     },
-    /// A batch of a transaction; they are not supported yet.
-    #[error("transactions are not supported")]
-    Transactional,
+    /// A batch of a transaction in a request that names no transactional id.
+    #[error("the batch is part of a transaction, and the request names no transactional id")]
+    WithoutTransactionalId,
 }
 
 /// A record that is refused by itself.
@@ -166,9 +166,6 @@ fn check_header(header: &BatchHeader, zstd_allowed: bool) -> Result<Compression,
     if codec == Compression::Zstd && !zstd_allowed {
         return Err(Invalid::Compression);
     }
-    if header.attributes.is_transactional() {
-        return Err(Invalid::Transactional);
-    }
     Ok(codec)
 }
 
@@ -182,6 +179,9 @@ fn check_fields(header: &BatchHeader, settings: &TopicSettings, now: Timestamp) 
     }
     if header.record_count == 0 || header.record_count - 1 != header.last_offset_delta {
         return refuse("the record count does not fit the last offset delta");
+    }
+    if header.attributes.is_transactional() && !header.has_producer_id() {
+        return refuse("a batch of a transaction needs a producer id");
     }
     if header.has_producer_id() && header.producer_epoch >= 0 && header.base_sequence < 0 {
         return refuse("an idempotent batch needs a sequence number");

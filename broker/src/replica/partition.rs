@@ -7,6 +7,7 @@ mod following;
 mod leading;
 mod reading;
 mod relocate;
+mod transactions;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
@@ -14,7 +15,7 @@ use std::sync::{Arc, Weak};
 
 use ottla_core::partition::{self, Durability, Effect, Follower, FollowerTerm, Leader};
 use ottla_core::{BrokerId, LeaderEpoch, Offset, PartitionEpoch, TopicId, TopicPartition};
-use ottla_storage::{EpochEnd, FileSlice, Log, LogReader};
+use ottla_storage::{AbortedTransaction, EpochEnd, FileSlice, Log, LogReader};
 use parking_lot::Mutex;
 
 use super::fetcher::Followed;
@@ -36,6 +37,8 @@ enum Role {
 pub enum Interest {
     /// Records below the high watermark: a consumer's.
     Committed,
+    /// Records below the last stable offset: a consumer's of committed transactions.
+    Stable,
     /// Records in the log: a follower's.
     Appended,
 }
@@ -95,6 +98,15 @@ pub struct ReadLimits {
     pub at_least_one_batch: bool,
 }
 
+/// What kind of consumer reads.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Consumer {
+    /// It may be served by a follower (KIP-392).
+    pub from_follower: bool,
+    /// It wants nothing of transactions that are open, and is to be told of those that were aborted.
+    pub read_committed: bool,
+}
+
 /// What a read found.
 #[derive(Clone, Debug)]
 pub struct Read {
@@ -108,8 +120,11 @@ pub struct Read {
     pub diverging: Option<EpochEnd>,
     /// A replica nearer to the consumer, which it should read from instead (KIP-392).
     pub preferred: Option<BrokerId>,
-    /// What counted as the end for this reader: the watermark, for a follower the log end.
+    /// What counted as the end for this reader: the watermark, for a follower the log end, for a reader of committed
+    /// transactions the last stable offset.
     pub end: Offset,
+    /// For a reader of committed transactions: those that were aborted of what was read.
+    pub aborted: Vec<AbortedTransaction>,
     /// The bytes count towards the leader's replication throttle.
     pub is_throttled: bool,
 }
@@ -170,7 +185,7 @@ impl Partition {
         &self.reader
     }
 
-    /// Offset of the first record that consumers do not see. Without transactions also the last stable offset.
+    /// Offset of the first record that consumers do not see.
     pub fn high_watermark(&self) -> Offset {
         Offset(self.high_watermark.load(Ordering::Acquire))
     }

@@ -25,7 +25,7 @@ use ottla_protocol::messages::offset_fetch::{
 use ottla_protocol::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 
 use super::raw::Raw;
-use crate::group::{ReplicaLog, partition_of};
+use crate::coordinator::{ReplicaLog, partition_of};
 use crate::testing::TestBroker;
 
 /// Nobody waits for more members.
@@ -250,10 +250,6 @@ async fn requests_of_groups_nobody_coordinates_are_refused_before_there_is_an_of
     let joined = raw.call(&join("g", &Str::default()), 3).await;
     assert_eq!(joined.error_code, ErrorCode::NOT_COORDINATOR);
     assert_eq!(raw.call(&ListGroupsRequest::default(), 5).await.groups, []);
-    let keys = vec!["tx".into()];
-    let transaction = FindCoordinatorRequest { key_type: 1, coordinator_keys: keys, ..Default::default() };
-    let refused = &raw.call(&transaction, 6).await.coordinators[0];
-    assert!(!refused.error_code.is_retriable(), "{:?}", refused.error_code);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

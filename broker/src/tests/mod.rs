@@ -12,3 +12,4 @@ mod produce_fetch;
 mod raw;
 mod replication;
 mod throttles;
+mod transactions;

@@ -36,7 +36,7 @@ pub use leader_epochs::EpochEntry;
 pub use log::{AbortedTransaction, AppendInfo, DeletedSegments, Log, MarkerOf};
 pub use meta_properties::{IdentityError, MetaProperties, check_distinct};
 pub use ottla_core::partition::EpochEnd;
-pub use producers::{ProducerError, ProducerSummary, Verification};
+pub use producers::{ProducerError, ProducerSummary};
 pub use read::{LogReader, TimestampHit};
 pub use recovery::{Damage, Recovered};
 pub use space::DiskSpace;

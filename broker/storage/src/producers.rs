@@ -6,6 +6,7 @@ mod snapshot;
 
 use std::collections::{BTreeMap, HashMap};
 
+use ottla_core::coordinator::Verification;
 use ottla_core::{Offset, ProducerEpoch, ProducerId, Timestamp};
 use ottla_records::{BatchHeader, Marker};
 
@@ -121,11 +122,6 @@ impl Producer {
     }
 }
 
-/// Says that the transaction coordinator was asked about a transaction, in an answer that only counts until the
-/// producer's next marker (KIP-890).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verification(u64);
-
 /// A transaction that has ended in this log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
@@ -160,10 +156,7 @@ impl Producers {
             return Ok(None);
         };
         let id = ProducerId(batch.producer_id);
-        if batch.producer_epoch < known.epoch {
-            let (epoch, current) = (ProducerEpoch(batch.producer_epoch), ProducerEpoch(known.epoch));
-            return Err(ProducerError::InvalidEpoch { id, epoch, current });
-        }
+        self.check_epoch(batch)?;
         let last = known.last().map_or(-1, |b| b.last_sequence);
         let refused = ProducerError::OutOfOrderSequence { id, sequence: batch.base_sequence, last };
         if batch.producer_epoch > known.epoch {
@@ -177,6 +170,16 @@ impl Producers {
         let follows =
             i64::from(batch.base_sequence) == i64::from(last) + 1 || (batch.base_sequence == 0 && last == i32::MAX);
         if follows { Ok(None) } else { Err(refused) }
+    }
+
+    /// Checks that no newer instance of the producer has written.
+    pub(crate) fn check_epoch(&self, batch: &BatchHeader) -> Result<(), ProducerError> {
+        let Some(known) = self.map.get(&batch.producer_id) else { return Ok(()) };
+        if batch.producer_epoch < known.epoch {
+            let (epoch, current) = (ProducerEpoch(batch.producer_epoch), ProducerEpoch(known.epoch));
+            return Err(ProducerError::InvalidEpoch { id: ProducerId(batch.producer_id), epoch, current });
+        }
+        Ok(())
     }
 
     /// Checks a marker before it is appended.

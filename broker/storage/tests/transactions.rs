@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::*;
-use ottla_core::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
+use ottla_core::{LeaderEpoch, Offset, Producer, ProducerEpoch, ProducerId};
 use ottla_records::{Attributes, BatchBuilder, BatchHeader, Compression, Marker, ProducerStamp};
 use ottla_storage::{AbortedTransaction, AppendInfo, Error, Log, LogConfig, MarkerOf, ProducerError};
 
@@ -17,6 +17,9 @@ enum Entry {
     Marker(i64, bool),
 }
 
+/// A transaction: its producer, its first offset, and its marker with whether it commits, if there is one.
+type Transaction = (i64, i64, Option<(i64, bool)>);
+
 /// The log as a list: slow and plain.
 #[derive(Clone, Default)]
 struct Model {
@@ -24,9 +27,9 @@ struct Model {
 }
 
 impl Model {
-    /// Transactions in the order of their first record: producer, first offset, and marker if there is one.
-    fn transactions(&self) -> Vec<(i64, i64, Option<(i64, bool)>)> {
-        let mut all: Vec<(i64, i64, Option<(i64, bool)>)> = Vec::new();
+    /// In the order of their first record.
+    fn transactions(&self) -> Vec<Transaction> {
+        let mut all: Vec<Transaction> = Vec::new();
         for (offset, entry) in &self.entries {
             match entry {
                 Entry::Data(producer) => {
@@ -45,9 +48,8 @@ impl Model {
     }
 
     fn last_stable(&self, watermark: i64) -> i64 {
-        let unstable = |(_, first, end): &(i64, i64, Option<(i64, bool)>)| {
-            end.is_none_or(|(marker, _)| marker >= watermark).then_some(*first)
-        };
+        let unstable =
+            |(_, first, end): &Transaction| end.is_none_or(|(marker, _)| marker >= watermark).then_some(*first);
         self.transactions().iter().filter_map(unstable).fold(watermark, i64::min)
     }
 
@@ -74,7 +76,7 @@ fn transactional(id: i64, epoch: i16, base_sequence: i32, records: usize) -> Vec
 
 fn end(log: &mut Log, id: i64, epoch: i16, commit: bool) -> ottla_storage::Result<AppendInfo> {
     let marker = Marker { commit, coordinator_epoch: 1 };
-    let of = MarkerOf { producer: ProducerId(id), epoch: ProducerEpoch(epoch), marker };
+    let of = MarkerOf { producer: Producer { id: ProducerId(id), epoch: ProducerEpoch(epoch) }, marker };
     log.append_marker(of, LeaderEpoch(1), now(1000))
 }
 
@@ -205,7 +207,7 @@ fn markers_of_older_epochs_and_coordinators_are_refused() {
     end(&mut log, 1, 4, true).unwrap();
     assert!(matches!(end(&mut log, 1, 3, true), Err(Error::Producer(ProducerError::InvalidEpoch { .. }))));
     let marker = Marker { commit: true, coordinator_epoch: 0 };
-    let of = MarkerOf { producer: ProducerId(1), epoch: ProducerEpoch(4), marker };
+    let of = MarkerOf { producer: Producer { id: ProducerId(1), epoch: ProducerEpoch(4) }, marker };
     let refused = log.append_marker(of, LeaderEpoch(1), now(0));
     assert!(matches!(refused, Err(Error::Producer(ProducerError::CoordinatorFenced { .. }))));
 }

@@ -217,7 +217,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "log.preallocate",                                        Boolean,  "false",                 Any, Cluster, used;
     "sasl.kerberos.principal.to.local.rules",                 List,     "DEFAULT",               Any, PerBroker, unused;
     "remote.log.reader.max.pending.tasks",                    Int,      "100",                   AtLeast(1), ReadOnly, unused;
-    "transactional.id.expiration.ms",                         Int,      "604800000",             AtLeast(1), ReadOnly, unused;
+    "transactional.id.expiration.ms",                         Int,      "604800000",             AtLeast(1), ReadOnly, used;
     "transaction.state.log.replication.factor",               Short,    "3",                     AtLeast(1), ReadOnly, used;
     "num.io.threads",                                         Int,      "8",                     AtLeast(1), Cluster, used;
     "group.streams.max.size",                                 Int,      "2147483647",            Any, ReadOnly, unused;
@@ -339,7 +339,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "sasl.oauthbearer.assertion.claim.iss",                   String,   None,                    Any, ReadOnly, unused;
     "group.share.max.partition.max.record.locks",             Int,      "4000",                  Any, ReadOnly, unused;
     "ssl.key.password",                                       Password, None,                    Any, PerBroker, unused;
-    "transaction.remove.expired.transaction.cleanup.interval.ms",Int,      "3600000",               AtLeast(1), ReadOnly, unused;
+    "transaction.remove.expired.transaction.cleanup.interval.ms",Int,      "3600000",               AtLeast(1), ReadOnly, used;
     "ssl.protocol",                                           String,   "TLSv1.3",               Any, PerBroker, unused;
     "group.consumer.migration.policy",                        String,   "bidirectional",         Any, ReadOnly, unused;
     "metadata.log.segment.ms",                                Long,     "604800000",             Any, ReadOnly, unused;
@@ -354,7 +354,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "group.min.session.timeout.ms",                           Int,      "6000",                  Any, ReadOnly, used;
     "metadata.log.dir",                                       String,   None,                    Any, ReadOnly, unused;
     "log.cleaner.io.buffer.load.factor",                      Double,   "0.9",                   Any, Cluster, unused;
-    "transaction.max.timeout.ms",                             Int,      "900000",                AtLeast(1), ReadOnly, unused;
+    "transaction.max.timeout.ms",                             Int,      "900000",                AtLeast(1), ReadOnly, used;
     "group.streams.heartbeat.interval.ms",                    Int,      "5000",                  Any, ReadOnly, unused;
     "process.roles",                                          List,     "broker,controller",     ListOf(&["broker", "controller"]), ReadOnly, used;
     "group.max.size",                                         Int,      "2147483647",            AtLeast(1), ReadOnly, used;

@@ -9,9 +9,13 @@ use crate::metadata::{FeatureRange, Image, Record};
 /// The feature that gates new kinds of metadata records and what brokers say to each other.
 pub const OTTLA_VERSION: &str = "ottla.version";
 
+/// The feature that says by which rules clients end transactions (KIP-890).
+pub const TRANSACTION_VERSION: &str = "transaction.version";
+
 /// What this build can run with, by feature. A feature of Kafka is above 0 only once its semantics are there.
 pub fn supported_features() -> impl Iterator<Item = (&'static str, FeatureRange)> {
-    [(OTTLA_VERSION, FeatureRange { min: 1, max: 1 })].into_iter()
+    [(OTTLA_VERSION, FeatureRange { min: 1, max: 1 }), (TRANSACTION_VERSION, FeatureRange { min: 0, max: 2 })]
+        .into_iter()
 }
 
 /// One feature to finalize at another level.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::command::operation;
-use super::{Context, Decision, Error, OTTLA_VERSION, supported_features};
+use super::{Context, Decision, Error, supported_features};
 use crate::metadata::{Record, Resource};
 
 /// Begins the cluster. Does nothing when it has begun.
@@ -21,16 +21,16 @@ fn found(operation: FoundCluster, context: &Context<'_>) -> Result<Decision<Stri
     if !image.cluster_id().is_empty() {
         return Ok(Decision::unchanged(image.cluster_id().to_owned()));
     }
-    let level = supported_features().find(|(name, _)| *name == OTTLA_VERSION).map_or(0, |(_, range)| range.max);
-    let records = vec![
-        Record::ClusterFounded { cluster_id: operation.cluster_id.clone() },
-        Record::Feature { name: OTTLA_VERSION.to_owned(), level },
+    let mut records = vec![Record::ClusterFounded { cluster_id: operation.cluster_id.clone() }];
+    records
+        .extend(supported_features().map(|(name, range)| Record::Feature { name: name.to_owned(), level: range.max }));
+    records.push(
         // Eligible leader replicas depend on it, so it is the same for all brokers from the beginning (KIP-966).
         Record::ConfigChanged {
             resource: Resource::every_broker(),
             key: "min.insync.replicas".to_owned(),
             value: Some(context.settings.min_insync_replicas().to_string()),
         },
-    ];
+    );
     Ok(Decision { records, response: operation.cluster_id })
 }

@@ -1,12 +1,11 @@
 //! A cluster for tests: every decision is applied, and every image that results is checked.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::*;
-use crate::metadata::{Entry, FeatureRange, Partition, Topic};
+use crate::metadata::{Entry, Partition, Topic};
 use crate::{BrokerEpoch, BrokerId, DirectoryId, LogIndex, Timestamp, TopicId};
 
 pub const NOW: Now = Now { monotonic: Duration::ZERO, wall: Timestamp(0) };
@@ -155,7 +154,7 @@ pub fn registration(id: i32, incarnation: u128) -> RegisterBroker {
         endpoints: Vec::new(),
         rack: None,
         directories: vec![directory(id)],
-        features: BTreeMap::from([(OTTLA_VERSION.to_owned(), FeatureRange { min: 1, max: 1 })]),
+        features: supported_features().map(|(name, range)| (name.to_owned(), range)).collect(),
         previous: PreviousStop::Unclean { page_cache_kept: false, damaged: Vec::new() },
     }
 }

@@ -3,11 +3,13 @@
 //! It must not know what is coordinated.
 
 mod append;
+mod machine;
 mod reader;
 mod timers;
 mod writer;
 
-pub use append::{AppendError, AppendId, EncodedRecord, RequestId};
+pub use append::{AppendError, AppendId, EncodedRecord, InTransaction, NewBatch, Replayed, RequestId, Verification};
+pub use machine::{Effect, Event, Machine};
 pub use reader::RecordError;
 
 pub(crate) use reader::Reader;

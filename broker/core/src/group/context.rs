@@ -12,8 +12,8 @@ use super::request::{FetchOffsets, Joined, PartitionResults, Synced};
 use super::state::Group;
 use super::timers::Timer;
 use super::{Config, Error};
-use crate::coordinator::{AppendId, RequestId, Timers};
-use crate::{Now, Timestamp};
+use crate::coordinator::{AppendId, InTransaction, NewBatch, RequestId, Timers};
+use crate::{Now, ProducerId, Timestamp};
 
 /// What is to be done once an append is durable, or has failed.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub(super) struct InFlight {
     pub(super) group: Arc<str>,
     /// Visible once durable, in the order of the log.
     pub(super) offsets: Vec<OffsetChange>,
+    /// The producer of the transaction that the offsets wait for.
+    pub(super) transaction: Option<ProducerId>,
     /// The append deletes the group.
     pub(super) deletes_group: bool,
     pub(super) then: Then,
@@ -105,11 +107,29 @@ impl Context {
 
     /// Sends records of one group to the log.
     pub(super) fn append(&mut self, group: &Arc<str>, records: Vec<Record>, then: Then) {
+        self.append_in(None, group, records, then);
+    }
+
+    /// The same as part of a transaction.
+    pub(super) fn append_in(
+        &mut self,
+        transaction: Option<InTransaction>,
+        group: &Arc<str>,
+        records: Vec<Record>,
+        then: Then,
+    ) {
         self.next_append.0 += 1;
         let id = self.next_append;
-        self.effects.push(Effect::Append(id, records.iter().map(Record::encode).collect()));
-        let mut in_flight =
-            InFlight { group: group.clone(), offsets: Vec::new(), deletes_group: false, then, fetches: Vec::new() };
+        let encoded = records.iter().map(Record::encode).collect();
+        self.effects.push(Effect::Append(id, NewBatch { records: encoded, transaction }));
+        let mut in_flight = InFlight {
+            group: group.clone(),
+            offsets: Vec::new(),
+            transaction: transaction.map(|transaction| transaction.producer.id),
+            deletes_group: false,
+            then,
+            fetches: Vec::new(),
+        };
         for record in records {
             match record {
                 Record::Offset(change) => in_flight.offsets.push(change),

@@ -1,40 +1,54 @@
 //! The machine itself: which rule handles which event.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::{Context, InFlight, Then, complete_join, complete_sync};
-use super::event::{Effect, Event, Request, Response};
+use super::event::{Effect, Event, Note, Request, Response};
 use super::record::{GroupChange, OffsetChange, Record};
 use super::request::GroupState;
 use super::state::Group;
 use super::timers::Timer;
+use super::transactions::Transactions;
 use super::{Config, Error, admin, offsets, rebalance, sync};
-use crate::Now;
-use crate::coordinator::{AppendError, AppendId, RecordError, RequestId};
+use crate::controller::internal_topics::CONSUMER_OFFSETS;
+use crate::coordinator::{AppendError, AppendId, Machine, RecordError, Replayed, RequestId};
+use crate::{Now, ProducerId};
 
 /// The groups and committed offsets of one `__consumer_offsets` partition.
 ///
-/// Life: [`new`](Self::new), [`replay`](Self::replay) of every record of the partition, [`start`](Self::start), then
-/// [`handle`](Self::handle) until [`unload`](Self::unload).
+/// Its life is that of a [`Machine`].
 #[derive(Debug)]
 pub struct Coordinator {
     pub(super) groups: BTreeMap<Arc<str>, Group>,
     pub(super) context: Context,
+    pub(super) transactions: Transactions,
 }
 
-impl Coordinator {
-    /// An empty coordinator.
-    pub fn new(config: Config) -> Self {
-        Self { groups: BTreeMap::new(), context: Context::new(config) }
+impl Machine for Coordinator {
+    const TOPIC: &'static str = CONSUMER_OFFSETS;
+    type Config = Config;
+    type Request = Request;
+    type Response = Response;
+    type Note = Note;
+    type Act = Infallible;
+
+    fn new(config: Config) -> Self {
+        Self { groups: BTreeMap::new(), context: Context::new(config), transactions: Transactions::default() }
     }
 
-    /// Applies a record of the partition, in log order, before the start. Records of kinds that are not coordinated
-    /// here are passed over. After an error the coordinator is unchanged; the record is best skipped with a warning.
-    pub fn replay(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), RecordError> {
+    fn replay(&mut self, replayed: Replayed<'_>) -> Result<(), RecordError> {
+        let (key, value, transaction) = match replayed {
+            Replayed::Record { key, value, transaction } => (key, value, transaction),
+            Replayed::TransactionEnd { producer, commit } => {
+                self.transaction_ended(producer, commit);
+                return Ok(());
+            }
+        };
         match Record::decode(key, value)? {
-            Some(Record::Offset(change)) => self.apply_offset(change),
+            Some(Record::Offset(change)) => self.offset_stored(change, transaction),
             Some(Record::Group(GroupChange { group, value: Some(value) })) => {
                 self.group_or_new(&group).restore(value);
             }
@@ -44,8 +58,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Everything is replayed: the sessions of the stored members begin.
-    pub fn start(&mut self, now: Now) -> Vec<Effect> {
+    fn start(&mut self, now: Now) -> Vec<Effect> {
         self.context.now = now;
         self.begin_sessions();
         for group in self.groups.values_mut() {
@@ -59,19 +72,18 @@ impl Coordinator {
         self.context.take_effects()
     }
 
-    /// When [`Event::Tick`] is due, on the monotonic clock.
-    pub fn next_deadline(&self) -> Option<Duration> {
+    fn next_deadline(&self) -> Option<Duration> {
         self.context.timers.next()
     }
 
-    /// Handles an event. The effects are to be performed in their order.
-    pub fn handle(&mut self, now: Now, event: Event) -> Vec<Effect> {
+    fn handle(&mut self, now: Now, event: Event) -> Vec<Effect> {
         self.context.now = now;
         match event {
             Event::Request(id, request) => self.request(id, request),
             Event::Appended(id, result) => self.appended(id, result),
-            Event::Stalled => self.begin_sessions(),
-            Event::TopicsDeleted(topics) => offsets::topics_deleted(self, &topics),
+            Event::Note(Note::Stalled) => self.begin_sessions(),
+            Event::Note(Note::TransactionEnded { producer, commit }) => self.transaction_ended(producer, commit),
+            Event::Note(Note::TopicsDeleted(topics)) => offsets::topics_deleted(self, &topics),
             Event::Tick => {
                 while let Some(timer) = self.context.timers.pop_due(now.monotonic) {
                     self.alarm(timer);
@@ -81,8 +93,7 @@ impl Coordinator {
         self.context.take_effects()
     }
 
-    /// The partition is led elsewhere now: every parked request is answered with NOT_COORDINATOR.
-    pub fn unload(mut self) -> Vec<Effect> {
+    fn unload(mut self) -> Vec<Effect> {
         for mut append in std::mem::take(&mut self.context.in_flight).into_values() {
             self.time_out(&mut append, Error::NotCoordinator);
         }
@@ -96,6 +107,12 @@ impl Coordinator {
         self.context.take_effects()
     }
 
+    fn stalled() -> Option<Note> {
+        Some(Note::Stalled)
+    }
+}
+
+impl Coordinator {
     /// Members of a generation have their whole session before them; new ones wait for theirs.
     fn begin_sessions(&mut self) {
         for group in self.groups.values() {
@@ -154,7 +171,7 @@ impl Coordinator {
         let Some(append) = self.context.in_flight.remove(&id) else { return };
         if result.is_ok() {
             for change in append.offsets {
-                self.apply_offset(change);
+                self.offset_stored(change, append.transaction);
             }
             if append.deletes_group {
                 self.drop_if_deserted(&append.group);
@@ -214,6 +231,22 @@ impl Coordinator {
         self.groups.entry(id.clone()).or_insert_with(|| Group::new(id.clone(), now))
     }
 
+    /// A change is durable: it counts at once, or when its transaction is committed.
+    fn offset_stored(&mut self, change: OffsetChange, transaction: Option<ProducerId>) {
+        match transaction {
+            None => self.apply_offset(change),
+            Some(producer) => self.transactions.add(producer, [change]),
+        }
+    }
+
+    fn transaction_ended(&mut self, producer: ProducerId, commit: bool) {
+        for change in self.transactions.end(producer) {
+            if commit {
+                self.apply_offset(change);
+            }
+        }
+    }
+
     /// Applies a durable change; the first offset of an unknown group makes a simple group.
     fn apply_offset(&mut self, change: OffsetChange) {
         if change.value.is_some() {
@@ -225,6 +258,7 @@ impl Coordinator {
 
     /// A stored group was deleted. Offsets that were not are those of a simple consumer.
     fn forget_group(&mut self, id: &Arc<str>) {
+        self.transactions.forget(|change| change.group == *id);
         let Some(group) = self.groups.remove(id) else { return };
         if !group.offsets.is_empty() {
             let offsets = group.offsets;

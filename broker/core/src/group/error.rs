@@ -53,6 +53,15 @@ pub enum Error {
     /// The records of the commit do not fit a batch of the offsets topic.
     #[error("the commit is too large for the offsets topic")]
     InvalidCommitOffsetSize,
+    /// An offset is part of a transaction that has not ended yet: ask again (KIP-447).
+    #[error("the offset is part of an open transaction")]
+    UnstableOffsetCommit,
+    /// A newer instance of the transactional producer has written.
+    #[error("the producer's epoch is not the newest")]
+    InvalidProducerEpoch,
+    /// The transaction has ended since it was verified (KIP-890).
+    #[error("the transaction is not known to be open")]
+    InvalidTxnState,
     /// The records of the group do not fit a batch of the offsets topic.
     #[error("the group is too large for the offsets topic")]
     UnknownServerError,
@@ -65,6 +74,8 @@ impl AppendError {
             Self::NotEnoughReplicas => Error::CoordinatorNotAvailable,
             Self::NotLeader => Error::NotCoordinator,
             Self::TooLarge => Error::UnknownServerError,
+            Self::InvalidProducerEpoch => Error::InvalidProducerEpoch,
+            Self::NotVerified => Error::InvalidTxnState,
         }
     }
 

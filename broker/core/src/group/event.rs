@@ -1,29 +1,34 @@
 //! What goes into the coordinator and what comes out. The driver performs the effects in their order.
 
+use std::convert::Infallible;
+
 use super::error::Error;
 use super::request::{
     Commit, DeleteOffsets, Described, FetchOffsets, FetchedTopic, Heartbeat, Join, Joined, Leave, LeftMember,
     ListFilter, Listed, PartitionResults, Sync, Synced,
 };
-use crate::TopicName;
-use crate::coordinator::{AppendError, AppendId, EncodedRecord, RequestId};
+use crate::{ProducerId, TopicName, coordinator};
 
-/// What happens to a coordinator.
+/// What happens to a group coordinator.
+pub type Event = coordinator::Event<Request, Note>;
+
+/// What its driver has to do.
+pub type Effect = coordinator::Effect<Response, Infallible>;
+
+/// What a group coordinator has to know besides requests.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "an event lives for one call and is never stored")]
-pub enum Event {
-    /// A request; exactly one [`Effect::Reply`] answers it, now or later.
-    Request(RequestId, Request),
-    /// The records of an [`Effect::Append`] are durable (`Ok`), or were certainly not appended (`Err`).
-    /// `Ok` must be reported in the order of the appends.
-    Appended(AppendId, Result<(), AppendError>),
+pub enum Note {
     /// Topics are gone: their committed offsets go too.
     TopicsDeleted(Vec<TopicName>),
-    /// The whole process stood still past its deadlines: heartbeats may wait unread, so sessions begin anew. To be
-    /// handled before the tick.
+    /// The marker of a transaction is durable in the coordinator's partition.
+    TransactionEnded {
+        /// The producer.
+        producer: ProducerId,
+        /// Committed, or aborted.
+        commit: bool,
+    },
+    /// The whole process stood still past its deadlines: heartbeats may wait unread, so sessions begin anew.
     Stalled,
-    /// The time of [`next_deadline`](super::Coordinator::next_deadline) has come. Harmless when early.
-    Tick,
 }
 
 /// A request about groups or offsets. The answer is the [`Response`] of the same name.
@@ -74,13 +79,4 @@ pub enum Response {
     Describe(Result<Described, Error>),
     /// To Delete.
     Delete(Result<(), Error>),
-}
-
-/// What the driver has to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Answer a request.
-    Reply(RequestId, Response),
-    /// Append these records as one batch, and report [`Event::Appended`]. Appends keep their order.
-    Append(AppendId, Vec<EncodedRecord>),
 }

@@ -17,7 +17,7 @@ const CLIENT_ID_PREFIX: usize = 200;
 
 /// Handles JoinGroup: answered at once, or parked with the member until the generation begins.
 pub(super) fn join(coordinator: &mut Coordinator, request: RequestId, mut join: Join) {
-    let Coordinator { groups, context } = coordinator;
+    let Coordinator { groups, context, .. } = coordinator;
     let refuse = |context: &mut Context, error| context.reply_join_error(request, &join.member_id, error);
     if join.group.is_empty() || join.group.len() > MAX_STRING {
         return refuse(context, Error::InvalidGroupId);

@@ -10,7 +10,7 @@ use crate::coordinator::RequestId;
 
 /// Handles LeaveGroup.
 pub(super) fn leave(coordinator: &mut Coordinator, request: RequestId, leave: Leave) {
-    let Coordinator { groups, context } = coordinator;
+    let Coordinator { groups, context, .. } = coordinator;
     if leave.group.is_empty() {
         return context.reply(request, Response::Leave(Err(Error::InvalidGroupId)));
     }

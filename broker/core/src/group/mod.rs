@@ -20,11 +20,12 @@ mod state;
 mod subscription;
 mod sync;
 mod timers;
+mod transactions;
 
 pub use config::Config;
 pub use coordinator::Coordinator;
 pub use error::Error;
-pub use event::{Effect, Event, Request, Response};
+pub use event::{Effect, Event, Note, Request, Response};
 pub use request::{
     Commit, Committed, DeleteOffsets, Described, DescribedMember, FetchOffsets, FetchedTopic, GroupState, Heartbeat,
     Join, Joined, JoinedGeneration, JoinedMember, Leave, LeftMember, ListFilter, Listed, MemberIdentity,

@@ -21,7 +21,7 @@ use crate::{Timestamp, TopicName};
 
 /// Handles OffsetCommit: answered when the offsets are durable.
 pub(super) fn commit(coordinator: &mut Coordinator, request: RequestId, commit: Commit) {
-    let Coordinator { groups, context } = coordinator;
+    let Coordinator { groups, context, .. } = coordinator;
     let group = groups.get(commit.group.as_str());
     if let Err(error) = validate_commit(group, &commit) {
         return context.reply(request, Response::Commit(Err(error)));
@@ -55,7 +55,7 @@ pub(super) fn commit(coordinator: &mut Coordinator, request: RequestId, commit: 
     if records.is_empty() {
         context.reply(request, Response::Commit(Ok(results)));
     } else {
-        context.append(&group, records, Then::Commit(request, results));
+        context.append_in(commit.transaction, &group, records, Then::Commit(request, results));
     }
 }
 
@@ -75,14 +75,16 @@ fn validate_commit(group: Option<&Group>, commit: &Commit) -> Result<(), Error> 
         return Ok(());
     }
     if commit.generation < 0 && commit.member_id.is_empty() && commit.instance_id.is_none() {
-        // Somebody outside the group must not move the offsets that its members work from.
-        return Err(Error::UnknownMemberId);
+        // Somebody outside the group must not move the offsets that its members work from. A transactional producer need
+        // not say for whom it commits.
+        return if commit.transaction.is_some() { Ok(()) } else { Err(Error::UnknownMemberId) };
     }
     group.validate_member(&commit.member_id, commit.instance_id.as_deref())?;
     if commit.generation != group.generation {
         return Err(Error::IllegalGeneration);
     }
-    if group.is(GroupState::CompletingRebalance) { Err(Error::RebalanceInProgress) } else { Ok(()) }
+    let is_between = commit.transaction.is_none() && group.is(GroupState::CompletingRebalance);
+    if is_between { Err(Error::RebalanceInProgress) } else { Ok(()) }
 }
 
 /// Kafka counts UTF-16 units; a record bounds the bytes.
@@ -94,15 +96,19 @@ fn is_too_long(metadata: &str, config: &Config) -> bool {
 
 /// Handles OffsetFetch of one group.
 pub(super) fn fetch(coordinator: &mut Coordinator, request: RequestId, mut fetch: FetchOffsets) {
-    let Coordinator { groups, context } = coordinator;
+    let Coordinator { groups, context, transactions } = coordinator;
     if fetch.require_stable {
         let Some(not_parked) = context.park_fetch(request, fetch) else { return };
         fetch = not_parked;
     }
     let group = groups.get(fetch.group.as_str());
+    let unstable = if fetch.require_stable { transactions.offsets_of(&fetch.group) } else { BTreeSet::new() };
     let committed = |topic: &TopicName, partition: i32| {
-        let stored = group?.offsets.get(topic)?.get(&partition)?;
-        Some(stored.committed.clone())
+        if unstable.contains(&(topic, partition)) {
+            return Err(Error::UnstableOffsetCommit);
+        }
+        let stored = group.and_then(|group| group.offsets.get(topic)?.get(&partition));
+        Ok(stored.map(|stored| stored.committed.clone()))
     };
     let topics = match fetch.topics {
         Some(topics) => topics
@@ -112,17 +118,20 @@ pub(super) fn fetch(coordinator: &mut Coordinator, request: RequestId, mut fetch
                 FetchedTopic { topic, partitions }
             })
             .collect(),
-        None => group.map(all_offsets).unwrap_or_default(),
+        None => {
+            let stored = group.into_iter().flat_map(Group::offset_keys);
+            let mut all: BTreeMap<&TopicName, BTreeSet<i32>> = BTreeMap::new();
+            for (topic, partition) in stored.chain(unstable.iter().copied()) {
+                all.entry(topic).or_default().insert(partition);
+            }
+            let topic = |(topic, partitions): (&TopicName, BTreeSet<i32>)| FetchedTopic {
+                topic: topic.clone(),
+                partitions: partitions.into_iter().map(|partition| (partition, committed(topic, partition))).collect(),
+            };
+            all.into_iter().map(topic).collect()
+        }
     };
     context.reply(request, Response::FetchOffsets(Ok(topics)));
-}
-
-fn all_offsets(group: &Group) -> Vec<FetchedTopic> {
-    let topic = |(topic, partitions): (&TopicName, &BTreeMap<i32, StoredOffset>)| FetchedTopic {
-        topic: topic.clone(),
-        partitions: partitions.iter().map(|(p, stored)| (*p, Some(stored.committed.clone()))).collect(),
-    };
-    group.offsets.iter().map(topic).collect()
 }
 
 /// Handles OffsetDelete: not of topics that the group consumes just now.
@@ -165,10 +174,7 @@ fn deletable<'a>(coordinator: &'a Coordinator, group: &str) -> Result<&'a Arc<st
 pub(super) fn offset_keys(coordinator: &Coordinator, group: &Arc<str>) -> BTreeSet<(TopicName, i32)> {
     let mut keys = BTreeSet::new();
     if let Some(group) = coordinator.groups.get(group) {
-        let of_topic = |(topic, partitions): (&TopicName, &BTreeMap<i32, StoredOffset>)| {
-            partitions.keys().map(|p| (topic.clone(), *p)).collect::<Vec<_>>()
-        };
-        keys.extend(group.offsets.iter().flat_map(of_topic));
+        keys.extend(group.offset_keys().map(|(topic, partition)| (topic.clone(), partition)));
     }
     let appends = coordinator.context.in_flight.values().filter(|append| append.group == *group);
     keys.extend(appends.flat_map(|append| &append.offsets).map(|change| (change.topic.clone(), change.partition)));
@@ -184,6 +190,7 @@ pub(super) fn tombstones(group: &Arc<str>, keys: impl IntoIterator<Item = (Topic
 
 /// Deletes the offsets of deleted topics.
 pub(super) fn topics_deleted(coordinator: &mut Coordinator, topics: &[TopicName]) {
+    coordinator.transactions.forget(|change| topics.contains(&change.topic));
     let groups: Vec<_> = coordinator.groups.keys().cloned().collect();
     for group in groups {
         let mut keys = offset_keys(coordinator, &group);
@@ -198,10 +205,10 @@ pub(super) fn topics_deleted(coordinator: &mut Coordinator, topics: &[TopicName]
 pub(super) fn expire(coordinator: &mut Coordinator) {
     let interval = coordinator.context.config.offsets_retention_check_interval;
     coordinator.context.schedule(Timer::Retention, interval);
-    let Coordinator { groups, context } = coordinator;
+    let Coordinator { groups, context, transactions } = coordinator;
     for group in groups.values() {
         // What is on its way may be a newer commit: look again next time.
-        if context.has_in_flight(&group.id) {
+        if context.has_in_flight(&group.id) || transactions.has_offsets_of(&group.id) {
             continue;
         }
         let expired = expired_offsets(group, &context.config, context.now.wall);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::error::Error;
+use crate::coordinator::InTransaction;
 use crate::{LeaderEpoch, Offset, TopicName};
 
 /// JoinGroup (KIP-62, KIP-345, KIP-394, KIP-559, KIP-800, KIP-814).
@@ -166,6 +167,8 @@ pub struct Commit {
     pub instance_id: Option<String>,
     /// How long to keep the offsets (versions 2 to 4); none: as configured.
     pub retention: Option<Duration>,
+    /// The transaction that the offsets are part of (TxnOffsetCommit): they count once it is committed.
+    pub transaction: Option<InTransaction>,
     /// The client understands GROUP_ID_NOT_FOUND here (version 9 and later).
     pub supports_group_id_not_found: bool,
     /// The offsets, topic by topic.
@@ -205,7 +208,7 @@ pub struct FetchedTopic {
     /// The topic.
     pub topic: TopicName,
     /// Each partition with its offset; none: nothing is committed.
-    pub partitions: Vec<(i32, Option<Committed>)>,
+    pub partitions: Vec<(i32, Result<Option<Committed>, Error>)>,
 }
 
 /// A committed offset.

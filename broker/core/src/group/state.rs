@@ -128,6 +128,11 @@ impl Group {
         self.members().map(|member| member.rebalance_timeout).max().unwrap_or_default()
     }
 
+    /// The partitions with a committed offset.
+    pub(super) fn offset_keys(&self) -> impl Iterator<Item = (&TopicName, i32)> {
+        self.offsets.iter().flat_map(|(topic, partitions)| partitions.keys().map(move |partition| (topic, *partition)))
+    }
+
     pub(super) fn awaiting_join(&self) -> usize {
         self.members().filter(|member| member.join.is_some()).count()
     }

@@ -16,7 +16,7 @@ use crate::coordinator::RequestId;
 
 /// Handles SyncGroup: parked until the leader's assignment is durable.
 pub(super) fn sync(coordinator: &mut Coordinator, request: RequestId, sync: Sync) {
-    let Coordinator { groups, context } = coordinator;
+    let Coordinator { groups, context, .. } = coordinator;
     let group = match validate(groups.get_mut(sync.group.as_str()), &sync) {
         Ok(group) => group,
         Err(error) => return context.reply(request, Response::Sync(Err(error))),
@@ -104,7 +104,7 @@ pub(super) fn assignment_stored(
 
 /// Handles Heartbeat.
 pub(super) fn heartbeat(coordinator: &mut Coordinator, heartbeat: &Heartbeat) -> Result<(), Error> {
-    let Coordinator { groups, context } = coordinator;
+    let Coordinator { groups, context, .. } = coordinator;
     if heartbeat.group.is_empty() {
         return Err(Error::InvalidGroupId);
     }

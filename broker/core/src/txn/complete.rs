@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::TransactionState;
 use super::coordinator::{Coordinator, Then};
-use super::event::{Effect, Markers};
-use super::request::Producer;
+use super::event::{Act, Effect, Markers};
 use super::transaction::Transaction;
+use crate::Producer;
 use crate::{Now, TopicPartition};
 
 /// A transaction is ending: its markers are written, or it has ended when there are none left to write.
@@ -27,7 +27,7 @@ pub(super) fn go_on(coordinator: &mut Coordinator, id: &Arc<str>) {
         partitions: current.partitions.clone(),
         version: current.version,
     };
-    coordinator.perform(Effect::WriteMarkers(markers));
+    coordinator.perform(Effect::Act(Act::WriteMarkers(markers)));
 }
 
 /// Some partitions have their marker, if they are those of the transaction that is ending now.

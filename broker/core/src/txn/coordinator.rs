@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::event::{Effect, Event, Request, Response};
-use super::request::{InitProducerId, Producer};
+use super::event::{Act, Effect, Event, Note, Request, Response};
+use super::request::InitProducerId;
 use super::transaction::Transaction;
 use super::{Config, Error, TransactionState, complete, end, init, partitions, record, report};
-use crate::coordinator::{AppendError, AppendId, RecordError, RequestId, Timers};
+use crate::Producer;
+use crate::controller::internal_topics::TRANSACTION_STATE;
+use crate::coordinator::{AppendError, AppendId, Machine, RecordError, Replayed, RequestId, Timers};
 use crate::{Now, ProducerId, Timestamp};
 
 /// How long a step that nobody asked for rests after it could not be stored.
@@ -79,8 +81,7 @@ struct InFlight {
 
 /// The transactional ids of one `__transaction_state` partition.
 ///
-/// Life: [`new`](Self::new), [`replay`](Self::replay) of every record of the partition, [`start`](Self::start), then
-/// [`handle`](Self::handle) until [`unload`](Self::unload).
+/// Its life is that of a [`Machine`].
 #[derive(Debug)]
 pub struct Coordinator {
     pub(super) config: Config,
@@ -96,9 +97,15 @@ pub struct Coordinator {
     effects: Vec<Effect>,
 }
 
-impl Coordinator {
-    /// An empty coordinator.
-    pub fn new(config: Config) -> Self {
+impl Machine for Coordinator {
+    const TOPIC: &'static str = TRANSACTION_STATE;
+    type Config = Config;
+    type Request = Request;
+    type Response = Response;
+    type Note = Note;
+    type Act = Act;
+
+    fn new(config: Config) -> Self {
         Self {
             config,
             now: Now { monotonic: Duration::ZERO, wall: Timestamp::NONE },
@@ -112,9 +119,8 @@ impl Coordinator {
         }
     }
 
-    /// Applies a record of the partition, in log order, before the start. Records of other kinds are passed over. After
-    /// an error the coordinator is unchanged.
-    pub fn replay(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), RecordError> {
+    fn replay(&mut self, replayed: Replayed<'_>) -> Result<(), RecordError> {
+        let Replayed::Record { key, value, .. } = replayed else { return Ok(()) };
         match record::decode(key, value)? {
             Some((id, Some(current))) => drop(self.entries.insert(id, Entry { current, is_pending: false })),
             Some((id, None)) => drop(self.entries.remove(&id)),
@@ -123,8 +129,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Everything is replayed: transactions that were ending go on to end, and the time of the open ones runs.
-    pub fn start(&mut self, now: Now) -> Vec<Effect> {
+    fn start(&mut self, now: Now) -> Vec<Effect> {
         self.now = now;
         let ids: Vec<_> = self.entries.keys().cloned().collect();
         ids.iter().for_each(|id| self.settle(id));
@@ -132,19 +137,17 @@ impl Coordinator {
         self.take_effects()
     }
 
-    /// When [`Event::Tick`] is due, on the monotonic clock.
-    pub fn next_deadline(&self) -> Option<Duration> {
+    fn next_deadline(&self) -> Option<Duration> {
         self.timers.next()
     }
 
-    /// Handles an event. The effects are to be performed in their order.
-    pub fn handle(&mut self, now: Now, event: Event) -> Vec<Effect> {
+    fn handle(&mut self, now: Now, event: Event) -> Vec<Effect> {
         self.now = now;
         match event {
             Event::Request(id, request) => self.request(id, request),
             Event::Appended(id, result) => self.appended(id, result),
-            Event::ProducerId(id) => self.producer_id(id),
-            Event::MarkersWritten { transactional_id, producer, partitions } => {
+            Event::Note(Note::ProducerId(id)) => self.producer_id(id),
+            Event::Note(Note::MarkersWritten { transactional_id, producer, partitions }) => {
                 complete::markers_written(self, &transactional_id, producer, &partitions);
             }
             Event::Tick => {
@@ -156,15 +159,16 @@ impl Coordinator {
         self.take_effects()
     }
 
-    /// The partition is led elsewhere now: every parked request is answered with NOT_COORDINATOR.
-    pub fn unload(mut self) -> Vec<Effect> {
+    fn unload(mut self) -> Vec<Effect> {
         for step in std::mem::take(&mut self.in_flight).into_values() {
             self.answer(step.then, step.next.as_ref(), Err(Error::NotCoordinator));
         }
         self.refuse_waiting(Error::NotCoordinator);
         self.take_effects()
     }
+}
 
+impl Coordinator {
     /// How many transactional ids are in each state, for metrics.
     pub fn ids_by_state(&self) -> impl Iterator<Item = (TransactionState, usize)> + '_ {
         let count = |state| self.entries.values().filter(|entry| entry.current.state == state).count();
@@ -225,7 +229,7 @@ impl Coordinator {
     /// Handles the request again when there is a producer id.
     pub(super) fn wait_for_id(&mut self, id: RequestId, request: Request) {
         if self.waiting_for_id.is_empty() {
-            self.perform(Effect::AllocateProducerId);
+            self.perform(Effect::Act(Act::AllocateProducerId));
         }
         self.waiting_for_id.push((id, request));
     }
@@ -257,7 +261,7 @@ impl Coordinator {
         }
         self.last_append.0 += 1;
         let append = self.last_append;
-        self.perform(Effect::Append(append, record::encode(id, next.as_ref())));
+        self.perform(Effect::Append(append, vec![record::encode(id, next.as_ref())].into()));
         self.in_flight.insert(append, InFlight { id: id.clone(), next, then });
         self.schedule(Timer::Append(append), self.config.append_timeout);
     }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::coordinator::{Coordinator, Then};
 use super::event::Request;
-use super::request::{End, Producer};
+use super::request::End;
 use super::transaction::Transaction;
 use super::{Error, TransactionState, TransactionVersion};
+use crate::Producer;
 use crate::coordinator::RequestId;
 
 /// What an EndTxn comes to.

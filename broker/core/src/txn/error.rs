@@ -39,7 +39,7 @@ pub enum Error {
     #[error("the transactional id does not exist")]
     TransactionalIdNotFound,
     /// The transaction has more partitions than a record of its topic can hold.
-    #[error("the transaction is too large for its topic")]
+    #[error("the transaction cannot be stored")]
     UnknownServerError,
 }
 
@@ -48,7 +48,9 @@ impl From<AppendError> for Error {
         match error {
             AppendError::NotEnoughReplicas => Self::CoordinatorNotAvailable,
             AppendError::NotLeader => Self::NotCoordinator,
-            AppendError::TooLarge => Self::UnknownServerError,
+            AppendError::TooLarge | AppendError::InvalidProducerEpoch | AppendError::NotVerified => {
+                Self::UnknownServerError
+            }
         }
     }
 }

@@ -3,20 +3,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::request::{AddPartitions, Described, End, InitProducerId, ListFilter, Listed, Producer, Verified};
+use super::request::{AddPartitions, Described, End, InitProducerId, ListFilter, Listed, Verified};
 use super::{Error, TransactionVersion};
-use crate::coordinator::{AppendError, AppendId, EncodedRecord, RequestId};
-use crate::{ProducerId, TopicPartition};
+use crate::Producer;
+use crate::{ProducerId, TopicPartition, coordinator};
 
-/// What happens to a coordinator.
+/// What happens to a transaction coordinator.
+pub type Event = coordinator::Event<Request, Note>;
+
+/// What its driver has to do.
+pub type Effect = coordinator::Effect<Response, Act>;
+
+/// What a transaction coordinator has to know besides requests.
 #[derive(Clone, Debug)]
-pub enum Event {
-    /// A request; exactly one [`Effect::Reply`] answers it, now or later.
-    Request(RequestId, Request),
-    /// The record of an [`Effect::Append`] is durable (`Ok`), or was certainly not appended (`Err`).
-    /// `Ok` must be reported in the order of the appends.
-    Appended(AppendId, Result<(), AppendError>),
-    /// The answer to [`Effect::AllocateProducerId`]: an id that nobody has had, or none could be had.
+pub enum Note {
+    /// The answer to [`Act::AllocateProducerId`]: an id that nobody has had, or none could be had.
     ProducerId(Option<ProducerId>),
     /// The markers of these partitions are durable, or the partitions are gone.
     MarkersWritten {
@@ -27,8 +28,6 @@ pub enum Event {
         /// The partitions.
         partitions: Vec<TopicPartition>,
     },
-    /// The time of [`next_deadline`](super::Coordinator::next_deadline) has come. Harmless when early.
-    Tick,
 }
 
 /// A request about transactions. The answer is the [`Response`] of the same name.
@@ -65,17 +64,13 @@ pub enum Response {
     List(Vec<Listed>),
 }
 
-/// What the driver has to do.
+/// What a transaction coordinator needs done besides answers and appends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Answer a request.
-    Reply(RequestId, Response),
-    /// Append this record, and report [`Event::Appended`]. Appends keep their order.
-    Append(AppendId, EncodedRecord),
-    /// Get a producer id from the controller, and report [`Event::ProducerId`].
+pub enum Act {
+    /// Get a producer id from the controller, and note [`Note::ProducerId`].
     AllocateProducerId,
-    /// Write the marker of a transaction's end to each of the partitions, as often as it takes, and report
-    /// [`Event::MarkersWritten`].
+    /// Write the marker of a transaction's end to each of the partitions, as often as it takes, and note
+    /// [`Note::MarkersWritten`].
     WriteMarkers(Markers),
 }
 

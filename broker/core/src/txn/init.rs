@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::coordinator::{Coordinator, Then};
 use super::event::Request;
-use super::request::{InitProducerId, Producer};
+use super::request::InitProducerId;
 use super::transaction::Transaction;
 use super::{Error, TransactionState};
+use crate::Producer;
 use crate::coordinator::{MAX_STRING, RequestId};
 use crate::{ProducerEpoch, ProducerId, Timestamp};
 
@@ -26,7 +27,7 @@ enum Decision {
 
 /// Handles the request.
 pub(super) fn init(coordinator: &mut Coordinator, id: RequestId, init: InitProducerId) {
-    if let Some(error) = refusal(&init, coordinator.config.max_timeout) {
+    if let Err(error) = init.check(coordinator.config.max_timeout) {
         return coordinator.reply_init(id, error);
     }
     let known = coordinator.entries.get_key_value(init.transactional_id.as_str()).map(|(key, _)| key.clone());
@@ -66,13 +67,16 @@ fn begin(coordinator: &mut Coordinator, id: RequestId, init: InitProducerId, key
     }
 }
 
-fn refusal(init: &InitProducerId, max_timeout: Duration) -> Option<Error> {
-    if init.transactional_id.is_empty() || init.transactional_id.len() > MAX_STRING {
-        Some(Error::InvalidRequest)
-    } else if init.timeout.is_zero() || init.timeout > max_timeout {
-        Some(Error::InvalidTransactionTimeout)
-    } else {
-        None
+impl InitProducerId {
+    /// Whether any coordinator may take it.
+    pub fn check(&self, max_timeout: Duration) -> Result<(), Error> {
+        if self.transactional_id.is_empty() || self.transactional_id.len() > MAX_STRING {
+            Err(Error::InvalidRequest)
+        } else if self.timeout.is_zero() || self.timeout > max_timeout {
+            Err(Error::InvalidTransactionTimeout)
+        } else {
+            Ok(())
+        }
     }
 }
 

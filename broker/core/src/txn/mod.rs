@@ -22,6 +22,6 @@ mod transaction;
 pub use config::Config;
 pub use coordinator::Coordinator;
 pub use error::Error;
-pub use event::{Effect, Event, Markers, Request, Response};
-pub use request::{AddPartitions, Described, End, InitProducerId, ListFilter, Listed, Producer, Verified};
+pub use event::{Act, Effect, Event, Markers, Note, Request, Response};
+pub use request::{AddPartitions, Described, End, InitProducerId, ListFilter, Listed, Verified};
 pub use transaction::{TransactionState, TransactionVersion};

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::request::Producer;
 use super::transaction::Transaction;
 use super::{TransactionState, TransactionVersion};
+use crate::Producer;
 use crate::coordinator::{
     EncodedRecord, Reader, RecordError, put_compact_count, put_compact_string, put_string, put_tagged,
 };

@@ -4,16 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Error, TransactionState, TransactionVersion};
-use crate::{ProducerEpoch, ProducerId, Timestamp, TopicPartition};
-
-/// One instance of a producer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Producer {
-    /// Its id.
-    pub id: ProducerId,
-    /// Its epoch.
-    pub epoch: ProducerEpoch,
-}
+use crate::{Producer, ProducerEpoch, ProducerId, Timestamp, TopicPartition};
 
 impl Producer {
     /// Whether the coordinator must give another producer id before the next bump: the largest epoch is kept for

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::request::Producer;
+use crate::Producer;
 use crate::{ProducerEpoch, ProducerId, Timestamp, TopicPartition};
 
 /// Where the last transaction of a transactional id stands.
@@ -85,8 +85,8 @@ pub enum TransactionVersion {
 }
 
 impl TransactionVersion {
-    /// The feature's level, as a record has it.
-    pub(super) fn level(self) -> i16 {
+    /// The feature's level, as records and markers have it.
+    pub fn level(self) -> i16 {
         match self {
             Self::V1 => 0,
             Self::V2 => 2,
@@ -210,8 +210,8 @@ impl Transaction {
 
     /// The end is decided by the coordinator, whose abort fences the producer: its epoch is behind whatever follows.
     pub(super) fn fenced(&self, version: TransactionVersion, now: Timestamp) -> Self {
-        let fenced = Self { producer: self.producer.bumped(), last_epoch: NO_EPOCH, ..self.clone() };
-        fenced.prepared(false, version, None, now)
+        let aborted = self.prepared(false, version, None, now);
+        Self { producer: self.producer.bumped(), last_epoch: NO_EPOCH, ..aborted }
     }
 
     /// Every marker is written.

@@ -4,24 +4,31 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_core::coordinator::{AppendError, AppendId, EncodedRecord, RequestId};
+use ottla_core::coordinator::{AppendError, AppendId, EncodedRecord, Machine as _, NewBatch, Replayed, RequestId};
 use ottla_core::group::{
-    Commit, Config, Coordinator, Effect, Event, FetchOffsets, Heartbeat, Join, Joined, Leave, MemberIdentity,
+    Commit, Config, Coordinator, Effect, Event, FetchOffsets, Heartbeat, Join, Joined, Leave, MemberIdentity, Note,
     PartitionCommit, Protocol, Request, Response, Sync,
 };
-use ottla_core::{LeaderEpoch, Now, Offset, Timestamp, TopicName};
+use ottla_core::{LeaderEpoch, Now, Offset, ProducerId, Timestamp, TopicName};
 use uuid::Uuid;
 
 /// Wall time at the start, so that wall and monotonic times cannot be mistaken for one another.
 const EPOCH_MS: i64 = 1_700_000_000_000;
 
+/// What the log holds.
+#[derive(Clone, Debug)]
+pub enum Logged {
+    Record(EncodedRecord, Option<ProducerId>),
+    TransactionEnd { producer: ProducerId, commit: bool },
+}
+
 pub struct Bench {
     pub coordinator: Coordinator,
     pub config: Config,
     pub clock: Duration,
-    /// Every durable record, and those on their way.
-    pub log: Vec<EncodedRecord>,
-    pub in_flight: VecDeque<(AppendId, Vec<EncodedRecord>)>,
+    /// All that is durable, and what is on its way.
+    pub log: Vec<Logged>,
+    pub in_flight: VecDeque<(AppendId, NewBatch)>,
     /// Whether appends are durable at once.
     pub is_prompt: bool,
     pub replies: BTreeMap<RequestId, Response>,
@@ -91,7 +98,7 @@ impl Bench {
                     assert!(id.0 <= self.next_request, "{id:?} was never sent");
                     assert_eq!(self.replies.insert(id, response), None, "{id:?} is answered twice");
                 }
-                Effect::Append(id, records) => self.in_flight.push_back((id, records)),
+                Effect::Append(id, batch) => self.in_flight.push_back((id, batch)),
             }
         }
         while self.is_prompt && !self.in_flight.is_empty() {
@@ -101,9 +108,16 @@ impl Bench {
 
     /// The oldest append becomes durable.
     pub fn make_durable(&mut self) {
-        let (id, records) = self.in_flight.pop_front().expect("an append is on its way");
-        self.log.extend(records);
+        let (id, batch) = self.in_flight.pop_front().expect("an append is on its way");
+        let transaction = batch.transaction.map(|transaction| transaction.producer.id);
+        self.log.extend(batch.records.into_iter().map(|record| Logged::Record(record, transaction)));
         self.handle(Event::Appended(id, Ok(())));
+    }
+
+    /// The marker of a transaction becomes durable.
+    pub fn end_transaction(&mut self, producer: ProducerId, commit: bool) {
+        self.log.push(Logged::TransactionEnd { producer, commit });
+        self.handle(Event::Note(Note::TransactionEnded { producer, commit }));
     }
 
     /// The newest append fails.
@@ -140,10 +154,18 @@ impl Bench {
 }
 
 /// A coordinator rebuilt from records.
-pub fn loaded(config: &Config, log: &[EncodedRecord]) -> Coordinator {
+pub fn loaded(config: &Config, log: &[Logged]) -> Coordinator {
     let mut coordinator = Coordinator::new(config.clone());
-    for record in log {
-        coordinator.replay(&record.key, record.value.as_deref()).expect("own records can be read");
+    for logged in log {
+        let replayed = match logged {
+            Logged::Record(EncodedRecord { key, value }, transaction) => {
+                Replayed::Record { key, value: value.as_deref(), transaction: *transaction }
+            }
+            Logged::TransactionEnd { producer, commit } => {
+                Replayed::TransactionEnd { producer: *producer, commit: *commit }
+            }
+        };
+        coordinator.replay(replayed).expect("own records can be read");
     }
     coordinator
 }
@@ -216,6 +238,7 @@ pub fn commit(group: &str, member_id: &str, generation: i32, on: &str, partition
         member_id: member_id.into(),
         instance_id: None,
         retention: None,
+        transaction: None,
         supports_group_id_not_found: false,
         topics: vec![(
             topic(on),
@@ -239,6 +262,7 @@ pub fn offsets(response: Response) -> Vec<(String, i32, i64)> {
     let mut offsets = Vec::new();
     for fetched in topics {
         for (partition, committed) in fetched.partitions {
+            let committed = committed.expect("the offset is stable");
             offsets.extend(committed.map(|c| (fetched.topic.to_string(), partition, c.offset.0)));
         }
     }

@@ -6,3 +6,4 @@ mod bench;
 mod oracle;
 mod scenarios;
 mod simulation;
+mod transactions;

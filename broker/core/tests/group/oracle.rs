@@ -228,6 +228,7 @@ fn ask_commit(bench: &mut Bench, request: &Value, version: i32) -> Vec<(String, 
         member_id: text(&request["member_id"]),
         instance_id: optional_text(&request["instance_id"]),
         retention,
+        transaction: None,
         supports_group_id_not_found: version >= 9,
         topics: list(&request["topics"])
             .iter()
@@ -262,6 +263,7 @@ fn ask_fetch(bench: &mut Bench, case: &Value, version: i32) -> Vec<(String, Stri
         let answer = if version >= 8 { &case["response"]["groups"][g] } else { &case["response"] };
         for (t, fetched) in result.unwrap_or_default().into_iter().enumerate() {
             for (p, (_, committed)) in fetched.partitions.into_iter().enumerate() {
+                let committed = committed.expect("no transaction is open");
                 let expected = &answer["topics"][t]["partitions"][p]["offset"];
                 assert_eq!(committed.map_or(-1, |c| c.offset.0), expected.as_i64().unwrap(), "{}", case["id"]);
                 errors.push((format!("{prefix}topics[{t}].partitions[{p}]"), "NONE".into()));

@@ -95,7 +95,7 @@ fn a_process_that_stood_still_gives_members_their_session_again() {
     let mut bench = Bench::without_delay();
     let (a_id, _) = group_of_two(&mut bench);
     bench.clock += 60 * SECOND;
-    bench.handle(ottla_core::group::Event::Stalled);
+    bench.handle(ottla_core::group::Event::Note(ottla_core::group::Note::Stalled));
     bench.advance(9 * SECOND);
     assert_eq!(bench.call(heartbeat("g", &a_id, 2)), Response::Heartbeat(Ok(())));
 }
@@ -324,7 +324,7 @@ fn offsets_of_deleted_topics_go() {
     let mut bench = Bench::without_delay();
     bench.call(commit("g", "", -1, "t1", 0, 5));
     bench.call(commit("g", "", -1, "t2", 0, 6));
-    bench.handle(ottla_core::group::Event::TopicsDeleted(vec![topic("t1")]));
+    bench.handle(ottla_core::group::Event::Note(ottla_core::group::Note::TopicsDeleted(vec![topic("t1")])));
     assert_eq!(offsets(bench.call(fetch_all("g", true))), [("t2".to_owned(), 0, 6)]);
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_core::coordinator::{AppendError, RequestId};
+use ottla_core::coordinator::{AppendError, Machine as _, RequestId};
 use ottla_core::group::{Config, Error, Event, GroupState, Join, Joined, Request, Response, Sync};
 
 use super::bench::{Bench, commit, fetch_all, heartbeat, join, leave, loaded, offsets};

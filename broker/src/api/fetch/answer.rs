@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use ottla_protocol::codec::Records;
 use ottla_protocol::messages::fetch::{
-    EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch,
+    PartitionData,
 };
 use ottla_protocol::{ApiKey, ErrorCode};
 use ottla_storage::FileSlice;
@@ -120,7 +121,8 @@ impl Exchange {
             .map_or_else(EpochEndOffset::default, |end| EpochEndOffset { epoch: end.epoch.0, end_offset: end.end.0 });
         Ok(PartitionData {
             high_watermark: read.high_watermark.0,
-            last_stable_offset: read.high_watermark.0,
+            last_stable_offset: if self.read_committed { read.end.0 } else { read.high_watermark.0 },
+            aborted_transactions: self.read_committed.then(|| read.aborted.iter().map(aborted).collect()),
             log_start_offset: read.log_start.0,
             diverging_epoch,
             preferred_read_replica: read.preferred.map_or(-1, |id| id.0),
@@ -156,6 +158,10 @@ impl Exchange {
         let files = parts.collect();
         Step::Answer(Response { bytes: encoded.bytes, files })
     }
+}
+
+fn aborted(transaction: &ottla_storage::AbortedTransaction) -> AbortedTransaction {
+    AbortedTransaction { producer_id: transaction.producer.0, first_offset: transaction.first_offset.0 }
 }
 
 /// Reads a small range; a truncation that cut it in the meantime leaves whole batches and an end the client ignores.

@@ -13,7 +13,7 @@ use super::session::{FetchSession, Wanted, replica_of};
 use crate::api::{Context, leaders};
 use crate::broker::Broker;
 use crate::net::Peer;
-use crate::replica::{Error, FollowerRead, Interest, Partition, Read, ReadLimits};
+use crate::replica::{Consumer, Error, FollowerRead, Interest, Partition, Read, ReadLimits};
 
 /// A fetch under way.
 pub(super) struct Plan {
@@ -23,8 +23,7 @@ pub(super) struct Plan {
     pub(super) items: Vec<Item>,
     by_id: bool,
     replica: Option<(BrokerId, BrokerEpoch)>,
-    /// Consumers from this version on may be served by followers (KIP-392).
-    from_follower: bool,
+    consumer: Consumer,
     /// Where the consumer stands, if this broker is to tell it of nearer replicas.
     near: Option<Near>,
     /// There is a place in the answer for where leaders are.
@@ -85,7 +84,7 @@ impl Plan {
             items,
             by_id: version >= 13,
             replica,
-            from_follower: version >= 11,
+            consumer: Consumer { from_follower: version >= 11, read_committed: request.isolation_level == 1 },
             near,
             may_point_on: version >= 16,
             deadline: Instant::now() + wait,
@@ -94,7 +93,11 @@ impl Plan {
 
     /// What its partitions have to have more of before there is an answer.
     pub(super) fn interest(&self) -> Interest {
-        if self.replica.is_some() { Interest::Appended } else { Interest::Committed }
+        match self.replica {
+            Some(_) => Interest::Appended,
+            None if self.consumer.read_committed => Interest::Stable,
+            None => Interest::Committed,
+        }
     }
 
     /// Reads every partition within the limits of the whole.
@@ -151,10 +154,10 @@ impl Plan {
             if let Some(preferred) = self.near.as_ref().and_then(|near| near.of_partition(partition, offset)) {
                 partition.check_leader(current_epoch)?;
                 let nothing = ReadLimits { max_bytes: 0, at_least_one_batch: false };
-                let read = partition.read(offset, current_epoch, last_fetched_epoch, false, nothing)?;
+                let read = partition.read(offset, current_epoch, last_fetched_epoch, Consumer::default(), nothing)?;
                 return Ok(Read { preferred: Some(preferred), records: None, ..read });
             }
-            return partition.read(offset, current_epoch, last_fetched_epoch, self.from_follower, limits);
+            return partition.read(offset, current_epoch, last_fetched_epoch, self.consumer, limits);
         };
         let fetch = FollowerRead {
             broker,

@@ -5,10 +5,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use ottla_core::coordinator::InTransaction;
 use ottla_core::partition::{
     Durability, Effect, FollowerFetch, IsrProposal, Leader, LeaderTerm, LogPosition, RequiredAcks, check_epoch,
 };
 use ottla_core::{BrokerEpoch, BrokerId, LeaderEpoch, Now, Offset, PartitionEpoch};
+use ottla_records::BatchHeader;
 use ottla_storage::AppendInfo;
 use parking_lot::MutexGuard;
 
@@ -35,11 +37,12 @@ pub struct FollowerRead {
 }
 
 impl Partition {
-    /// Appends one checked batch as the leader. With `wait`, the reply is due when the watermark has passed the batch:
-    /// the place of the wait ends then.
+    /// Appends one checked batch as the leader, as part of `transaction` if it is of one. With `wait`, the reply is due
+    /// when the watermark has passed the batch: the place of the wait ends then.
     pub fn append(
         &self,
         batch: &[u8],
+        transaction: Option<InTransaction>,
         acks: RequiredAcks,
         wait: Option<(&Arc<ProduceWait>, usize)>,
         now: Now,
@@ -49,6 +52,10 @@ impl Partition {
             return Err(not_leader(&inner.role));
         };
         leader.check_append(acks)?;
+        if let Some(InTransaction { verified, .. }) = transaction {
+            let header = BatchHeader::parse(batch).map_err(ottla_storage::Error::from)?;
+            log.check_verified(&header, verified)?;
+        }
         let info = log.append_as_leader(batch, leader.term().leader_epoch, now)?;
         if !info.duplicate {
             self.appended(&mut inner, info.log_end);
@@ -64,7 +71,7 @@ impl Partition {
     }
 
     /// Tells the machine of a grown log and asks for the flush that the topic's durability wants.
-    fn appended(&self, inner: &mut Inner, log_end: Offset) {
+    pub(super) fn appended(&self, inner: &mut Inner, log_end: Offset) {
         let Inner { log: Some(log), role: Role::Leader(leader), effects, settings, .. } = inner else { return };
         leader.appended(log_end, effects);
         if settings.partition.durability == Durability::Fsync {
@@ -72,7 +79,7 @@ impl Partition {
         }
     }
 
-    fn park(&self, inner: &mut Inner, upto: Offset, wait: &Arc<ProduceWait>, place: usize) {
+    pub(super) fn park(&self, inner: &mut Inner, upto: Offset, wait: &Arc<ProduceWait>, place: usize) {
         let Role::Leader(leader) = &inner.role else { return };
         wait.begin(place);
         if leader.high_watermark() >= upto {
@@ -153,7 +160,7 @@ impl Partition {
 
     fn waiting(&self, interest: Interest) -> &super::Waiting {
         match interest {
-            Interest::Committed => &self.consumers,
+            Interest::Committed | Interest::Stable => &self.consumers,
             Interest::Appended => &self.followers,
         }
     }
@@ -173,6 +180,8 @@ impl Partition {
     pub fn end_for(&self, interest: Interest) -> Offset {
         match interest {
             Interest::Committed => self.high_watermark(),
+            // What cannot be asked for now has not moved.
+            Interest::Stable => self.last_stable().unwrap_or_else(|_| self.high_watermark()),
             Interest::Appended => self.reader.log_end(),
         }
     }
@@ -199,6 +208,7 @@ impl Partition {
             diverging: None,
             preferred: None,
             end: log.log_end(),
+            aborted: Vec::new(),
             is_throttled: settings.throttled_leaders.contains(self.id.partition, leader.term().leader)
                 && !leader.term().isr.contains(&fetch.broker),
         };

@@ -6,36 +6,39 @@ use ottla_core::partition::check_epoch;
 use ottla_core::{BrokerId, LeaderEpoch, Offset};
 use ottla_storage::EpochEnd;
 
-use super::{Partition, Read, ReadLimits, Role};
+use super::{Consumer, Partition, Read, ReadLimits, Role};
 use crate::replica::Error;
 
 impl Partition {
-    /// Reads for a consumer: whole batches from the one that holds `offset` on, below the high watermark. A follower is
-    /// read only with `from_follower` (KIP-392). `current_epoch` and `last_fetched_epoch` are −1 where the reader does
+    /// Reads for a consumer: whole batches from the one that holds `offset` on, below the high watermark or, for a reader
+    /// of committed transactions, below the last stable offset. A follower is read only with `from_follower` (KIP-392). `current_epoch` and `last_fetched_epoch` are −1 where the reader does
     /// not say (KIP-320).
     pub fn read(
         &self,
         offset: Offset,
         current_epoch: LeaderEpoch,
         last_fetched_epoch: LeaderEpoch,
-        from_follower: bool,
+        reader: Consumer,
         limits: ReadLimits,
     ) -> Result<Read, Error> {
+        let Consumer { from_follower, read_committed } = reader;
         match self.check_leader(current_epoch) {
             Err(Error::NotLeader { leader, epoch }) if from_follower && leader != BrokerId::NONE => {
                 check_epoch(current_epoch, epoch)?;
             }
             checked => drop(checked?),
         }
-        let end = self.high_watermark();
+        let high_watermark = self.high_watermark();
+        let end = if read_committed { self.last_stable()? } else { high_watermark };
         let log_start = self.reader.log_start();
         let mut read = Read {
-            high_watermark: end,
+            high_watermark,
             log_start,
             records: None,
             diverging: None,
             preferred: None,
             end,
+            aborted: Vec::new(),
             is_throttled: false,
         };
         if last_fetched_epoch != LeaderEpoch::NONE {
@@ -46,6 +49,9 @@ impl Partition {
         }
         let ReadLimits { max_bytes, at_least_one_batch } = limits;
         read.records = self.reader.read(offset, max_bytes, end, at_least_one_batch)?;
+        if read_committed && read.records.is_some() {
+            read.aborted = self.aborted(offset, end)?;
+        }
         Ok(read)
     }
 

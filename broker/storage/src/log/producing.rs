@@ -66,6 +66,7 @@ impl Log {
         let ProducerState::Known(tracked) = &self.producers else { return Ok(None) };
         // Batches of a coordinator carry a producer id without sequences.
         if header.base_sequence < 0 {
+            tracked.producers.check_epoch(header)?;
             return Ok(None);
         }
         let Some(earlier) = tracked.producers.check(header)? else { return Ok(None) };

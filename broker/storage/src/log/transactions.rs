@@ -1,19 +1,17 @@
 //! Transactions as a log sees them: markers, what of it is stable, and what was aborted (KIP-98, KIP-890).
 
-use ottla_core::{LeaderEpoch, Now, Offset, ProducerEpoch, ProducerId};
+use ottla_core::coordinator::Verification;
+use ottla_core::{LeaderEpoch, Now, Offset, Producer, ProducerId};
 use ottla_records::{BatchHeader, Marker};
 
 use super::{AppendInfo, Log, ProducerState};
-use crate::producers::Verification;
 use crate::{ProducerError, Result};
 
 /// Whose transaction a marker ends, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarkerOf {
-    /// The producer.
-    pub producer: ProducerId,
-    /// Its epoch: with version 2 of transactions that of the next one, which fences the one that ends.
-    pub epoch: ProducerEpoch,
+    /// The producer: with version 2 of transactions in the next epoch, which fences the one that ends.
+    pub producer: Producer,
     /// The end.
     pub marker: Marker,
 }
@@ -62,9 +60,9 @@ impl Log {
     pub fn append_marker(&mut self, of: MarkerOf, epoch: LeaderEpoch, now: Now) -> Result<AppendInfo> {
         self.load_producers()?;
         if let ProducerState::Known(tracked) = &self.producers {
-            tracked.producers.check_marker(of.producer.0, of.epoch.0, of.marker.coordinator_epoch)?;
+            tracked.producers.check_marker(of.producer.id.0, of.producer.epoch.0, of.marker.coordinator_epoch)?;
         }
-        let batch = of.marker.batch(of.producer.0, of.epoch.0, now.wall.0);
+        let batch = of.marker.batch(of.producer.id.0, of.producer.epoch.0, now.wall.0);
         self.append_as_leader(&batch, epoch, now)
     }
 

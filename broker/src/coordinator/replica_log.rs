@@ -4,18 +4,19 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use ottla_core::coordinator::{AppendError, EncodedRecord};
+use ottla_core::coordinator::{AppendError, InTransaction, NewBatch, Replayed};
 use ottla_core::partition::{Refusal, RequiredAcks};
-use ottla_core::{LeaderEpoch, Now, Offset};
-use ottla_records::{BatchBuilder, Compression, Limits, RecordReader, batches};
+use ottla_core::{LeaderEpoch, Now, Offset, ProducerId};
+use ottla_records::{Attributes, BatchBuilder, Compression, Limits, Marker, ProducerStamp, RecordReader, batches};
+use ottla_storage::ProducerError;
 
-use super::log::{Appended, LoadError, OffsetsLog, Replay};
+use super::log::{Appended, CoordinatorLog, LoadError, Replay};
 use crate::replica::{Error, FetchWait, Interest, Outcome, Partition, ProduceWait};
 
 /// Bytes read at a time while loading (`offsets.load.buffer.size`).
 const LOAD_BYTES: usize = 5 << 20;
 
-/// A led partition of `__consumer_offsets`.
+/// A led partition of a coordinators' topic.
 pub struct ReplicaLog {
     partition: Arc<Partition>,
     /// The end of the log when the coordinator was loaded.
@@ -29,14 +30,20 @@ impl ReplicaLog {
     }
 }
 
-impl OffsetsLog for ReplicaLog {
-    fn append(&self, records: &[EncodedRecord], now: Now) -> Result<Appended, AppendError> {
+impl CoordinatorLog for ReplicaLog {
+    fn append(&self, new: &NewBatch, now: Now) -> Result<Appended, AppendError> {
         let mut batch = BatchBuilder::new(Compression::None);
-        for record in records {
+        if let Some(InTransaction { producer, .. }) = new.transaction {
+            // As Kafka's coordinators do, without a sequence: the coordinator answers for repeated requests.
+            let stamp = ProducerStamp { id: producer.id.0, epoch: producer.epoch.0, base_sequence: -1 };
+            batch = batch.with_producer(stamp).with_attributes(Attributes::default().transactional());
+        }
+        for record in &new.records {
             batch.append(now.wall.0, Some(&record.key), record.value.as_deref(), &[]);
         }
         let wait = Arc::new(ProduceWait::new(1));
-        let appended = self.partition.append(&batch.build(0), RequiredAcks::All, Some((&wait, 0)), now);
+        let appended =
+            self.partition.append(&batch.build(0), new.transaction, RequiredAcks::All, Some((&wait, 0)), now);
         appended.map_err(refusal)?;
         wait.sealed();
         Ok(Box::pin(poll_fn(move |context| {
@@ -63,13 +70,18 @@ impl OffsetsLog for ReplicaLog {
             for batch in batches(&bytes) {
                 let batch = batch.map_err(failed)?;
                 next = Offset(batch.header.last_offset() + 1);
+                let producer = ProducerId(batch.header.producer_id);
                 if batch.header.attributes.is_control() {
+                    if let Some(Marker { commit, .. }) = Marker::read(batch.bytes).map_err(failed)? {
+                        each(Replayed::TransactionEnd { producer, commit });
+                    }
                     continue;
                 }
+                let transaction = batch.header.attributes.is_transactional().then_some(producer);
                 let mut records = RecordReader::new(batch.bytes, Limits::default()).map_err(failed)?;
                 while let Some(record) = records.next_record().map_err(failed)? {
                     if let Some(key) = record.key {
-                        each(&key, record.value.as_deref());
+                        each(Replayed::Record { key: &key, value: record.value.as_deref(), transaction });
                     }
                 }
             }
@@ -110,6 +122,10 @@ impl OffsetsLog for ReplicaLog {
 fn refusal(error: Error) -> AppendError {
     match error {
         Error::Storage(ottla_storage::Error::BatchTooLarge { .. }) | Error::Invalid(_) => AppendError::TooLarge,
+        Error::Storage(ottla_storage::Error::Producer(ProducerError::InvalidEpoch { .. })) => {
+            AppendError::InvalidProducerEpoch
+        }
+        Error::Storage(ottla_storage::Error::Producer(ProducerError::NotVerified { .. })) => AppendError::NotVerified,
         // All of these pass; the coordinator stays where it is.
         Error::Refused(Refusal::NotEnoughReplicas { .. }) | Error::Storage(ottla_storage::Error::DiskFull { .. }) => {
             AppendError::NotEnoughReplicas

@@ -1,22 +1,21 @@
-//! All coordinators of this broker: which partition coordinates a group, and the way to its driver.
+//! All coordinators of one kind on this broker: which partition coordinates a name, and the way to its driver.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ottla_core::controller::internal_topics::CONSUMER_OFFSETS;
-use ottla_core::group::{Config, ListFilter, Listed, Request, Response};
-use ottla_core::metadata::{Image, Topics};
-use ottla_core::{BrokerId, LeaderEpoch, LogIndex, TopicName};
+use ottla_core::coordinator::Machine;
+use ottla_core::metadata::Image;
+use ottla_core::{BrokerId, LeaderEpoch, LogIndex};
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::ReplicaLog;
-use super::driver::{Command, Driver};
-use super::log::OffsetsLog;
+use super::driver::{Actor, Command, Driver, Notes};
+use super::log::CoordinatorLog;
 use crate::clock::Clock;
 use crate::replica::Manager;
 
@@ -26,35 +25,41 @@ const FOLLOW_PATIENCE: Duration = Duration::from_secs(1);
 /// Why a request was not handled by a coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
-    /// The group is coordinated by another broker, or by none.
-    #[error("this broker does not coordinate the group")]
+    /// It is coordinated by another broker, or by none.
+    #[error("this broker is not the coordinator")]
     NotCoordinator,
     /// The coordinator is being loaded: ask again.
-    #[error("the group coordinator is still being loaded")]
+    #[error("the coordinator is still being loaded")]
     Loading,
 }
 
 /// A running driver.
-struct Running {
+struct Running<M: Machine> {
     epoch: LeaderEpoch,
-    commands: mpsc::UnboundedSender<Command>,
+    commands: mpsc::UnboundedSender<Command<M>>,
     loaded: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
-/// The coordinators of this broker, by partition of `__consumer_offsets`.
-pub struct Coordinators {
-    config: Config,
+/// The coordinators of one kind on this broker, by partition of their topic.
+pub struct Coordinators<M: Machine, A> {
+    config: M::Config,
+    actor: A,
     clock: Clock,
-    running: RwLock<BTreeMap<i32, Running>>,
+    /// What they have to know of a change of the cluster.
+    note: fn(&Image, &Image) -> Option<M::Note>,
+    running: RwLock<BTreeMap<i32, Running<M>>>,
     /// The image that the coordinators correspond to.
     followed: watch::Sender<LogIndex>,
 }
 
-impl Coordinators {
-    /// None yet.
-    pub fn new(config: Config, clock: Clock) -> Self {
-        Self { config, clock, running: RwLock::default(), followed: watch::Sender::default() }
+impl<M: Machine, A: Actor<M>> Coordinators<M, A>
+where
+    M::Note: Clone,
+{
+    /// None yet. `note` says what they have to know of a change from one image to the next.
+    pub fn new(config: M::Config, actor: A, clock: Clock, note: fn(&Image, &Image) -> Option<M::Note>) -> Self {
+        Self { config, actor, clock, note, running: RwLock::default(), followed: watch::Sender::default() }
     }
 
     /// Coordinates what the images say broker `me` leads, until there are no more images or the broker stops.
@@ -77,11 +82,11 @@ impl Coordinators {
 
     fn follow_one(&self, before: &Image, image: &Image, replicas: &Manager, me: BrokerId) {
         let mut led = BTreeMap::new();
-        if let Some(topic) = image.topic(CONSUMER_OFFSETS) {
+        if let Some(topic) = image.topic(M::TOPIC) {
             let mine = topic.indexed().filter(|(_, state)| state.leader == me);
             // A partition that could not be opened is not led, whatever the image says.
             led.extend(mine.filter_map(|(index, state)| {
-                let partition = replicas.topics().partition(CONSUMER_OFFSETS, index).ok()?;
+                let partition = replicas.topics().partition(M::TOPIC, index).ok()?;
                 (partition.leader_epoch() == Some(state.leader_epoch)).then_some((index, partition))
             }));
         }
@@ -92,11 +97,10 @@ impl Coordinators {
                 self.lead(index, epoch, Arc::new(ReplicaLog::new(partition)));
             }
         }
-        let changes = Topics::differences(before.topics(), image.topics());
-        let deleted: Vec<_> =
-            changes.filter(|(_, after)| after.is_none()).filter_map(|(topic, _)| Some(topic?.name.clone())).collect();
-        if !deleted.is_empty() {
-            self.topics_deleted(&deleted);
+        if let Some(note) = (self.note)(before, image) {
+            for driver in self.running.read().values() {
+                let _ = driver.commands.send(Command::Note(note.clone()));
+            }
         }
     }
 
@@ -109,9 +113,9 @@ impl Coordinators {
         }
     }
 
-    /// This broker leads `partition` in the term `epoch`: coordinates its groups, from a fresh load if the term is new.
+    /// This broker leads `partition` in the term `epoch`: coordinates it, from a fresh load if the term is new.
     /// Must be called on a tokio runtime.
-    pub fn lead<L: OffsetsLog>(&self, partition: i32, epoch: LeaderEpoch, log: Arc<L>) {
+    pub fn lead<L: CoordinatorLog>(&self, partition: i32, epoch: LeaderEpoch, log: Arc<L>) {
         let mut running = self.running.write();
         if running.get(&partition).is_some_and(|driver| driver.epoch == epoch) {
             return;
@@ -123,10 +127,13 @@ impl Coordinators {
         let loaded = Arc::new(AtomicBool::new(false));
         let driver = Driver {
             partition,
+            epoch,
             log,
+            actor: self.actor.clone(),
             clock: self.clock,
             config: self.config.clone(),
             commands,
+            notes: Notes(sender.downgrade()),
             loaded: Arc::clone(&loaded),
         };
         let task = tokio::spawn(driver.run());
@@ -140,15 +147,15 @@ impl Coordinators {
         }
     }
 
-    /// Topics are gone; committed offsets for them go too.
-    pub fn topics_deleted(&self, topics: &[TopicName]) {
-        for driver in self.running.read().values() {
-            let _ = driver.commands.send(Command::TopicsDeleted(topics.to_vec()));
+    /// Has the coordinator of `partition` know something, if it is here.
+    pub fn tell(&self, partition: i32, note: M::Note) {
+        if let Some(driver) = self.running.read().get(&partition) {
+            let _ = driver.commands.send(Command::Note(note));
         }
     }
 
     /// Has the coordinator of `partition` handle a request.
-    pub async fn call(&self, partition: i32, request: Request) -> Result<Response, Unavailable> {
+    pub async fn call(&self, partition: i32, request: M::Request) -> Result<M::Response, Unavailable> {
         let answer = {
             let running = self.running.read();
             let driver = running.get(&partition).ok_or(Unavailable::NotCoordinator)?;
@@ -157,25 +164,25 @@ impl Coordinators {
         answer.await.unwrap_or(Err(Unavailable::NotCoordinator))
     }
 
-    /// The groups of all coordinators that pass `filter`; "loading" while one of them is.
-    pub async fn list(&self, filter: &ListFilter) -> Result<Vec<Listed>, Unavailable> {
+    /// Asks every coordinator; "loading" while one of them is.
+    pub async fn call_all(&self, request: impl Fn() -> M::Request) -> Result<Vec<M::Response>, Unavailable> {
         let answers: Vec<_> = {
             let running = self.running.read();
             if running.values().any(|driver| !driver.loaded.load(Ordering::Acquire)) {
                 return Err(Unavailable::Loading);
             }
-            running.values().map(|driver| driver.send(Request::List(filter.clone()))).collect()
+            running.values().map(|driver| driver.send(request())).collect()
         };
-        let mut groups = Vec::new();
+        let mut responses = Vec::with_capacity(answers.len());
         for answer in answers {
             match answer.await.unwrap_or(Err(Unavailable::NotCoordinator)) {
-                Ok(Response::List(listed)) => groups.extend(listed),
+                Ok(response) => responses.push(response),
                 Err(Unavailable::Loading) => return Err(Unavailable::Loading),
-                // It has just moved: its new coordinator lists them.
-                Ok(_) | Err(Unavailable::NotCoordinator) => {}
+                // It has just moved: its new coordinator answers for it.
+                Err(Unavailable::NotCoordinator) => {}
             }
         }
-        Ok(groups)
+        Ok(responses)
     }
 
     /// Whether every coordinator is loaded.
@@ -185,7 +192,7 @@ impl Coordinators {
 
     /// Stops all drivers and waits for them; every parked request is answered.
     pub async fn stop(&self) {
-        let stopped: Vec<Running> = std::mem::take(&mut *self.running.write()).into_values().collect();
+        let stopped: Vec<Running<M>> = std::mem::take(&mut *self.running.write()).into_values().collect();
         for driver in &stopped {
             let _ = driver.commands.send(Command::Stop);
         }
@@ -195,13 +202,13 @@ impl Coordinators {
     }
 }
 
-impl Running {
+impl<M: Machine> Running<M> {
     fn stop(&self) {
         // A driver that has ended by itself needs no order.
         let _ = self.commands.send(Command::Stop);
     }
 
-    fn send(&self, request: Request) -> oneshot::Receiver<Result<Response, Unavailable>> {
+    fn send(&self, request: M::Request) -> oneshot::Receiver<Result<M::Response, Unavailable>> {
         let (answer, receiver) = oneshot::channel();
         // A driver that has ended drops the answer's sender, which reads as "not coordinator".
         let _ = self.commands.send(Command::Request(request, answer));
@@ -209,9 +216,9 @@ impl Running {
     }
 }
 
-/// The partition of `__consumer_offsets`, one of `partitions`, that coordinates `group`: Java's hash of the name.
-pub fn partition_of(group: &str, partitions: i32) -> i32 {
-    let hash = group.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+/// The partition of a coordinators' topic, one of `partitions`, that coordinates `name`: Java's hash of it.
+pub fn partition_of(name: &str, partitions: i32) -> i32 {
+    let hash = name.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
     // Kafka takes 0 for the one number whose absolute value does not fit.
     hash.checked_abs().unwrap_or(0) % partitions.max(1)
 }
@@ -221,7 +228,7 @@ mod tests {
     use super::partition_of;
 
     #[test]
-    fn a_group_has_the_partition_that_kafka_gives_it() {
+    fn a_name_has_the_partition_that_kafka_gives_it() {
         // Values of Java's String.hashCode: "" 0, "a" 97, "test-group" 1,149,894,690 and a negative one.
         assert_eq!(partition_of("", 50), 0);
         assert_eq!(partition_of("a", 50), 47);

@@ -1,0 +1,30 @@
+//! The transaction coordinators of this broker, and what they need done: producer ids, and markers in the partitions of
+//! the transactions that end.
+//!
+//! Must decide nothing about transactions: that is ottla-core's.
+
+mod confirm;
+mod handover;
+mod markers;
+mod peers;
+mod settings;
+
+use ottla_core::metadata::Image;
+use ottla_core::txn::{Coordinator, Note};
+
+use crate::coordinator::Coordinators;
+
+pub use confirm::confirm;
+pub use handover::{Handover, Jobs, run};
+pub use markers::{Marking, write_here};
+pub use peers::Peers;
+pub use settings::settings;
+
+/// The transaction coordinators of this broker, by partition of `__transaction_state`.
+pub type Transactions = Coordinators<Coordinator, Handover>;
+
+/// What the coordinators have to know of a change of the cluster: nothing. Whether a partition is still there is asked
+/// when its marker is written.
+pub fn note(_: &Image, _: &Image) -> Option<Note> {
+    None
+}
