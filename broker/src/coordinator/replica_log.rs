@@ -48,10 +48,10 @@ impl CoordinatorLog for ReplicaLog {
         wait.sealed();
         Ok(Box::pin(poll_fn(move |context| {
             wait.register(context.waker());
-            match wait.outcome(0) {
-                _ if !wait.is_over() => Poll::Pending,
-                Outcome::Committed => Poll::Ready(Ok(())),
-                Outcome::Waiting | Outcome::NotLeader | Outcome::StorageFailed => {
+            match wait.ended(0) {
+                None => Poll::Pending,
+                Some(Outcome::Committed) => Poll::Ready(Ok(())),
+                Some(Outcome::Waiting | Outcome::NotLeader | Outcome::StorageFailed) => {
                     Poll::Ready(Err(AppendError::NotLeader))
                 }
             }

@@ -81,6 +81,12 @@ impl ProduceWait {
         self.waker.register(waker);
     }
 
+    /// How the wait of the batch at `place` has ended; none while anything of the request still waits. What is read
+    /// before it is known that all is over may be over the moment after.
+    pub fn ended(&self, place: usize) -> Option<Outcome> {
+        self.is_over().then(|| self.outcome(place))
+    }
+
     /// How the wait of the batch at `place` stands.
     pub fn outcome(&self, place: usize) -> Outcome {
         Outcome::from_u8(self.places[place].load(Ordering::Acquire))

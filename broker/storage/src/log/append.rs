@@ -5,7 +5,6 @@ use ottla_records::{BatchHeader, Crc, HEADER_LEN, TimestampType, batches, crc_st
 use rustix::fs::{FallocateFlags, fallocate};
 
 use super::{AppendInfo, Log, ProducerState};
-use crate::error::io_error;
 use crate::file::write_at;
 use crate::names::{self, Kind};
 use crate::segment::Segment;
