@@ -180,5 +180,6 @@ fn features_are_finalized_within_what_every_broker_supports() {
     };
     assert!(update(OTTLA_VERSION, 1).is_ok());
     assert!(update(OTTLA_VERSION, 2).is_err());
-    assert!(update("transaction.version", 2).is_err());
+    assert!(update("transaction.version", 1).is_err(), "a lower level is a downgrade");
+    assert!(update("transaction.version", 3).is_err());
 }
