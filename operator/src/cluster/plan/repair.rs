@@ -22,9 +22,13 @@ use super::{
     },
     Restart, Step, Why,
 };
-use crate::names::{FOUNDED, REPAIR};
+use crate::{
+    kafka::{BrokerView, PartitionView},
+    names::{FOUNDED, REPAIR},
+};
 
 const CLUSTER_EVENT: &str = "ClusterEvent";
+const REPLACING: &str = "ReplacingBroker";
 const PAUSED: &str = "RepairPaused";
 const BLOCKED: &str = "RepairBlocked";
 /// The reasons why a lost broker is not replaced that do not go by themselves.
@@ -139,7 +143,7 @@ fn go_on(begun: &Begun, loss: Option<&Loss>, observed: &Observed) -> Verdict {
         // A new pod may find that its volumes went with the node of the old one.
         return match loss {
             Some(loss) if may_act(broker, observed) => again(begun, loss, observed),
-            _ => wait("ReplacingBroker", filling(broker, pod)),
+            _ => wait(REPLACING, filling(broker, observed)),
         };
     }
     if let Some(obstacle) = obstacle(broker, observed) {
@@ -158,7 +162,7 @@ fn go_on(begun: &Begun, loss: Option<&Loss>, observed: &Observed) -> Verdict {
         let restart = Restart { pod: old.name_any(), uid: begun.pod.clone(), serving, unavoidable: 0, why };
         steps.push(Step::Restart(vec![restart]));
     }
-    if steps.is_empty() { wait("ReplacingBroker", filling(broker, pod)) } else { Verdict::Act(steps) }
+    if steps.is_empty() { wait(REPLACING, filling(broker, observed)) } else { Verdict::Act(steps) }
 }
 
 /// The claims that were to go and are still wanted by nobody but this repair.
@@ -174,16 +178,23 @@ fn kept_claims(begun: &Begun, observed: &Observed) -> Vec<Step> {
 /// What a new pod has lost in its turn is noted as well. It was lost for long enough already.
 fn again(begun: &Begun, loss: &Loss, observed: &Observed) -> Verdict {
     let broker = begun.broker;
-    note_begun(broker, loss, observed).unwrap_or_else(|| wait("ReplacingBroker", filling(broker, None)))
+    note_begun(broker, loss, observed).unwrap_or_else(|| wait(REPLACING, filling(broker, observed)))
 }
 
 fn may_act(broker: i32, observed: &Observed) -> bool {
     observed.spec().repair.mode == Mode::Automatic && obstacle(broker, observed).is_none()
 }
 
-fn filling(broker: i32, pod: Option<&Pod>) -> String {
-    let trouble = pod.and_then(pods::trouble).map(|trouble| format!(": {trouble}")).unwrap_or_default();
-    format!("broker {broker} is being replaced and fills its disk from the others{trouble}")
+/// How far the new broker has come, as far as it is known.
+fn filling(broker: i32, observed: &Observed) -> String {
+    let is_of = |partition: &&PartitionView| partition.replicas.contains(&BrokerId(broker));
+    let topics = observed.view().into_iter().flat_map(|view| &view.topics);
+    let held: Vec<&PartitionView> = topics.flat_map(|topic| &topic.partitions).filter(is_of).collect();
+    let left = held.iter().filter(|partition| !partition.in_sync.contains(&BrokerId(broker))).count();
+    let trouble = observed.pod_of(broker).filter(|pod| !pods::is_ready(pod)).and_then(pods::trouble);
+    let trouble = trouble.map(|trouble| format!(": {trouble}")).unwrap_or_default();
+    let all = held.len();
+    format!("broker {broker} is being replaced, and {left} of its {all} replicas are still to be filled{trouble}")
 }
 
 /// Whether the broker serves again with all it should hold, on its old disks or on new ones, or is wanted no more.
@@ -202,7 +213,7 @@ fn is_over(begun: &Begun, observed: &Observed) -> bool {
     serves && is_ready && claims_are_whole && controller.health.under_replicated == 0
 }
 
-fn is_well(broker: &crate::kafka::BrokerView) -> bool {
+fn is_well(broker: &BrokerView) -> bool {
     !broker.fenced && broker.directories.iter().all(|directory| directory.failure.is_none())
 }
 

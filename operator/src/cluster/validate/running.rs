@@ -21,13 +21,13 @@ pub(super) fn unchanged(observed: &Observed) -> Result<(), Refusal> {
     let names = |claims: &[PersistentVolumeClaim]| -> Vec<String> {
         claims.iter().filter_map(|claim| claim.metadata.name.clone()).collect()
     };
-    let gone: Vec<String> =
-        names(&claims).into_iter().filter(|name| !volumes.iter().any(|it| it.name == *name)).collect();
-    if !gone.is_empty() {
+    let running = names(&claims);
+    let wanted: Vec<&String> = volumes.iter().take(running.len()).map(|volume| &volume.name).collect();
+    if !running.iter().eq(wanted) {
         let message = format!(
-            "a volume that brokers use cannot be removed or renamed, since what lies on it would be lost: put {} back; \
-             others can be added beside it",
-            gone.join(", ")
+            "volumes that brokers use keep their names and their order, since the first one holds the metadata and what lies \
+             on a removed one would be lost: let {} come first, in this order, and others behind",
+            running.join(", ")
         );
         return Err(Refusal::invalid_spec(message));
     }

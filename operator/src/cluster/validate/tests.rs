@@ -94,7 +94,8 @@ fn disks_that_exist_grow_and_get_others_beside_them_and_nothing_else() {
     let mut other = settled(SMALL);
     for (storage, part) in [
         ("{volumes: [{name: data, size: 512Mi}]}", "set its size back to 1Gi"),
-        ("{volumes: [{name: disk, size: 1Gi}]}", "put data back"),
+        ("{volumes: [{name: disk, size: 1Gi}]}", "let data come first"),
+        ("{volumes: [{name: more, size: 1Gi}, {name: data, size: 1Gi}]}", "let data come first"),
         ("{volumes: [{name: data, size: 1Gi, storageClassName: fast}]}", "storage class of volume data"),
     ] {
         other.cluster.spec.storage = serde_yaml::from_str(storage).unwrap();
@@ -105,7 +106,7 @@ fn disks_that_exist_grow_and_get_others_beside_them_and_nothing_else() {
     for storage in [
         "{volumes: [{name: data, size: 1024Mi}]}",
         "{volumes: [{name: data, size: 2Gi}]}",
-        "{volumes: [{name: more, size: 1Gi}, {name: data, size: 1Gi}]}",
+        "{volumes: [{name: data, size: 1Gi}, {name: more, size: 1Gi}]}",
     ] {
         other.cluster.spec.storage = serde_yaml::from_str(storage).unwrap();
         assert!(valid(&other).is_ok(), "{storage}");

@@ -118,8 +118,17 @@ fn a_lost_broker_is_given_its_time_and_then_replaced_step_by_step() {
 
     observed.pods[2].status = observed.pods[1].status.clone();
     controller(&mut observed).brokers[2].fenced = false;
-    controller(&mut observed).health.under_replicated = 3;
-    assert_eq!(waits(&observed).0, "ReplacingBroker", "it serves and is still empty");
+    controller(&mut observed).health.under_replicated = 1;
+    let partition = |in_sync: &[i32]| PartitionView {
+        leader: Some(BrokerId(0)),
+        replicas: vec![BrokerId(0), BrokerId(2)],
+        in_sync: in_sync.iter().copied().map(BrokerId).collect(),
+    };
+    let Kafka::Seen { view, .. } = &mut observed.kafka else { panic!() };
+    let partitions = vec![partition(&[0]), partition(&[0, 2])];
+    view.topics.push(TopicView { name: "t".to_owned(), id: Default::default(), partitions });
+    let message = "broker 2 is being replaced, and 1 of its 2 replicas are still to be filled".to_owned();
+    assert_eq!(waits(&observed), ("ReplacingBroker", message), "it serves and is still empty");
 
     controller(&mut observed).health.under_replicated = 0;
     assert_eq!(acts(&observed), [Step::Forget { key: REPAIR }]);
