@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod};
 use kube::{
     ResourceExt,
@@ -171,4 +172,35 @@ async fn the_time_a_broker_is_given_goes_on_over_the_operators_own_restarts() {
     })
     .await;
     bench.cluster("demo", is_ready).await;
+}
+
+/// From the loss to well after the broker is replaced, a pass has some thirty requests.
+const REQUESTS: std::ops::Range<usize> = 1..90;
+const STEP: usize = 11;
+
+#[tokio::test]
+async fn a_repair_goes_on_whichever_request_fails_and_hits_nothing_else() {
+    let points: Vec<_> = REQUESTS.step_by(STEP).enumerate().collect();
+    stream::iter(points)
+        .for_each_concurrent(3, |(turn, at)| async move {
+            let bench = bench("0s").await;
+            let (claim, pod) = (uid_of_claim(&bench).await, uid_of_pod(&bench, 2).await);
+            let others = (uid_of_pod(&bench, 0).await, uid_of_pod(&bench, 1).await);
+            bench.wiretap.fail_later(at, turn % 2 == 0);
+            bench.wiretap.take_writes();
+            lose_volume(&bench).await;
+            eventually("a new claim and a new pod", async || {
+                let (new_claim, new_pod) = (uid_of_claim(&bench).await, uid_of_pod(&bench, 2).await);
+                let both = new_claim.is_some() && new_claim != claim && new_pod.is_some() && new_pod != pod;
+                if both { Ok(()) } else { Err(format!("failed at {at}: {new_claim:?} {new_pod:?}")) }
+            })
+            .await;
+            let is_done = |cluster: &KafkaCluster| is_ready(cluster) && !cluster.annotations().contains_key(REPAIR);
+            bench.cluster("demo", is_done).await;
+            assert_eq!((uid_of_pod(&bench, 0).await, uid_of_pod(&bench, 1).await), others, "failed at {at}");
+            let deleted: BTreeSet<_> = deletions(&bench).into_iter().collect();
+            let meant = [format!("persistentvolumeclaims/{CLAIM}"), "pods/demo-broker-2".to_owned()];
+            assert_eq!(deleted, BTreeSet::from(meant), "failed at {at}");
+        })
+        .await;
 }

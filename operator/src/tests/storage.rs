@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::{StreamExt, stream};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{PersistentVolumeClaim, Pod},
@@ -118,4 +119,21 @@ async fn a_disk_that_would_shrink_stalls_with_the_way_out() {
     assert_eq!(asked(&bench).await, sizes(&[("data-demo-broker-0", "1Gi"), ("data-demo-broker-1", "1Gi")]));
     resize(&bench, json!([{"name": "data", "size": "1Gi"}])).await;
     bench.cluster("demo", is_ready).await;
+}
+
+#[tokio::test]
+async fn a_set_is_made_anew_whichever_request_fails_and_no_broker_stops() {
+    let points: Vec<_> = (1..60).step_by(9).enumerate().collect();
+    stream::iter(points)
+        .for_each_concurrent(3, |(turn, at)| async move {
+            let bench = bench().await;
+            let before = uids(&bench).await;
+            bench.wiretap.fail_later(at, turn % 2 == 0);
+            resize(&bench, json!([{"name": "data", "size": "3Gi"}])).await;
+            bench.cluster("demo", is_ready).await;
+            assert_eq!(asked(&bench).await, sizes(&[("data-demo-broker-0", "3Gi"), ("data-demo-broker-1", "3Gi")]));
+            assert_eq!(template(&bench).await, [("data".to_owned(), "3Gi".to_owned())], "failed at {at}");
+            assert_eq!(uids(&bench).await, before, "failed at {at}");
+        })
+        .await;
 }

@@ -5,7 +5,7 @@ use std::{
     future::Future,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -49,13 +49,19 @@ pub struct Wiretap {
     /// Answer this request (counted from 1) with a failure; 0 lets all through.
     fail_at: AtomicUsize,
     /// Whether the failed request is done all the same, as when only the answer is lost.
-    does_it: bool,
+    does_it: AtomicBool,
 }
 
 impl Wiretap {
     /// The writes since the last call of this, as `METHOD path`.
     pub fn take_writes(&self) -> Vec<String> {
         std::mem::take(&mut self.writes.lock().unwrap())
+    }
+
+    /// Fails the `count`th request from now, having done it or not.
+    pub fn fail_later(&self, count: usize, does_it: bool) {
+        self.does_it.store(does_it, Ordering::SeqCst);
+        self.fail_at.store(self.requests() + count, Ordering::SeqCst);
     }
 
     /// How many requests there were.
@@ -69,7 +75,7 @@ impl Wiretap {
             self.writes.lock().unwrap().push(format!("{} {}", request.method(), request.uri().path()));
         }
         if number == self.fail_at.load(Ordering::SeqCst) {
-            if self.does_it {
+            if self.does_it.load(Ordering::SeqCst) {
                 next.run(request).await;
             }
             return (StatusCode::SERVICE_UNAVAILABLE, "the request failed for a test").into_response();
@@ -101,7 +107,7 @@ impl Bench {
 
     /// The same, whose API fails the operator's `fail_at`th request, having done it or not.
     pub async fn failing(fail_at: usize, does_it: bool) -> Self {
-        Self::with_wiretap(Wiretap { fail_at: fail_at.into(), does_it, ..Wiretap::default() }).await
+        Self::with_wiretap(Wiretap { fail_at: fail_at.into(), does_it: does_it.into(), ..Wiretap::default() }).await
     }
 
     async fn with_wiretap(wiretap: Wiretap) -> Self {
