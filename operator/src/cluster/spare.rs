@@ -5,7 +5,7 @@
 use super::{
     apply::admin,
     observe::Observed,
-    plan::{Plan, Restart, Step},
+    plan::{Plan, Restart, Step, Why},
 };
 use crate::{
     context::Context,
@@ -35,7 +35,7 @@ async fn first_spared(due: &[Restart], observed: &Observed, context: &Context) -
         let doing = || format!("ask whether {} can be restarted", restart.pod);
         let admin = admin(observed, context).map_err(Error::kafka(doing()))?;
         let verdict = admin.check_restart(broker).await.map_err(Error::kafka(doing()))?;
-        match objection(&verdict) {
+        match objection(&verdict, restart.why) {
             None => return Ok(Ok(Restart { unavoidable: verdict.unavoidable, ..restart.clone() })),
             Some(reason) => {
                 first_reason.get_or_insert(format!("{} cannot be restarted yet: {reason}", restart.pod));
@@ -45,14 +45,22 @@ async fn first_spared(due: &[Restart], observed: &Observed, context: &Context) -
     Ok(Err(first_reason.unwrap_or_default()))
 }
 
-/// What speaks against a restart, in a few words. Harm that no waiting avoids does not: such partitions would hold up
-/// every restart for ever.
-fn objection(verdict: &RestartVerdict) -> Option<String> {
-    if !verdict.allowed {
+/// What speaks against a restart, in a few words. Harm that no waiting avoids does not, since it would hold up every
+/// restart for ever; but a broker that is to come back without its disk must leave nothing short.
+fn objection(verdict: &RestartVerdict, why: Why) -> Option<String> {
+    let RestartVerdict { allowed, unavoidable, catching_up, holds_quorum, .. } = verdict;
+    if !allowed {
         return Some(harm(verdict));
     }
-    let catching_up = verdict.catching_up;
-    (catching_up > 0).then(|| format!("{catching_up} partitions wait for another broker to catch up"))
+    if why == Why::NewDisk && *holds_quorum {
+        return Some("no majority of the metadata quorum would be left without its disk".to_owned());
+    }
+    if why == Why::NewDisk && *unavoidable > 0 {
+        let what =
+            "partitions have too few other in-sync replicas to give up the disk: raise their replicas, or delete them";
+        return Some(format!("{unavoidable} {what}"));
+    }
+    (*catching_up > 0).then(|| format!("{catching_up} partitions wait for another broker to catch up"))
 }
 
 fn harm(verdict: &RestartVerdict) -> String {
@@ -91,7 +99,18 @@ mod tests {
             (RestartVerdict { loses_quorum: true, ..refused }, Some("the metadata quorum would lose its majority")),
         ];
         for (verdict, expected) in cases {
-            assert_eq!(objection(&verdict).as_deref(), expected, "{verdict:?}");
+            assert_eq!(objection(&verdict, Why::NewSpec).as_deref(), expected, "{verdict:?}");
         }
+        let price = RestartVerdict { unavoidable: 7, ..harmless() };
+        let refused = objection(&price, Why::NewDisk).unwrap();
+        assert!(
+            refused.starts_with("7 partitions have too few other in-sync replicas to give up the disk"),
+            "{refused}"
+        );
+        let quorum = RestartVerdict { holds_quorum: true, ..harmless() };
+        let refused = objection(&quorum, Why::NewDisk).unwrap();
+        assert!(refused.contains("metadata quorum"), "{refused}");
+        assert_eq!(objection(&quorum, Why::NewSpec), None);
+        assert_eq!(objection(&harmless(), Why::NewDisk), None);
     }
 }

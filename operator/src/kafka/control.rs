@@ -64,6 +64,8 @@ pub struct RestartVerdict {
     pub harmed: Vec<HarmedPartition>,
     /// Whether the metadata quorum would be lost.
     pub loses_quorum: bool,
+    /// Whether no majority of the metadata quorum would be left although every voter is up: there are one or two.
+    pub holds_quorum: bool,
     /// How many partitions would be harmed although they are whole: they have one replica, or as many as
     /// min.insync.replicas asks for. No waiting helps them.
     pub unavoidable: u32,

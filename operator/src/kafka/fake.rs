@@ -109,7 +109,14 @@ fn refused<T>(code: &str, message: &str) -> Result<T> {
 
 /// What is said of a restart that harms nobody.
 pub fn harmless() -> RestartVerdict {
-    RestartVerdict { allowed: true, harmed: Vec::new(), loses_quorum: false, unavoidable: 0, catching_up: 0 }
+    RestartVerdict {
+        allowed: true,
+        harmed: Vec::new(),
+        loses_quorum: false,
+        holds_quorum: false,
+        unavoidable: 0,
+        catching_up: 0,
+    }
 }
 
 /// A broker as it is when all is well.

@@ -114,6 +114,7 @@ impl Grpc {
         let request = CheckRestartRequest { broker_id: broker.0 };
         let answer = self.ask(|mut client| async move { client.check_restart(request).await }).await?;
         let loses_quorum = answer.quorum() == proto::QuorumEffect::Lost;
+        let holds_quorum = answer.quorum() == proto::QuorumEffect::UnavoidablyLost;
         let harmed = answer.harmed.into_iter().map(|harmed| HarmedPartition {
             goes_offline: harmed.harm() != proto::Harm::UnderMinIsr,
             topic: harmed.topic,
@@ -123,6 +124,7 @@ impl Grpc {
             allowed: answer.allowed,
             harmed: harmed.collect(),
             loses_quorum,
+            holds_quorum,
             unavoidable: answer.unavoidable_count,
             catching_up: answer.catching_up_count,
         })

@@ -8,6 +8,7 @@ use kube::{
     ResourceExt,
     api::{ListParams, Patch, PatchParams},
 };
+use ottla_core::ids::BrokerId;
 use ottla_crds::{
     KafkaCluster,
     cluster::BrokerState,
@@ -16,7 +17,10 @@ use ottla_crds::{
 use serde_json::json;
 
 use super::support::{Bench, eventually, is_ready};
-use crate::names::REPAIR;
+use crate::{
+    kafka::{RestartVerdict, fake::harmless},
+    names::REPAIR,
+};
 
 const CLAIM: &str = "data-demo-broker-2";
 
@@ -172,6 +176,24 @@ async fn the_time_a_broker_is_given_goes_on_over_the_operators_own_restarts() {
     })
     .await;
     bench.cluster("demo", is_ready).await;
+}
+
+#[tokio::test]
+async fn a_volume_with_the_only_copy_of_a_partition_is_not_given_up() {
+    let bench = bench("0s").await;
+    bench.kafka.state().restart.insert(BrokerId(2), RestartVerdict { unavoidable: 1, ..harmless() });
+    bench.wiretap.take_writes();
+    lose_volume(&bench).await;
+    let is_held_up = |cluster: &KafkaCluster| {
+        let status = cluster.status.clone().unwrap_or_default();
+        let ready = conditions::find(&status.conditions, ConditionType::Ready).cloned();
+        ready.is_some_and(|ready| ready.message.contains("1 partitions have too few other in-sync replicas"))
+    };
+    bench.cluster("demo", is_held_up).await;
+    assert_eq!(deletions(&bench), Vec::<String>::new());
+    bench.kafka.state().restart.clear();
+    let is_done = |cluster: &KafkaCluster| is_ready(cluster) && !cluster.annotations().contains_key(REPAIR);
+    bench.cluster("demo", is_done).await;
 }
 
 /// From the loss to well after the broker is replaced, a pass has some thirty requests.

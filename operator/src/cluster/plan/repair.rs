@@ -157,7 +157,10 @@ fn go_on(begun: &Begun, loss: Option<&Loss>, observed: &Observed) -> Verdict {
     let is_stuck = loss.is_some_and(Loss::leaves_pod_stuck);
     let leaves_by_itself = |pod: &&Pod| pods::is_leaving(pod) && !is_stuck;
     if let Some(old) = old_pod.filter(|pod| !leaves_by_itself(pod)) {
-        let serving = Some(BrokerId(broker)).filter(|_| pods::is_ready(old));
+        let is_alive = observed.controller().is_some_and(|controller| {
+            controller.brokers.iter().any(|registered| registered.id == BrokerId(broker) && !registered.fenced)
+        });
+        let serving = Some(BrokerId(broker)).filter(|_| is_alive || pods::is_ready(old));
         let why = if is_stuck { Why::NodeGone } else { Why::NewDisk };
         let restart = Restart { pod: old.name_any(), uid: begun.pod.clone(), serving, unavoidable: 0, why };
         steps.push(Step::Restart(vec![restart]));

@@ -259,7 +259,13 @@ fn a_broker_that_still_serves_without_a_volume_is_not_done_before_it_has_another
     observed.claims = claims(3);
     observed.claims[2].status.as_mut().unwrap().phase = Some("Lost".to_owned());
     note(&mut observed, BEGUN);
-    assert!(matches!(acts(&observed)[..], [Step::DeleteClaim { .. }, Step::Restart(_)]));
+    let asks = |observed: &Observed| match &acts(observed)[..] {
+        [Step::DeleteClaim { .. }, Step::Restart(due)] => due[0].serving,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(asks(&observed), Some(BrokerId(2)), "whether it can be spared is asked first");
+    observed.pods[2] = pod(2, "template", false);
+    assert_eq!(asks(&observed), Some(BrokerId(2)), "the controller takes it for alive, whatever its probe says");
 }
 
 #[test]
