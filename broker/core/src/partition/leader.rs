@@ -94,7 +94,7 @@ pub fn check_epoch(given: LeaderEpoch, current: LeaderEpoch) -> Result<(), Refus
     }
 }
 
-/// How long no one is proposed for the ISR after a refusal.
+/// How long no one is proposed for the ISR after a refusal, be it an error or a state without the member.
 const REST: Duration = Duration::from_millis(200);
 
 /// The machine. Made anew for each term this broker leads.
@@ -248,11 +248,9 @@ impl Leader {
     }
 
     /// The controller refused the proposal for good; the state it refused it for comes by `state_committed`. Until an
-    /// answer of one kind comes the proposed members keep counting. No one is proposed anew for a moment, since every
-    /// fetch would.
+    /// answer of one kind comes the proposed members keep counting.
     pub fn proposal_refused(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         self.end_proposal(now);
-        self.admissions_rest_until = now + REST;
         self.advance(effects);
     }
 
@@ -335,7 +333,8 @@ impl Leader {
         }
     }
 
-    /// Whom the proposal wanted in vain waits on, behind the others.
+    /// Whom the proposal wanted in vain waits on, behind the others. No one is proposed anew for a moment then: every
+    /// fetch would, and each refusal is an entry of the metadata log.
     fn end_proposal(&mut self, now: Duration) {
         let Some(proposal) = self.proposal.take() else { return };
         for follower in &mut self.followers {
@@ -344,6 +343,7 @@ impl Leader {
                 follower.waits_since = None;
             } else if proposal.members.iter().any(|(id, _)| *id == follower.broker) {
                 follower.waits_since = Some(now);
+                self.admissions_rest_until = now + REST;
             }
         }
     }

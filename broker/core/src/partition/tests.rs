@@ -1,3 +1,4 @@
+mod admission;
 mod follower;
 
 use std::time::Duration;
@@ -183,33 +184,6 @@ fn an_older_partition_state_and_an_older_uptime_are_ignored() {
 }
 
 #[test]
-fn no_one_is_admitted_before_it_has_reached_the_start_of_the_term() {
-    let settings = Settings { durability: Durability::Replicated, min_isr: 1 };
-    let mut effects = Vec::new();
-    let mut leader = Leader::new(at(0), term(&[1, 2, 3], &[1, 2]), settings, position(10, 0), Offset(4), &mut effects);
-    assert_eq!(effects, []);
-    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(SECOND, 9, 0), e)), [], "4 to 10 may be committed");
-    assert!(!leader.is_established());
-    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 10, 0), e)), [advance(10)]);
-    assert!(leader.is_established());
-    let admitted = propose(&[(ME, -1), (FIRST, 70), (SECOND, 70)]);
-    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(SECOND, 10, 0), e)), [admitted]);
-}
-
-#[test]
-fn a_new_leader_below_min_isr_moves_nothing_until_someone_has_joined() {
-    let settings = Settings { durability: Durability::Fsync, min_isr: 2 };
-    let mut effects = Vec::new();
-    let mut leader = Leader::new(at(0), term(&[1, 2, 3], &[1]), settings, position(10, 10), Offset(4), &mut effects);
-    assert_eq!(effects, [], "one replica is not enough to commit by itself");
-    let admitted = propose(&[(ME, -1), (FIRST, 70)]);
-    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 10, 10), e)), [admitted]);
-    assert_eq!(leader.high_watermark(), Offset(4), "a proposed member is none yet");
-    assert_eq!(run(|e| leader.state_committed(at(2), state(10, &[1, 2, 3], &[1, 2]), settings, e)), [advance(10)]);
-    assert!(leader.is_established());
-}
-
-#[test]
 fn a_single_copy_that_moves_takes_appends_and_commits_while_the_new_one_catches_up() {
     let mut leader = leader(&[1], &[1], Durability::Replicated, 2);
     let moving = LeaderTerm { targets: 1, ..state(10, &[1, 2], &[1]) };
@@ -232,54 +206,6 @@ fn a_copy_that_is_to_stay_besides_counts_for_min_isr_at_once() {
 }
 
 #[test]
-fn a_refused_admission_is_not_proposed_again_at_once() {
-    let mut leader = leader(&[1, 2], &[1], Durability::Replicated, 1);
-    let admitted = propose(&[(ME, -1), (FIRST, 70)]);
-    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 0, 0), e)), std::slice::from_ref(&admitted));
-    assert_eq!(run(|e| leader.proposal_refused(at(1), e)), []);
-    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 0, 0), e)), []);
-    assert_eq!(run(|e| leader.follower_fetched(at(2), &fetch(FIRST, 0, 0), e)), [admitted]);
-}
-
-#[test]
-fn whoever_caught_up_while_another_was_proposed_is_admitted_without_a_further_word() {
-    let mut leader = leader(&[1, 2, 3], &[1], Durability::Replicated, 1);
-    let first = propose(&[(ME, -1), (FIRST, 70)]);
-    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 0, 0), e)), [first]);
-    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(SECOND, 0, 0), e)), [], "one proposal at a time");
-    let then =
-        run(|e| leader.state_committed(at(2), state(10, &[1, 2, 3], &[1, 2]), settings(Durability::Replicated, 1), e));
-    let members = [(ME, BrokerEpoch(-1)), (FIRST, BrokerEpoch(70)), (SECOND, BrokerEpoch(70))].to_vec();
-    let (leader_epoch, partition_epoch) = (LeaderEpoch(4), PartitionEpoch(10));
-    assert_eq!(then, [Effect::ProposeIsr(IsrProposal { leader_epoch, partition_epoch, members, flushed: false })]);
-}
-
-#[test]
-fn a_refused_admission_is_proposed_again_in_time_but_not_for_ever() {
-    let mut leader = leader(&[1, 2, 3], &[1], Durability::Replicated, 1);
-    run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 0, 0), e));
-    run(|e| leader.follower_fetched(at(1), &fetch(SECOND, 0, 0), e));
-    run(|e| leader.proposal_refused(at(2), e));
-    let second = propose(&[(ME, -1), (SECOND, 70)]);
-    assert_eq!(run(|e| leader.tick(at(3), LAG, e)), [second], "whoever was refused comes last");
-    run(|e| leader.proposal_refused(at(4), e));
-    assert_eq!(run(|e| leader.tick(at(5), LAG, e)), [propose(&[(ME, -1), (FIRST, 70)])]);
-    run(|e| leader.proposal_refused(at(5), e));
-    assert_eq!(run(|e| leader.tick(at(40), LAG, e)), [], "neither has been heard of since");
-}
-
-#[test]
-fn a_member_that_the_controller_takes_out_is_not_proposed_before_it_fetches_again() {
-    let mut leader = leader(&[1, 2], &[1, 2], Durability::Replicated, 1);
-    run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 0, 0), e));
-    assert_eq!(
-        run(|e| leader.state_committed(at(2), state(10, &[1, 2], &[1]), settings(Durability::Replicated, 1), e)),
-        []
-    );
-    assert_eq!(run(|e| leader.tick(at(3), LAG, e)), []);
-}
-
-#[test]
 fn a_follower_of_an_idle_partition_is_not_dropped_at_the_first_append_after_a_long_time() {
     let mut leader = leader(&[1, 2], &[1, 2], Durability::Replicated, 1);
     run(|e| leader.appended(Offset(5), e));
@@ -288,16 +214,6 @@ fn a_follower_of_an_idle_partition_is_not_dropped_at_the_first_append_after_a_lo
     run(|e| leader.appended(Offset(6), e));
     assert_eq!(run(|e| leader.tick(at(101), LAG, e)), []);
     assert_eq!(run(|e| leader.tick(at(131), LAG, e)), [propose(&[(ME, -1)])], "it has stopped to fetch");
-}
-
-#[test]
-fn a_follower_that_has_not_flushed_what_is_committed_is_not_admitted() {
-    let mut leader = leader(&[1, 2], &[1], Durability::Fsync, 1);
-    run(|e| leader.appended(Offset(10), e));
-    assert_eq!(run(|e| leader.flushed(Offset(10), e)), [advance(10)]);
-    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 10, 9), e)), []);
-    let admitted = propose(&[(ME, -1), (FIRST, 70)]);
-    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 10, 10), e)), [admitted]);
 }
 
 #[test]
