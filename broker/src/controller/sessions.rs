@@ -22,8 +22,7 @@ use super::remote::Remote;
 /// What the streams and dials tell the keeper.
 #[derive(Clone, Copy, Debug)]
 enum Note {
-    Opened(SessionId, BrokerId, BrokerEpoch),
-    Heard(SessionId),
+    Heard(SessionId, BrokerId, BrokerEpoch),
     Closed(SessionId),
     Probed(BrokerId, BrokerEpoch, Probed),
 }
@@ -36,12 +35,12 @@ pub(super) struct Doorbell {
 }
 
 impl Doorbell {
-    /// A session of this uptime of `broker` begins; it ends when what is returned is dropped.
+    /// A session of this uptime of `broker` begins with a heartbeat; it ends when what is returned is dropped.
     pub(super) fn ring(&self, broker: BrokerId, epoch: BrokerEpoch) -> Visitor {
         let session = SessionId(self.next.fetch_add(1, Ordering::Relaxed));
-        // Without a keeper this node stops, and nobody is fenced by it.
-        let _ = self.notes.send(Note::Opened(session, broker, epoch));
-        Visitor { broker, epoch, session, notes: self.notes.clone() }
+        let visitor = Visitor { broker, epoch, session, notes: self.notes.clone() };
+        visitor.heard();
+        visitor
     }
 }
 
@@ -61,7 +60,8 @@ impl Visitor {
 
     /// A heartbeat came.
     pub(super) fn heard(&self) {
-        let _ = self.notes.send(Note::Heard(self.session));
+        // Without a keeper this node stops, and nobody is fenced by it.
+        let _ = self.notes.send(Note::Heard(self.session, self.broker, self.epoch));
     }
 }
 
@@ -163,8 +163,7 @@ impl Keeper {
 
 fn event(note: Note) -> Event<'static> {
     match note {
-        Note::Opened(session, broker, epoch) => Event::Opened { session, broker, epoch },
-        Note::Heard(session) => Event::Heard(session),
+        Note::Heard(session, broker, epoch) => Event::Heard { session, broker, epoch },
         Note::Closed(session) => Event::Closed(session),
         Note::Probed(broker, epoch, result) => Event::Probed { broker, epoch, result },
     }

@@ -230,11 +230,7 @@ impl World {
         let me = BrokerId(broker as i32);
         let founding = self.process(broker).is_some_and(|process| process.committed.cluster_id().is_empty());
         let Some(process) = self.process(broker) else { return };
-        let mut sessions = Sessions::new(me, process.incarnation, SESSION_TIMEOUT, now);
-        for (session, (from, epoch)) in &process.driver.opened {
-            let opened = SessionEvent::Opened { session: *session, broker: BrokerId(*from as i32), epoch: *epoch };
-            sessions.handle(now, opened);
-        }
+        let sessions = Sessions::new(me, process.incarnation, SESSION_TIMEOUT, now);
         process.driver.sessions = Some((first, sessions));
         if founding {
             let command = FoundCluster { cluster_id: "simulated".to_owned() }.into_command();
@@ -315,20 +311,17 @@ impl World {
         }
     }
 
-    pub(crate) fn session_opened(&mut self, broker: usize, from: usize, session: SessionId, epoch: BrokerEpoch) {
+    pub(crate) fn session_heard(&mut self, broker: usize, from: usize, session: SessionId, epoch: BrokerEpoch) {
         let Some(process) = self.process(broker) else { return };
-        process.driver.opened.insert(session, (from, epoch));
-        let opened = SessionEvent::Opened { session, broker: BrokerId(from as i32), epoch };
-        self.tell_sessions(broker, |_| opened);
-    }
-
-    pub(crate) fn session_heard(&mut self, broker: usize, session: SessionId) {
-        self.tell_sessions(broker, |_| SessionEvent::Heard(session));
+        if !process.driver.closed.contains(&session) {
+            let heard = SessionEvent::Heard { session, broker: BrokerId(from as i32), epoch };
+            self.tell_sessions(broker, |_| heard);
+        }
     }
 
     pub(crate) fn session_closed(&mut self, broker: usize, session: SessionId) {
         let Some(process) = self.process(broker) else { return };
-        process.driver.opened.remove(&session);
+        process.driver.closed.insert(session);
         self.tell_sessions(broker, |_| SessionEvent::Closed(session));
         self.pump(broker);
     }

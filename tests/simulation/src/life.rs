@@ -100,20 +100,19 @@ impl World {
         let (Some(epoch), Some(controller)) = (process.epoch, process.raft.leader()) else { return };
         let present = process.session;
         let Some(other) = self.machines[controller].process.as_ref().map(|process| process.number) else { return };
-        let (from, to) = (Node::Broker(broker), Node::Broker(controller));
-        match present {
-            Some((with, number, session)) if with == controller && number == other => {
-                self.send(from, to, Message::SessionHeard(session));
-            }
+        let session = match present {
+            Some((with, number, session)) if with == controller && number == other => session,
             _ => {
                 self.close_session(broker);
                 let session = SessionId(self.number());
                 if let Some(process) = self.process(broker) {
                     process.session = Some((controller, other, session));
                 }
-                self.send(from, to, Message::SessionOpened { session, epoch });
+                session
             }
-        }
+        };
+        let (from, to) = (Node::Broker(broker), Node::Broker(controller));
+        self.send(from, to, Message::SessionHeard { session, epoch });
     }
 
     /// The connection of the session breaks: the kernel says so to the controller.

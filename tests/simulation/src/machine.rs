@@ -104,8 +104,8 @@ pub struct Driver {
     pub in_flight: Option<InFlight>,
     /// The sessions of the reign that began at an index.
     pub sessions: Option<(usize, Sessions)>,
-    /// Sessions that brokers opened, by broker place.
-    pub opened: BTreeMap<SessionId, (usize, BrokerEpoch)>,
+    /// Sessions that are over: what was under way on their connections does not arrive.
+    pub closed: BTreeSet<SessionId>,
 }
 
 /// The fetches of one broker from another.

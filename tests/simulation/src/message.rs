@@ -83,15 +83,13 @@ pub enum Message {
         /// The response and the index as of which it holds.
         result: Result<(LogIndex, Box<Response>), AskError>,
     },
-    /// A broker opens a session with the controller.
-    SessionOpened {
+    /// A heartbeat of a session with the controller; the first opens it.
+    SessionHeard {
         /// The session.
         session: SessionId,
         /// The broker's uptime.
         epoch: BrokerEpoch,
     },
-    /// It lives.
-    SessionHeard(SessionId),
     /// A connection that carried a session has broken.
     SessionClosed(SessionId),
     /// A follower fetches.

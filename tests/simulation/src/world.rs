@@ -158,10 +158,9 @@ impl World {
             (Node::Broker(from), Message::Raft(message)) => self.raft_received(broker, from, message),
             (Node::Broker(from), Message::Ask { id, command }) => self.asked(broker, from, id, *command),
             (_, Message::Answer { id, result }) => self.answered(broker, id, result),
-            (Node::Broker(from), Message::SessionOpened { session, epoch }) => {
-                self.session_opened(broker, from, session, epoch);
+            (Node::Broker(from), Message::SessionHeard { session, epoch }) => {
+                self.session_heard(broker, from, session, epoch);
             }
-            (_, Message::SessionHeard(session)) => self.session_heard(broker, session),
             (_, Message::SessionClosed(session)) => self.session_closed(broker, session),
             (Node::Broker(from), Message::Fetch { id, epoch, parts }) => {
                 self.fetched_from(broker, from, id, epoch, parts)

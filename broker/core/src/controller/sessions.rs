@@ -23,7 +23,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// A tick later than this says that the controller itself was stopped or starved.
 const LATE: Duration = Duration::from_millis(1500);
 
-/// One stream of heartbeats, numbered by the driver; never used twice.
+/// One stream of heartbeats, numbered by the driver in the order in which they are opened; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SessionId(pub u64);
 
@@ -43,8 +43,8 @@ pub enum Probed {
 pub enum Event<'a> {
     /// The cluster as it is now committed.
     Image(&'a Image),
-    /// A broker opened a session.
-    Opened {
+    /// A heartbeat arrived. Each tells whose it is: the session may have been opened before this reign.
+    Heard {
         /// The session.
         session: SessionId,
         /// The broker.
@@ -52,8 +52,6 @@ pub enum Event<'a> {
         /// Its uptime.
         epoch: BrokerEpoch,
     },
-    /// A heartbeat arrived.
-    Heard(SessionId),
     /// A session broke, or was ended by the broker.
     Closed(SessionId),
     /// A probe is done.
@@ -148,18 +146,14 @@ impl Sessions {
         let mut effects = Vec::new();
         match event {
             Event::Image(image) => self.follow(now, image),
-            Event::Opened { session, broker, epoch } => {
+            Event::Heard { session, broker, epoch } => {
                 self.open.insert(session, (broker, epoch));
-                if let Some(watched) = self.watched.get_mut(&broker).filter(|watched| watched.epoch == epoch) {
+                let watched = self.watched.get_mut(&broker).filter(|watched| watched.epoch == epoch);
+                // Of two sessions the later one is the present one.
+                if let Some(watched) = watched.filter(|watched| watched.session <= Some(session)) {
                     watched.session = Some(session);
                     watched.probe_at = None;
                     watched.deadline = now + self.timeout;
-                }
-            }
-            Event::Heard(session) => {
-                let deadline = now + self.timeout;
-                if let Some((_, watched)) = self.of(session) {
-                    watched.deadline = deadline;
                 }
             }
             Event::Closed(session) => {
@@ -288,7 +282,7 @@ mod tests {
         fn with_sessions(brokers: usize) -> Self {
             let mut reign = Self::of(brokers);
             for id in 1..i32::try_from(brokers).unwrap() {
-                assert_eq!(reign.open(0, u64::try_from(id).unwrap(), id), []);
+                assert_eq!(reign.heard(0, u64::try_from(id).unwrap(), id), []);
             }
             assert_eq!(reign.image(0), []);
             reign
@@ -302,9 +296,9 @@ mod tests {
             self.sessions.handle(ms(now), Event::Image(&self.cluster.image))
         }
 
-        fn open(&mut self, now: u64, session: u64, id: i32) -> Vec<Effect> {
+        fn heard(&mut self, now: u64, session: u64, id: i32) -> Vec<Effect> {
             let epoch = self.cluster.epoch(id);
-            self.at(now, Event::Opened { session: SessionId(session), broker: BrokerId(id), epoch })
+            self.at(now, Event::Heard { session: SessionId(session), broker: BrokerId(id), epoch })
         }
 
         fn probed(&mut self, now: u64, id: i32, result: Probed) -> Vec<Effect> {
@@ -329,20 +323,20 @@ mod tests {
         assert_eq!(reign.probed(12, 2, Probed::Refused), [], "it has a session");
         reign.cluster.fence(1);
         assert_eq!(reign.image(13), []);
-        reign.at(14, Event::Heard(SessionId(2)));
+        reign.heard(14, 2, 2);
         assert_eq!(reign.sessions.next_deadline(), Some(ms(514)), "only broker 2 is watched");
     }
 
     #[test]
     fn a_process_that_lives_has_until_the_time_out_and_is_probed_until_then() {
         let mut reign = Reign::with_sessions(2);
-        reign.at(1000, Event::Heard(SessionId(1)));
+        reign.heard(1000, 1, 1);
         assert_eq!(reign.at(1100, Event::Closed(SessionId(1))), [reign.probe(1)]);
         assert_eq!(reign.probed(1101, 1, Probed::Connected), []);
         assert_eq!(reign.at(1200, Event::Tick), []);
         assert_eq!(reign.at(1201, Event::Tick), [reign.probe(1)]);
         assert_eq!(reign.probed(1202, 1, Probed::Silent), []);
-        assert_eq!(reign.open(1250, 7, 1), []);
+        assert_eq!(reign.heard(1250, 7, 1), []);
         assert_eq!(reign.at(1302, Event::Tick), [], "it is back");
         assert_eq!(reign.at(1400, Event::Closed(SessionId(7))), [reign.probe(1)]);
         for now in (1500..4250).step_by(250) {
@@ -360,17 +354,29 @@ mod tests {
     fn a_silent_session_is_fenced_by_the_time_out() {
         let mut reign = Reign::with_sessions(3);
         for now in (500..3000).step_by(500) {
-            assert_eq!(reign.at(now, Event::Heard(SessionId(2))), []);
+            assert_eq!(reign.heard(now, 2, 2), []);
         }
         assert_eq!(reign.sessions.next_deadline(), Some(ms(3000)));
         assert_eq!(reign.at(3000, Event::Tick), [reign.fence(1, Reason::Silent)]);
     }
 
     #[test]
+    fn a_session_that_was_opened_in_an_earlier_reign_is_known_by_its_next_heartbeat() {
+        let mut reign = Reign::with_sessions(2);
+        reign.sessions = Sessions::new(BrokerId(0), Uuid::from_u128(1), TIMEOUT, ms(1000));
+        assert_eq!(reign.image(1000), [reign.probe(1)]);
+        assert_eq!(reign.probed(1001, 1, Probed::Connected), []);
+        for now in (1100..6000).step_by(500) {
+            assert_eq!(reign.heard(now, 1, 1), []);
+        }
+        assert_eq!(reign.at(6000, Event::Closed(SessionId(1))), [reign.probe(1)], "its end is noticed as well");
+    }
+
+    #[test]
     fn a_new_controller_probes_every_broker_in_service_but_itself() {
         let mut reign = Reign::of(4);
         reign.cluster.fence(3);
-        assert_eq!(reign.open(5, 1, 2), []);
+        assert_eq!(reign.heard(5, 1, 2), []);
         assert_eq!(reign.image(10), [reign.probe(1)], "2 has come by itself, 3 is fenced");
         assert_eq!(reign.image(11), [], "one probe at a time");
         assert_eq!(reign.probed(12, 1, Probed::Refused), [reign.fence(1, Reason::Gone)]);
@@ -392,7 +398,7 @@ mod tests {
         let first = reign.cluster.epoch(1);
         reign.cluster.run(registration(1, 2)).unwrap();
         assert_eq!(reign.image(10), [], "it is fenced until it says that it serves");
-        assert_eq!(reign.open(20, 2, 1), []);
+        assert_eq!(reign.heard(20, 2, 1), []);
         reign.cluster.unfence(1);
         assert_eq!(reign.image(30), []);
         assert_eq!(reign.at(40, Event::Closed(SessionId(1))), []);
@@ -403,9 +409,9 @@ mod tests {
     #[test]
     fn an_older_session_that_ends_after_a_newer_was_opened_says_nothing() {
         let mut reign = Reign::with_sessions(2);
-        assert_eq!(reign.open(10, 2, 1), []);
+        assert_eq!(reign.heard(10, 2, 1), []);
         assert_eq!(reign.at(20, Event::Closed(SessionId(1))), []);
-        assert_eq!(reign.at(2990, Event::Heard(SessionId(1))), []);
+        assert_eq!(reign.heard(2990, 1, 1), []);
     }
 
     #[test]
@@ -421,7 +427,7 @@ mod tests {
     fn a_controller_that_was_away_blames_itself() {
         let mut reign = Reign::with_sessions(2);
         assert_eq!(reign.at(10_000, Event::Tick), []);
-        assert_eq!(reign.at(10_001, Event::Heard(SessionId(1))), []);
+        assert_eq!(reign.heard(10_001, 1, 1), []);
         for now in (10_500..13_000).step_by(500) {
             assert_eq!(reign.at(now, Event::Tick), []);
         }
