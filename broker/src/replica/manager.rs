@@ -112,15 +112,15 @@ impl Manager {
         for local in &changes.lead {
             self.place(local, image, &mut drafts, |partition, settings| {
                 let term = LeaderTerm::new(self.me, &local.state);
-                self.fetchers.assign(partition, BrokerId::NONE);
+                self.fetchers.release(partition);
                 partition.lead(term, settings, self.clock.now())
             });
         }
         for local in &changes.follow {
             let term = FollowerTerm { leader: local.state.leader, leader_epoch: local.state.leader_epoch };
+            let is_in_sync = local.state.isr.contains(&self.me);
             self.place(local, image, &mut drafts, |partition, _| {
-                let FollowerTerm { leader, .. } = term;
-                self.fetchers.assign(partition, leader);
+                self.fetchers.assign(partition, term.leader, is_in_sync);
                 partition.follow(term);
                 Ok(())
             });
@@ -250,7 +250,7 @@ impl Manager {
         }
         self.end_move(&removed.partition);
         let Some(partition) = partition else { return };
-        self.fetchers.assign(&partition, BrokerId::NONE);
+        self.fetchers.release(&partition);
         if let Some(log) = self.router.release(&partition) {
             self.delete_log(log);
         }

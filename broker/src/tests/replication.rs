@@ -127,6 +127,23 @@ async fn a_follower_that_has_stopped_fetching_leaves_the_isr_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_was_fenced_and_goes_on_comes_back_to_partitions_that_are_idle() {
+    let cluster = TestCluster::start(2, &[]).await;
+    cluster.create_topic("t", &[1, 2], &[]).await;
+    cluster.client(1).await.produce("t", 0, batch("v"), -1, TIMEOUT).await.unwrap();
+    eventually("it has nothing new to tell", || cluster.replica(2, "t").high_watermark() == Offset(1)).await;
+    for _ in 0..3 {
+        let before = cluster.state("t").partition_epoch;
+        cluster.fence(2).await;
+        eventually("it is in sync again", || {
+            let state = cluster.state("t");
+            state.partition_epoch > before && state.isr == brokers(&[1, 2])
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_waiting_produce_fails_at_once_when_leadership_moves() {
     let cluster = TestCluster::start(2, &[]).await;
     cluster.create_topic("t", &[1, 2], &[]).await;

@@ -60,6 +60,15 @@ pub struct NextFetch {
     pub log_start: Offset,
 }
 
+impl NextFetch {
+    /// Whether an incremental session has to name it (KIP-227), where the leader was `told` something last: with news,
+    /// and in any case outside the in-sync set, since the leader admits only whom it hears. A replica that was taken out
+    /// while it stood still has nothing new to say where the partition is idle.
+    pub fn is_to_be_named(&self, told: Option<&Self>, is_in_sync: bool) -> bool {
+        !is_in_sync || told != Some(self)
+    }
+}
+
 /// What the leader answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {

@@ -65,12 +65,20 @@ pub struct Followed {
     partitions: Mutex<HashMap<u64, Arc<Partition>>>,
     /// Handles of those that have something to ask or to tell, or have gone.
     touched: Mutex<HashSet<u64>>,
+    /// Handles of those that are outside the in-sync set.
+    outside: Mutex<HashSet<u64>>,
     wake: Notify,
 }
 
 impl Followed {
     fn new(leader: BrokerId) -> Self {
-        Self { leader, partitions: Mutex::default(), touched: Mutex::default(), wake: Notify::new() }
+        Self {
+            leader,
+            partitions: Mutex::default(),
+            touched: Mutex::default(),
+            outside: Mutex::default(),
+            wake: Notify::new(),
+        }
     }
 
     /// The partition with this handle has something to ask or to tell.
@@ -84,8 +92,18 @@ impl Followed {
         self.notify(partition.handle());
     }
 
+    fn set_in_sync(&self, handle: u64, is_in_sync: bool) {
+        let mut outside = self.outside.lock();
+        if is_in_sync {
+            outside.remove(&handle)
+        } else {
+            outside.insert(handle)
+        };
+    }
+
     fn remove(&self, handle: u64) {
         self.partitions.lock().remove(&handle);
+        self.outside.lock().remove(&handle);
         self.notify(handle);
     }
 }
@@ -110,27 +128,37 @@ impl Default for Fetchers {
 }
 
 impl Fetchers {
-    /// Has `partition` fetched from `leader` from now on, and by no other loop; [`BrokerId::NONE`] for none at all.
-    pub(super) fn assign(&self, partition: &Arc<Partition>, leader: BrokerId) {
+    /// Has `partition` fetched from `leader` from now on, and by no other loop; [`BrokerId::NONE`] for none at all. The
+    /// leader is told where it stands by every fetch until it `is_in_sync`.
+    pub(super) fn assign(&self, partition: &Arc<Partition>, leader: BrokerId, is_in_sync: bool) {
+        if leader == BrokerId::NONE {
+            return self.release(partition);
+        }
         let mut assigned = self.assigned.lock();
         let handle = partition.handle();
-        let before = assigned.leaders.get(&handle).copied();
+        let before = assigned.leaders.insert(handle, leader);
+        if let Some(former) = before.filter(|before| *before != leader).and_then(|before| assigned.loops.get(&before)) {
+            former.remove(handle);
+        }
+        let followed = assigned.loops.entry(leader).or_insert_with(|| Arc::new(Followed::new(leader)));
+        followed.set_in_sync(handle, is_in_sync);
         if before == Some(leader) {
             return;
         }
-        if let Some(former) = before.and_then(|before| assigned.loops.get(&before)) {
-            former.remove(handle);
-        }
-        if leader == BrokerId::NONE {
-            assigned.leaders.remove(&handle);
-            return partition.set_fetcher(std::sync::Weak::new());
-        }
-        assigned.leaders.insert(handle, leader);
-        let followed = assigned.loops.entry(leader).or_insert_with(|| Arc::new(Followed::new(leader)));
         partition.set_fetcher(Arc::downgrade(followed));
         followed.insert(partition);
         let count = assigned.loops.len();
         self.count.send_if_modified(|before| std::mem::replace(before, count) != count);
+    }
+
+    /// Has `partition` fetched from nobody.
+    pub(super) fn release(&self, partition: &Arc<Partition>) {
+        let mut assigned = self.assigned.lock();
+        let former = assigned.leaders.remove(&partition.handle());
+        if let Some(former) = former.and_then(|former| assigned.loops.get(&former)) {
+            former.remove(partition.handle());
+        }
+        partition.set_fetcher(std::sync::Weak::new());
     }
 
     /// Runs the loops until `shutdown`.

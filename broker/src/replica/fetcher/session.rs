@@ -4,7 +4,7 @@
 //! leader has it take the place of a fetch that is parked, and otherwise answers it at once, so that records already on
 //! their way are not sent twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ impl Session {
         context: &Context,
         is_update: bool,
     ) -> Option<(u64, FetchRequest)> {
-        let changes = self.changes(followed, context);
+        let changes = self.changes(followed, context, is_update);
         let unchanged = changes.wanted.is_empty() && changes.forgotten.is_empty();
         if (is_update && unchanged) || (self.entries.is_empty() && changes.forgotten.is_empty()) {
             return None;
@@ -114,9 +114,12 @@ impl Session {
         Some((number, request))
     }
 
-    fn changes(&mut self, followed: &Followed, context: &Context) -> Changes {
+    fn changes(&mut self, followed: &Followed, context: &Context, is_update: bool) -> Changes {
         let now = context.clock.now();
         let mut touched = std::mem::take(&mut *followed.touched.lock());
+        // An update that always had something to tell would follow upon the one before without a pause.
+        let outside = if is_update { HashSet::new() } else { followed.outside.lock().clone() };
+        touched.extend(&outside);
         touched.extend(self.resting.iter().filter(|(_, at)| **at <= now.monotonic).map(|(handle, _)| *handle));
         let mut changes = Changes::default();
         for handle in touched {
@@ -124,7 +127,13 @@ impl Session {
             let partition = followed.partitions.lock().get(&handle).cloned();
             let next = partition.as_ref().map_or(Err(None), |partition| partition.next_fetch(followed.leader, now));
             match (partition, next) {
-                (Some(partition), Ok(next)) => self.want(handle, partition, next, context, &mut changes),
+                (Some(partition), Ok(next)) => {
+                    let key = (partition.topic_id().0, partition.id().partition);
+                    let told = self.entries.get(&key).map(|entry| &entry.asked);
+                    if next.is_to_be_named(told, !outside.contains(&handle)) {
+                        self.want(handle, partition, next, context, &mut changes);
+                    }
+                }
                 (_, rest) => {
                     if let Err(Some(at)) = rest {
                         self.resting.insert(handle, at);
@@ -146,13 +155,10 @@ impl Session {
     ) {
         let key = (partition.topic_id().0, partition.id().partition);
         let mut since = self.request;
-        if let Some(entry) = self.entries.get(&key) {
-            if entry.asked == next {
-                return;
-            }
-            if (NextFetch { flushed: next.flushed, log_start: next.log_start, ..entry.asked }) == next {
-                since = entry.since;
-            }
+        if let Some(entry) = self.entries.get(&key)
+            && (NextFetch { flushed: next.flushed, log_start: next.log_start, ..entry.asked }) == next
+        {
+            since = entry.since;
         }
         // It may have been forgotten just before, under the handle of a replica that has gone: the leader forgets last.
         if let Some(forgotten) = changes.forgotten.get_mut(&key.0) {

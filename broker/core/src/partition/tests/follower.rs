@@ -182,3 +182,15 @@ fn a_stopped_follower_is_at_rest() {
     follower.stop();
     assert_eq!((follower.next_fetch(at(0)), follower.resumes_at()), (None, None));
 }
+
+#[test]
+fn a_session_names_news_and_whatever_is_not_in_sync() {
+    let mut follower = follower(log(0, 5, 5, 7), 5);
+    let first = follower.next_fetch(at(0)).expect("it fetches");
+    assert!(first.is_to_be_named(None, true), "the leader knows nothing of it");
+    assert!(!first.is_to_be_named(Some(&first), true));
+    assert!(first.is_to_be_named(Some(&first), false), "the leader is to admit it");
+    follower.appended(Offset(6), LeaderEpoch(7), &mut Vec::new());
+    let next = follower.next_fetch(at(0)).expect("it fetches");
+    assert!(next.is_to_be_named(Some(&first), true));
+}
