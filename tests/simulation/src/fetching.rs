@@ -1,11 +1,13 @@
 //! Replication between two brokers: a follower's loop of fetches, and the leader's side of them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use ottla_core::metadata::Image;
 use ottla_core::partition::{Answer, EpochEnd, FollowerEffect, FollowerFetch, LogPosition, NextFetch, check_epoch};
 use ottla_core::{BrokerEpoch, BrokerId, LeaderEpoch, Offset};
 
-use crate::machine::Parked;
+use crate::machine::{Parked, Process};
 use crate::message::{Message, Part, Timer, Tp};
 use crate::network::Node;
 use crate::replica::{Role, follower_log};
@@ -34,37 +36,48 @@ impl World {
         self.fetch_now(broker, leader);
     }
 
-    /// Asks `leader` for what comes next in every partition that it leads and this broker follows.
+    /// Asks `leader` for what comes next in every partition that it leads and this broker follows. While a fetch is out,
+    /// only if there is something to tell.
     fn fetch(&mut self, broker: usize, leader: usize) {
         let now = self.machines[broker].now(self.clock).monotonic;
+        let with = self.machines.get(leader).and_then(|machine| Some(machine.process.as_ref()?.number));
         let Some(process) = self.process(broker) else { return };
         let Some(epoch) = process.epoch else { return };
-        let (mut parts, mut resumes_at) = (Vec::new(), None::<Duration>);
-        for (tp, replica) in &process.replicas {
+        let Process { fetchers, replicas, local, .. } = process;
+        let fetcher = fetchers.entry(leader).or_default();
+        if fetcher.with != with {
+            (fetcher.with, fetcher.told) = (with, BTreeMap::new());
+        }
+        let is_update = !fetcher.out.is_empty();
+        let (mut parts, mut told, mut resumes_at) = (Vec::new(), BTreeMap::new(), None::<Duration>);
+        let mut named = BTreeSet::new();
+        for (tp, replica) in replicas {
             let Role::Follower(follower) = &replica.role else { continue };
             if follower.term().leader != BrokerId(leader as i32) {
                 continue;
             }
-            match follower.next_fetch(now) {
-                Some(fetch) => parts.push((*tp, fetch)),
-                None => {
-                    let at = follower.resumes_at();
-                    resumes_at = resumes_at.into_iter().chain(at).min();
-                }
+            let Some(fetch) = follower.next_fetch(now) else {
+                resumes_at = resumes_at.into_iter().chain(follower.resumes_at()).min();
+                continue;
+            };
+            if fetch.is_to_be_named(fetcher.told.get(tp), is_update || is_in_sync(local, *tp, broker)) {
+                named.insert(*tp);
             }
+            told.insert(*tp, fetch);
+            parts.push((*tp, fetch));
+        }
+        let has_nothing_to_say = parts.is_empty() || is_update && named.is_empty();
+        let id = self.number();
+        if !has_nothing_to_say && let Some(process) = self.process(broker) {
+            let fetcher = process.fetchers.entry(leader).or_default();
+            fetcher.told = told;
+            fetcher.out.insert(id, parts.clone());
+            self.send(Node::Broker(broker), Node::Broker(leader), Message::Fetch { id, epoch, parts, named });
+            self.set_timer(broker, PATIENCE, Timer::FetchLost(leader, id));
         }
         if let Some(at) = resumes_at {
             self.fetch_later(broker, leader, at.saturating_sub(now));
         }
-        if parts.is_empty() {
-            return;
-        }
-        let id = self.number();
-        if let Some(process) = self.process(broker) {
-            process.fetchers.entry(leader).or_default().out.insert(id, parts.clone());
-        }
-        self.send(Node::Broker(broker), Node::Broker(leader), Message::Fetch { id, epoch, parts });
-        self.set_timer(broker, PATIENCE, Timer::FetchLost(leader, id));
     }
 
     fn fetch_later(&mut self, broker: usize, leader: usize, delay: Duration) {
@@ -75,10 +88,11 @@ impl World {
         }
     }
 
+    /// The connection counts as broken, and the session with it.
     pub(crate) fn fetch_lost(&mut self, broker: usize, leader: usize, id: u64) {
-        let Some(parts) = self.process(broker).and_then(|one| one.fetchers.get_mut(&leader)?.out.remove(&id)) else {
-            return;
-        };
+        let Some(fetcher) = self.process(broker).and_then(|one| one.fetchers.get_mut(&leader)) else { return };
+        let Some(parts) = fetcher.out.remove(&id) else { return };
+        fetcher.told.clear();
         for (tp, asked) in parts {
             self.take_answer(broker, tp, &asked, Part::Failed);
         }
@@ -158,18 +172,25 @@ impl World {
         }
     }
 
-    /// A follower's fetch arrives.
+    /// A follower's fetch arrives. A session takes its fetches in order: one that was overtaken is of a connection that
+    /// has broken.
     pub(crate) fn fetched_from(
         &mut self,
         broker: usize,
         from: usize,
-        id: u64,
-        epoch: BrokerEpoch,
+        (epoch, id): (BrokerEpoch, u64),
         parts: Vec<(Tp, NextFetch)>,
+        named: &BTreeSet<Tp>,
     ) {
+        let Some(process) = self.process(broker) else { return };
+        let latest = process.heard.entry(from).or_insert((epoch, id));
+        if latest.0 == epoch && id < latest.1 {
+            return;
+        }
+        *latest = (*latest).max((epoch, id));
         // A newer fetch ends the one that waits.
         self.answer_parked(broker, from, true);
-        for (tp, asked) in &parts {
+        for (tp, asked) in parts.iter().filter(|(tp, _)| named.contains(tp)) {
             self.note_fetch(broker, from, epoch, *tp, asked);
         }
         let Some(process) = self.process(broker) else { return };
@@ -257,4 +278,9 @@ impl World {
             self.answer_parked(broker, follower, false);
         }
     }
+}
+
+fn is_in_sync(image: &Image, tp: Tp, broker: usize) -> bool {
+    let state = image.topics().by_id(tp.topic).and_then(|topic| topic.partition(tp.partition));
+    state.is_some_and(|state| state.isr.contains(&BrokerId(broker as i32)))
 }

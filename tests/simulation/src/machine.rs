@@ -108,9 +108,13 @@ pub struct Driver {
     pub closed: BTreeSet<SessionId>,
 }
 
-/// The fetches of one broker from another.
+/// The fetches of one broker from another, and their session.
 #[derive(Debug, Default)]
 pub struct Fetcher {
+    /// The process of the leader's machine that has the session.
+    pub with: Option<u64>,
+    /// What the session was told last.
+    pub told: BTreeMap<Tp, NextFetch>,
     /// Requests without an answer.
     pub out: BTreeMap<u64, Vec<(Tp, NextFetch)>>,
     /// A timer will fetch anew.
@@ -161,6 +165,8 @@ pub struct Process {
     pub fetchers: BTreeMap<usize, Fetcher>,
     /// Fetches parked here, by follower.
     pub parked: BTreeMap<usize, Parked>,
+    /// The latest fetch of each follower, and its uptime.
+    pub heard: BTreeMap<usize, (BrokerEpoch, u64)>,
     /// The controller.
     pub driver: Driver,
     /// Its session: with whom, in which of its processes, and its number.
@@ -227,6 +233,7 @@ impl Machine {
             flushing: false,
             fetchers: BTreeMap::new(),
             parked: BTreeMap::new(),
+            heard: BTreeMap::new(),
             driver: Driver::default(),
             session: None,
             asks: BTreeMap::new(),

@@ -1,5 +1,6 @@
 //! What travels through the simulated network, and what waits in the queue of events.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ottla_core::controller::sessions::SessionId;
@@ -100,6 +101,8 @@ pub enum Message {
         epoch: BrokerEpoch,
         /// What it wants.
         parts: Vec<(Tp, NextFetch)>,
+        /// Those of which it says where it stands; of the others it said so before.
+        named: BTreeSet<Tp>,
     },
     /// The leader's answer.
     Fetched {

@@ -162,8 +162,8 @@ impl World {
                 self.session_heard(broker, from, session, epoch);
             }
             (_, Message::SessionClosed(session)) => self.session_closed(broker, session),
-            (Node::Broker(from), Message::Fetch { id, epoch, parts }) => {
-                self.fetched_from(broker, from, id, epoch, parts)
+            (Node::Broker(from), Message::Fetch { id, epoch, parts, named }) => {
+                self.fetched_from(broker, from, (epoch, id), parts, &named);
             }
             (Node::Broker(from), Message::Fetched { id, parts }) => self.fetch_answered(broker, from, id, parts),
             (_, Message::Produce { id, tp, acks, batch }) => self.produced(broker, id, tp, acks, batch),
