@@ -6,10 +6,7 @@ use std::time::Duration;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::client::{Client, FetchLimits};
 use ottla_protocol::messages::alter_partition_reassignments::{ReassignablePartition, ReassignableTopic};
-use ottla_protocol::messages::create_topics::CreatableTopic;
-use ottla_protocol::messages::{
-    AlterPartitionReassignmentsRequest, CreateTopicsRequest, ListPartitionReassignmentsRequest,
-};
+use ottla_protocol::messages::{AlterPartitionReassignmentsRequest, ListPartitionReassignmentsRequest};
 use ottla_records::{BatchBuilder, Compression, batches};
 use ottla_tests::cluster::Cluster;
 
@@ -19,14 +16,6 @@ fn batch(number: i64) -> bytes::Bytes {
     let mut builder = BatchBuilder::new(Compression::None);
     builder.append(1_700_000_000_000 + number, None, Some(&number.to_be_bytes()), &[]);
     builder.build(0)
-}
-
-async fn create(client: &Client, replicas: i16) {
-    let topic =
-        CreatableTopic { name: "t".into(), num_partitions: 1, replication_factor: replicas, ..Default::default() };
-    let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
-    let answer = client.send_any(&request).await.unwrap();
-    assert_eq!(answer.topics[0].error_code, ErrorCode::NONE, "{:?}", answer.topics[0].error_message);
 }
 
 async fn reassign(client: &Client, target: Option<Vec<i32>>) -> ErrorCode {
@@ -42,7 +31,7 @@ async fn reassign(client: &Client, target: Option<Vec<i32>>) -> ErrorCode {
 async fn a_partition_moves_to_other_brokers_while_it_is_written_and_loses_nothing() {
     let cluster = Cluster::start(4).await;
     let client = cluster.client().await;
-    create(&client, 2).await;
+    client.create_topic("t", 1, 2, &[]).await.unwrap();
     cluster.settled().await;
     let state = |id: usize| cluster.image(id).topic("t").unwrap().partition(0).unwrap().clone();
     let before: Vec<i32> = state(0).brokers().map(|id| id.0).collect();
@@ -88,7 +77,7 @@ async fn a_partition_moves_to_other_brokers_while_it_is_written_and_loses_nothin
 async fn a_move_to_a_broker_that_is_down_waits_is_cancelled_and_leaves_nothing_behind() {
     let mut cluster = Cluster::start(3).await;
     let client = cluster.client().await;
-    create(&client, 2).await;
+    client.create_topic("t", 1, 2, &[]).await.unwrap();
     cluster.settled().await;
     let before: Vec<i32> =
         cluster.image(0).topic("t").unwrap().partition(0).unwrap().brokers().map(|id| id.0).collect();
