@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_core::controller::{FoundCluster, NewTopic, PartitionAssignment, PreviousStop, Settings};
-use ottla_core::metadata::{Entry, Image, LocalChanges};
+use ottla_core::metadata::{Broker, Entry, Image, LocalChanges};
 use ottla_core::{BrokerId, DirectoryId, LogIndex, Now, Timestamp, TopicId};
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
@@ -27,6 +27,8 @@ pub(super) struct Shared {
     leader: watch::Sender<Option<BrokerId>>,
     write: Mutex<()>,
     addresses: Mutex<BTreeMap<BrokerId, String>>,
+    /// Brokers that were fenced though their uptime was in service, in this order.
+    fencings: Mutex<Vec<i32>>,
     /// Commits the next entry, moves the lead to this broker, and leaves the proposer without an answer.
     lose_next_answer: Mutex<Option<BrokerId>>,
 }
@@ -36,6 +38,11 @@ impl Shared {
         let mut image = Image::clone(&self.committed.borrow());
         let index = image.index().next();
         let applied = change(&mut image, index);
+        let before = Arc::clone(&self.committed.borrow());
+        let was_in_service =
+            |now: &Broker| before.broker(now.id).is_some_and(|before| !before.fenced && before.epoch == now.epoch);
+        let fenced = image.brokers().values().filter(|now| now.fenced && was_in_service(now));
+        self.fencings.lock().extend(fenced.map(|broker| broker.id.0));
         self.committed.send_replace(Arc::new(image));
         (index, applied)
     }
@@ -62,6 +69,15 @@ impl Shared {
 
     pub(super) fn image(&self) -> Arc<Image> {
         Arc::clone(&self.committed.borrow())
+    }
+
+    /// Who has been fenced in the midst of an uptime, in this order.
+    pub(super) fn fenced_while_in_service(&self) -> Vec<i32> {
+        self.fencings.lock().clone()
+    }
+
+    pub(super) fn forget_fencings(&self) {
+        self.fencings.lock().clear();
     }
 
     /// Waits until the log shows it, ten seconds at most.
@@ -232,6 +248,7 @@ impl Cluster {
             leader: watch::Sender::new(Some(BrokerId(0))),
             write: Mutex::default(),
             addresses: Mutex::default(),
+            fencings: Mutex::default(),
             lose_next_answer: Mutex::default(),
         });
         let properties = properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -246,6 +263,11 @@ impl Cluster {
     /// The node ends as by a signal 9.
     pub(super) fn kill(&mut self, id: usize) {
         self.nodes[id] = None;
+    }
+
+    /// The node lives and says so no more. It is fenced by the time-out, and so is by then whoever else is not heard.
+    pub(super) fn fall_silent(&mut self, id: usize) {
+        self.nodes[id].as_mut().unwrap().life = None;
     }
 
     /// A new uptime of the broker.

@@ -89,7 +89,7 @@ fn a_killed_broker_is_fenced_at_once_and_others_lead() {
 
 #[test]
 fn a_new_controller_fences_the_one_that_died_and_nobody_else() {
-    let mut cluster = Cluster::of(3);
+    let mut cluster = Cluster::of(4);
     create(&cluster, 0, "t", &[0, 1]).unwrap();
     cluster.kill(0);
     let elected = Instant::now();
@@ -97,9 +97,9 @@ fn a_new_controller_fences_the_one_that_died_and_nobody_else() {
     let image = cluster.shared.until("broker 0 is fenced", |image| fenced(image, 0));
     println!("election → dead controller fenced: {:?}", elected.elapsed());
     assert_eq!(leader(&image, "t"), 1);
-    // Those who live have come to the new controller before their time-out.
-    std::thread::sleep(Duration::from_millis(100));
-    assert!(!fenced(&cluster.shared.image(), 1));
+    cluster.fall_silent(3);
+    cluster.shared.until("a silent broker is fenced", |image| fenced(image, 3));
+    assert_eq!(cluster.shared.fenced_while_in_service(), [0, 3], "who lives came to the new controller in time");
 }
 
 #[test]
@@ -111,8 +111,10 @@ fn a_broker_that_comes_back_is_in_service_again_and_its_old_session_harms_it_not
         let image = cluster.shared.until("broker 1 serves", |image| !fenced(image, 1));
         assert!(image.broker(BrokerId(1)).unwrap().epoch > before);
     }
-    std::thread::sleep(Duration::from_millis(200));
-    assert!(!fenced(&cluster.shared.image(), 1));
+    cluster.shared.forget_fencings();
+    cluster.fall_silent(2);
+    cluster.shared.until("a silent broker is fenced", |image| fenced(image, 2));
+    assert_eq!(cluster.shared.fenced_while_in_service(), [2], "the end of no earlier uptime has counted");
 }
 
 #[test]
