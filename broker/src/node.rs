@@ -193,7 +193,10 @@ impl Node {
     /// Stops in order; what was acked is on disk, and marked so, when it returns.
     pub async fn stop(self) -> Result<(), Error> {
         self.health.set(State::Stopping);
-        let stopped = self.running.stop().await;
+        self.running.hand_over().await;
+        // Whoever leads then fences this broker when it has left.
+        self.metadata.log().hand_over().await;
+        let stopped = self.running.leave().await;
         self.metadata.shutdown().await;
         self.shutdown.cancel();
         Ok(stopped?)

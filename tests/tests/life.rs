@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ottla_broker::controller::ControllerHandle;
@@ -128,6 +129,40 @@ async fn a_broker_that_stops_in_order_hands_over_before_it_closes() {
         cluster.start_broker(victim).await.unwrap();
     }
     report("told to stop → led anew", took);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metadata_is_served_all_the_while_when_the_controller_stops_in_order() {
+    let mut cluster = Cluster::start(3).await;
+    let mut gaps = Vec::new();
+    for trial in 0..TRIALS {
+        all_in_service(&cluster).await;
+        let controller = cluster.controller().await;
+        let other = (controller + 1) % 3;
+        let (handle, stop) =
+            (cluster.node(other).unwrap().broker().controller.clone(), Arc::new(AtomicBool::new(false)));
+        let asking = tokio::spawn({
+            let stop = Arc::clone(&stop);
+            async move {
+                let mut longest = Duration::ZERO;
+                for number in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let begun = Instant::now();
+                    create(&handle, &format!("{trial}-{number}"), &[other]).await;
+                    longest = longest.max(begun.elapsed());
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                longest
+            }
+        });
+        cluster.stop(controller).await;
+        stop.store(true, Ordering::Relaxed);
+        gaps.push(asking.await.unwrap());
+        cluster.start_broker(controller).await.unwrap();
+    }
+    assert!(report("controller stopped → longest wait for a topic", gaps) < Duration::from_millis(500));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

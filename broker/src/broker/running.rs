@@ -99,15 +99,14 @@ impl Running {
         move || shared.open_connections()
     }
 
-    /// Stops: what it leads is handed over, no new connections or requests, then the replicas flushed and the clean-stop
-    /// markers written. The metadata goes on; the caller stops it afterwards.
-    pub async fn stop(self) -> Result<(), ottla_storage::Error> {
+    /// Has others lead what this broker leads; it still serves.
+    pub async fn hand_over(&self) {
         self.life.hand_over().await;
-        self.leave().await
     }
 
-    /// Stops without anybody being told.
-    pub(crate) async fn leave(self) -> Result<(), ottla_storage::Error> {
+    /// Stops: no new connections or requests, then the replicas flushed and the clean-stop markers written. The metadata
+    /// goes on; the caller stops it afterwards.
+    pub async fn leave(self) -> Result<(), ottla_storage::Error> {
         self.shutdown.cancel();
         self.tasks.close();
         self.tasks.wait().await;

@@ -54,7 +54,7 @@ async fn a_directory_that_fails_takes_its_own_partitions_offline_and_no_others()
     }
     let registered = broker.controller.image().broker(BrokerId(0)).unwrap().directories.clone();
     assert_eq!(registered, [first]);
-    broker.running.stop().await.unwrap();
+    broker.running.leave().await.unwrap();
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn a_broker_goes_on_until_its_last_directory_has_failed() {
     assert!(!all_failed.is_finished());
     replicas.fail_directory(ids[1], "the test says so");
     tokio::time::timeout(Duration::from_secs(10), all_failed).await.unwrap().unwrap();
-    broker.running.stop().await.unwrap_err();
+    broker.running.leave().await.unwrap_err();
 }
 
 fn open(data: &Path) -> Result<Manager, ottla_storage::Error> {
@@ -109,7 +109,7 @@ fn a_directory_that_is_missing_at_the_start_is_offline_and_not_made_anew() {
 async fn a_directory_whose_identity_cannot_be_read_is_offline_and_the_others_are_served() {
     let data = tempfile::tempdir().unwrap();
     let broker = TestBroker::start_with(&[("log.dirs", &two(data.path()))]).await;
-    broker.running.stop().await.unwrap();
+    broker.running.leave().await.unwrap();
     let identity = data.path().join("b/meta.properties");
     std::fs::remove_file(&identity).unwrap();
     // Reading it is an error of the file system, for root as for anybody.
@@ -120,7 +120,7 @@ async fn a_directory_whose_identity_cannot_be_read_is_offline_and_the_others_are
     assert_eq!(directories.iter().map(|one| one.failure.is_some()).collect::<Vec<_>>(), [false, true]);
     broker.create_topic("t", 2, &[]).await;
     assert_eq!([0, 1].map(|index| directory_of(&broker, index)), [directories[0].id; 2]);
-    broker.running.stop().await.unwrap();
+    broker.running.leave().await.unwrap();
 }
 
 struct Nobody;

@@ -263,7 +263,7 @@ async fn a_broker_stops_without_waiting_for_the_joins_that_are_parked() {
     let describe = DescribeGroupsRequest { groups: vec!["g".into()], ..DescribeGroupsRequest::default() };
     while other.call(&describe, 5).await.groups[0].group_state.as_str() != "PreparingRebalance" {}
     drop(other);
-    tokio::time::timeout(Duration::from_secs(10), broker.running.stop()).await.expect("it stops").unwrap();
+    tokio::time::timeout(Duration::from_secs(10), broker.running.leave()).await.expect("it stops").unwrap();
     // The coordinator ends while the connection closes: its answer may still get out, and must send the member elsewhere.
     if let Some(answer) = raw.frame().await {
         assert_eq!(answer[8..10], ErrorCode::NOT_COORDINATOR.0.to_be_bytes(), "{answer:?}");

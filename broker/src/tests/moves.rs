@@ -106,7 +106,7 @@ async fn a_replica_moves_to_another_directory_while_it_is_written_and_read() {
         std::fs::read_dir(from).unwrap().flatten().all(|entry| !entry.file_name().to_string_lossy().starts_with("t-0"))
     })
     .await;
-    broker.running.stop().await.unwrap();
+    broker.running.leave().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -131,7 +131,7 @@ async fn a_move_between_directories_is_refused_as_kafka_refuses_it_and_called_of
     let failed = replicas.directories().iter().find(|one| one.path == there).unwrap().id;
     replicas.fail_directory(failed, "the test says so");
     assert_eq!(move_to(&client, &there, "t").await, ErrorCode::KAFKA_STORAGE_ERROR);
-    broker.running.stop().await.unwrap();
+    broker.running.leave().await.unwrap();
 }
 
 #[tokio::test]

@@ -177,5 +177,5 @@ async fn what_was_acked_is_there_after_a_clean_stop_and_offsets_are_found_by_tim
     assert_eq!(client.list_offset("t", 0, -1).await.unwrap(), 100);
     assert_eq!(client.list_offset("t", 0, -2).await.unwrap(), 0);
     assert_eq!(client.list_offset("t", 0, -3).await.unwrap(), 99);
-    broker.running.stop().await.unwrap();
+    broker.running.leave().await.unwrap();
 }

@@ -3,6 +3,7 @@
 //! A follower keeps a call open at its leader. When a process dies its connections break at once, long before a time-out
 //! would tell; a dial that is refused, or a leader that says it leads no more, then makes it certain.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use openraft::{Raft, ServerState};
@@ -19,6 +20,8 @@ use crate::controller::peers::Peers;
 /// A leader that has not been heard for so long is taken for lost. It beats every 300 ms; a slow disk or a loaded
 /// machine may cost it a beat or two.
 const SILENCE: Duration = Duration::from_millis(1000);
+/// For how long nobody else stands once this node stands, or has voted for one who does.
+const ELECTION: Duration = Duration::from_millis(150);
 /// How long to wait before calling a leader again that is neither there nor gone.
 const CALL_AGAIN: Duration = Duration::from_millis(100);
 
@@ -29,29 +32,53 @@ pub(super) struct Contact {
     found_gone: watch::Sender<u64>,
     /// For how long a voter is bound to the leader that it heard: openraft's leader lease.
     lease: Duration,
+    /// This node is about to stop, and stands for election no more.
+    resigned: AtomicBool,
 }
 
 #[derive(Default)]
 struct Heard {
     at: Option<Instant>,
     gone: Option<VoterId>,
+    /// When somebody stood for election, with this node's vote.
+    election: Option<Instant>,
 }
 
 impl Contact {
     /// Nothing heard yet.
     pub(super) fn new(lease: Duration) -> Self {
-        Self { heard: Mutex::default(), found_gone: watch::Sender::new(0), lease }
+        Self { heard: Mutex::default(), found_gone: watch::Sender::new(0), lease, resigned: AtomicBool::new(false) }
     }
 
     /// The leader has sent something.
     pub(super) fn heard(&self) {
-        *self.heard.lock() = Heard { at: Some(Instant::now()), gone: None };
+        *self.heard.lock() = Heard { at: Some(Instant::now()), gone: None, election: None };
     }
 
     /// Whether `leader` can be taken to be there.
     pub(super) fn is_there(&self, leader: Option<VoterId>) -> bool {
         let heard = self.heard.lock();
         leader.is_some() && heard.gone != leader && heard.at.is_some_and(|at| at.elapsed() < SILENCE)
+    }
+
+    /// Somebody stands for election, with this node's vote.
+    pub(super) fn election_begins(&self) {
+        self.heard.lock().election = Some(Instant::now());
+    }
+
+    /// How long the election that is under way is waited for.
+    pub(super) fn election_lasts(&self) -> Duration {
+        self.heard.lock().election.map_or(Duration::ZERO, |begun| ELECTION.saturating_sub(begun.elapsed()))
+    }
+
+    /// This node is about to stop: it stands for election no more.
+    pub(super) fn resign(&self) {
+        self.resigned.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this node has resigned.
+    pub(super) fn has_resigned(&self) -> bool {
+        self.resigned.load(Ordering::Relaxed)
     }
 
     /// When the leader, if it goes on to be silent, will have been so for too long.

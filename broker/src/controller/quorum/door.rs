@@ -108,8 +108,12 @@ impl quorum_server::Quorum for Door {
             entries: entries.map_err(malformed)?,
             leader_commit: wire::optional_log_id(request.committed).map_err(malformed)?,
         };
-        log.hears(&request.vote);
-        let result = match log.raft.append_entries(request).await.map_err(stopped)? {
+        let vote = request.vote;
+        log.hears(&vote);
+        let answer = log.raft.append_entries(request).await.map_err(stopped)?;
+        // openraft counts the lease from some moment in between.
+        log.hears(&vote);
+        let result = match answer {
             AppendEntriesResponse::Success => Answer::Success(proto::Blank {}),
             AppendEntriesResponse::Conflict => Answer::Conflict(proto::Blank {}),
             AppendEntriesResponse::HigherVote(vote) => Answer::HigherVote(wire::vote_to_proto(&vote)),
@@ -126,6 +130,9 @@ impl quorum_server::Quorum for Door {
             last_log_id: wire::optional_log_id(request.last).map_err(malformed)?,
         };
         let answer = log.raft.vote(request).await.map_err(stopped)?;
+        if answer.vote_granted {
+            log.contact.election_begins();
+        }
         Ok(Response::new(proto::ElectResponse {
             vote: Some(wire::vote_to_proto(&answer.vote)),
             granted: answer.vote_granted,
@@ -168,6 +175,19 @@ impl quorum_server::Quorum for Door {
         let bound = log.would_vote_for(candidate, last);
         let bound_ms = bound.map_or(0, |bound| u32::try_from(bound.as_millis()).unwrap_or(u32::MAX));
         Ok(Response::new(proto::PollResponse { granted: bound.is_some(), bound_ms }))
+    }
+
+    async fn take_over(
+        &self,
+        request: Request<proto::TakeOverRequest>,
+    ) -> Result<Response<proto::TakeOverResponse>, Status> {
+        let request = request.into_inner();
+        let log = self.log_of(request.to)?;
+        let leader = wire::voter_from_proto(request.leader).map_err(malformed)?;
+        if !log.take_over(leader).await.map_err(stopped)? {
+            return Err(Status::failed_precondition("this node does not follow you, or was not elected"));
+        }
+        Ok(Response::new(proto::TakeOverResponse {}))
     }
 
     type WatchLeaderStream = Watching;

@@ -17,7 +17,7 @@ use super::contact::{Contact, leads};
 use super::store::Store;
 use super::types::{LogId, Quorum, VoterId};
 use super::wire::{self, proto};
-use super::{Metrics, network};
+use super::{Metrics, RaftLog, network};
 use crate::controller::peers::Peers;
 
 /// How long a voter may take to say whether it would vote.
@@ -44,7 +44,7 @@ impl Elector {
                 return;
             }
             if !self.is_due(&now) {
-                let wait = self.contact.patience().max(Duration::from_millis(1));
+                let wait = self.contact.patience().max(self.contact.election_lasts()).max(Duration::from_millis(1));
                 tokio::select! {
                     changed = metrics.changed() => if changed.is_err() { return },
                     _ = gone.changed() => {}
@@ -65,15 +65,18 @@ impl Elector {
     }
 
     fn may_stand(&self, metrics: &Metrics) -> bool {
-        !leads(metrics) && metrics.membership_config.membership().voter_ids().any(|voter| voter == self.me)
+        let is_voter = metrics.membership_config.membership().voter_ids().any(|voter| voter == self.me);
+        is_voter && !leads(metrics) && !self.contact.has_resigned()
     }
 
     fn is_due(&self, metrics: &Metrics) -> bool {
-        self.may_stand(metrics) && !self.contact.is_there(metrics.current_leader)
+        let is_led = self.contact.is_there(metrics.current_leader);
+        self.may_stand(metrics) && !is_led && self.contact.election_lasts().is_zero()
     }
 
     async fn stand(&self, metrics: &mut tokio::sync::watch::Receiver<Metrics>) -> Result<(), ()> {
         info!(voter = %self.me, "standing for election");
+        self.contact.election_begins();
         self.raft.trigger().elect().await.map_err(|_| ())?;
         let settled = metrics.wait_for(|metrics| leads(metrics) || self.contact.is_there(metrics.current_leader));
         // Not settled: the others were bound a little longer, or another stood at the same time.
@@ -126,6 +129,18 @@ impl Elector {
             }
             Err(_) => None,
         }
+    }
+}
+
+impl RaftLog {
+    /// Whether this node would vote for `candidate`, whose last entry is `last`; and for how long it is still bound.
+    pub(super) fn would_vote_for(&self, candidate: VoterId, last: Option<LogId>) -> Option<Duration> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow();
+        let follows = metrics.current_leader.filter(|leader| *leader != candidate);
+        let is_led = leads(&metrics) || self.contact.is_there(follows);
+        let is_free = !is_led && self.contact.election_lasts().is_zero();
+        (is_free && last >= self.store.last()).then(|| self.contact.bound())
     }
 }
 

@@ -12,6 +12,7 @@ mod door;
 mod elector;
 mod entrance;
 mod frame;
+mod handover;
 mod index;
 mod membership;
 mod network;
@@ -37,7 +38,7 @@ use openraft::{BasicNode, Config, Raft, RaftMetrics, SnapshotPolicy};
 use ottla_core::metadata::{Entry, Image};
 use ottla_core::{BrokerId, LogIndex};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{RwLock, watch};
 use tokio::task::JoinHandle;
 use tracing::info;
 
@@ -57,7 +58,7 @@ use self::network::{Acks, Network};
 use self::snapshots::Snapshots;
 use self::state_machine::StateMachine;
 use self::store::Store;
-use self::types::{Counted, Decided, LogId, Quorum, Vote};
+use self::types::{Counted, Decided, Quorum, Vote};
 use super::log::{MetadataLog, Outcome, ProposeError, Role};
 use super::peers::Peers;
 
@@ -153,6 +154,8 @@ pub struct RaftLog {
     acks: Acks,
     peers: Peers,
     admission: watch::Receiver<Admission>,
+    /// Held for writing while nothing may be proposed, since another is to take over the lead.
+    gate: RwLock<()>,
     /// Set once something came that only a newer Ottla understands.
     left_behind: watch::Sender<bool>,
     /// The membership is changed by one at a time.
@@ -208,6 +211,7 @@ impl RaftLog {
             acks,
             peers: peers.clone(),
             admission,
+            gate: RwLock::default(),
             left_behind: watch::Sender::new(false),
             change,
             tasks,
@@ -282,15 +286,6 @@ impl RaftLog {
         self.store.last().is_none()
     }
 
-    /// Whether this node would vote for `candidate`, whose last entry is `last`; and for how long it is still bound.
-    fn would_vote_for(&self, candidate: VoterId, last: Option<LogId>) -> Option<Duration> {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow();
-        let follows = metrics.current_leader.filter(|leader| *leader != candidate);
-        let is_led = contact::leads(&metrics) || self.contact.is_there(follows);
-        (!is_led && last >= self.store.last()).then(|| self.contact.bound())
-    }
-
     /// Takes a snapshot of at least what is applied now, and returns once it is on disk.
     pub async fn snapshot(&self) -> Result<(), ProposeError> {
         let stopped = |error: &dyn std::error::Error| ProposeError::Stopped(error.to_string());
@@ -322,6 +317,7 @@ impl RaftLog {
 
 impl MetadataLog for RaftLog {
     async fn propose(&self, entry: Entry) -> Result<Outcome, ProposeError> {
+        let _open = self.gate.read().await;
         match self.raft.client_write(Decided(Arc::new(entry))).await {
             Ok(response) => match response.data {
                 Counted(true) => Ok(Outcome::Applied(LogIndex(response.log_id.index))),

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use openraft::error::{
     InstallSnapshotError, NetworkError, RPCError, RaftError, RemoteError, SnapshotMismatch, Unreachable,
@@ -49,20 +49,36 @@ pub(super) fn now() -> Timestamp {
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// What the leader has heard of its followers.
+/// What the leader has heard of its followers, and when it has last spoken to one.
 #[derive(Clone, Default)]
-pub(super) struct Acks(Arc<Mutex<HashMap<VoterId, Ack>>>);
+pub(super) struct Acks(Arc<Mutex<Heard>>);
+
+#[derive(Default)]
+struct Heard {
+    of: HashMap<VoterId, Ack>,
+    spoken: Option<Instant>,
+}
 
 impl Acks {
     pub(super) fn of(&self, voter: VoterId) -> Option<Ack> {
-        self.0.lock().get(&voter).copied()
+        self.0.lock().of.get(&voter).copied()
+    }
+
+    /// How long it is since anything was sent to a follower, which binds a voter to its leader, or was answered.
+    pub(super) fn silence(&self) -> Duration {
+        self.0.lock().spoken.map_or(Duration::MAX, |at| at.elapsed())
+    }
+
+    fn speak(&self) {
+        self.0.lock().spoken = Some(Instant::now());
     }
 
     /// A heartbeat, which is sent when there is nothing more to send, says that the follower has everything.
     fn note(&self, voter: VoterId, has_everything: bool) {
         let now = now();
-        let mut acks = self.0.lock();
-        let ack = acks.entry(voter).or_insert(Ack { at: now, caught_up_at: None });
+        let mut heard = self.0.lock();
+        heard.spoken = Some(Instant::now());
+        let ack = heard.of.entry(voter).or_insert(Ack { at: now, caught_up_at: None });
         ack.at = now;
         if has_everything {
             ack.caught_up_at = Some(now);
@@ -146,6 +162,7 @@ impl RaftNetwork<Quorum> for Connection {
             entries,
             committed: request.leader_commit.as_ref().map(wire::log_id_to_proto),
         };
+        self.acks.speak();
         let answer = self.client()?.append(message).await.map_err(failed)?.into_inner();
         use append_response::Result as Answer;
         match answer.result {
@@ -176,6 +193,7 @@ impl RaftNetwork<Quorum> for Connection {
             data: request.data,
             done: request.done,
         };
+        self.acks.speak();
         let answer = self.client()?.install_snapshot(message).await.map_err(failed)?.into_inner();
         if let Some(expected) = answer.expected_offset {
             let mismatch = SnapshotMismatch {
@@ -209,6 +227,6 @@ impl RaftNetwork<Quorum> for Connection {
 
     fn backoff(&self) -> openraft::network::Backoff {
         // A peer that is back should not wait for long; a dial that is refused costs little.
-        openraft::network::Backoff::new(std::iter::repeat(std::time::Duration::from_millis(100)))
+        openraft::network::Backoff::new(std::iter::repeat(Duration::from_millis(100)))
     }
 }

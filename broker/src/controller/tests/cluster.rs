@@ -4,6 +4,7 @@
 mod place;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ottla_core::controller::{PreviousStop, RegisterBroker, supported_features};
@@ -136,6 +137,59 @@ async fn when_the_leader_is_killed_another_leads_soon_and_nothing_committed_is_l
     took.sort();
     assert!(took[took.len() / 2] < Duration::from_millis(500), "{took:?}");
     println!("elections took {took:?}");
+}
+
+/// Has broker after broker, from `first` on, registered by way of node `by` until it is told to stop; the longest wait.
+fn keep_committing(by: &Place, first: i32, stop: &Arc<AtomicBool>) -> tokio::task::JoinHandle<Duration> {
+    let (handle, stop) = (by.service().handle(), Arc::clone(stop));
+    let cluster_id = by.cluster_id.clone().expect("there is a cluster");
+    tokio::spawn(async move {
+        let mut longest = Duration::ZERO;
+        for number in first.. {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let begun = Instant::now();
+            handle.submit(registration(number, &cluster_id)).await.unwrap();
+            longest = longest.max(begun.elapsed());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        longest
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_hands_over_is_replaced_in_one_election_with_or_without_load() {
+    let mut cluster = Cluster::start(3).await;
+    for (round, under_load) in (0..).zip([false, true, false, true]) {
+        let leader = cluster.leader().await;
+        let log = Arc::clone(cluster.0[leader].service().log());
+        let (term, stop) = (log.members().term, Arc::new(AtomicBool::new(!under_load)));
+        let committing = keep_committing(&cluster.0[(leader + 1) % 3], 1_000 * (round + 1), &stop);
+        let begun = Instant::now();
+        assert!(log.hand_over().await);
+        let took = begun.elapsed();
+        eventually("it knows its successor", || !cluster.0[leader].leads() && log.members().leader.is_some()).await;
+        assert_eq!(log.members().term, term + 1);
+        cluster.commit(round).await;
+        stop.store(true, Ordering::Relaxed);
+        println!("handed over in {took:?}, longest wait for a commit {:?}", committing.await.unwrap());
+        // It would not stand again.
+        cluster.0[leader].kill();
+        cluster.0[leader].start().await.unwrap();
+    }
+    cluster.alike().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_node_that_runs_hands_over_to_nobody_and_leads_on() {
+    let mut cluster = Cluster::start(2).await;
+    let leader = cluster.leader().await;
+    cluster.0[1 - leader].kill();
+    assert!(!cluster.0[leader].service().log().hand_over().await);
+    cluster.0[1 - leader].start().await.unwrap();
+    cluster.commit(0).await;
+    assert!(cluster.0[leader].leads());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
