@@ -56,7 +56,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
 
-    /// Only the Kubernetes API with its node: no operator and no resources, for whoever brings their own.
+    /// Only the Kubernetes API with its node: no definitions, operator or resources, for whoever brings their own.
     #[arg(long, conflicts_with_all = ["check", "manifest"])]
     bare: bool,
 }
@@ -163,11 +163,11 @@ async fn bring_up(
     stack: &mut Stack,
     terminal: &mut Terminal,
 ) -> anyhow::Result<String> {
-    manifests::apply_definitions(&stack.client).await?;
     if options.bare {
         let kubeconfig = stack.kubeconfig.display();
         return Ok(format!("The Kubernetes API is up, with kubeconfig {kubeconfig}. Ctrl-C ends it."));
     }
+    manifests::apply_definitions(&stack.client).await?;
     stack.start_operator();
     manifests::apply(&stack.client, objects).await?;
     readiness::announce(objects, terminal);

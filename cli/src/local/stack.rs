@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use kube::Client;
 use ottla_local::hosts::Hosts;
 use ottla_local::kubelet::{Images, Kubelet, KubeletConfig};
-use ottla_local::{ApiServer, ApiServerConfig, endpoints, kubeconfig, statefulset};
+use ottla_local::{ApiServer, ApiServerConfig, deployment, disruption, endpoints, kubeconfig, statefulset};
 use ottla_operator::OperatorConfig;
 use ottla_operator::kafka::WireConnector;
 use tokio::net::TcpListener;
@@ -23,8 +23,11 @@ use tracing::{error, warn};
 const NAMESPACE: &str = "default";
 
 /// Images that this executable stands for, by the beginnings of their names, and the verb of each.
-const IMAGES: [(&str, Option<&str>); 2] =
-    [("ghcr.io/ottla-io/ottla:", None), ("ghcr.io/ottla-io/ottla-broker", Some("broker"))];
+const IMAGES: [(&str, Option<&str>); 3] = [
+    ("ghcr.io/ottla-io/ottla:", None),
+    ("ghcr.io/ottla-io/ottla-broker", Some("broker")),
+    ("ghcr.io/ottla-io/ottla-operator", Some("operator")),
+];
 
 /// A running stack.
 pub struct Stack {
@@ -71,7 +74,8 @@ impl Stack {
         std::fs::write(&kubeconfig_file, kubeconfig(&url)).context("cannot write the kubeconfig")?;
 
         let hosts = Arc::new(Hosts::create(data.join("hosts")).context("cannot write the hosts file")?);
-        let kubelet = Kubelet::new(KubeletConfig::new(data, hosts.clone(), images()?))?;
+        let kubelet = KubeletConfig::new(data, hosts.clone(), images()?);
+        let kubelet = Kubelet::new(KubeletConfig { kubeconfig: Some(kubeconfig_file.clone()), ..kubelet })?;
         api.set_log_source(kubelet.logs());
         let client = api.client(NAMESPACE);
 
@@ -85,6 +89,8 @@ impl Stack {
         let mut node = Stage::new("kubelet", WITH_GRACE);
         node.tasks.spawn(kubelet.run(client.clone(), node.shutdown.clone()));
         node.tasks.spawn(statefulset::run(client.clone(), node.shutdown.clone()));
+        node.tasks.spawn(deployment::run(client.clone(), node.shutdown.clone()));
+        node.tasks.spawn(disruption::run(client.clone(), node.shutdown.clone()));
         node.tasks.spawn(endpoints::run(client.clone(), hosts.clone(), node.shutdown.clone()));
         Ok(Self { client, hosts, kubeconfig: kubeconfig_file, stages: vec![serving, node] })
     }

@@ -127,6 +127,7 @@ fn subresources(resource: &Resource) -> Vec<(&'static str, Value)> {
     }
     if resource.is("pods") {
         list.push(("log", own.clone()));
+        list.push(("eviction", json!({"group": "policy", "version": "v1", "kind": "Eviction"})));
     }
     if resource.is("namespaces") {
         list.push(("finalize", own));
@@ -138,6 +139,7 @@ fn verbs_of(subresource: &str) -> &'static [&'static str] {
     match subresource {
         "log" => &["get"],
         "finalize" => &["update"],
+        "eviction" => &["create"],
         _ => &SUBRESOURCE_VERBS,
     }
 }

@@ -59,11 +59,13 @@ pub(crate) struct ApiError {
     /// Boxed to keep the error, which every handler returns, small.
     pub subject: Option<Box<Subject>>,
     pub causes: Vec<Cause>,
+    /// From where a list that cannot be continued as it was may be continued all the same.
+    pub continue_at: Option<Box<str>>,
 }
 
 impl ApiError {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), subject: None, causes: Vec::new() }
+        Self { code, reason, message: message.into(), subject: None, causes: Vec::new(), continue_at: None }
     }
 
     fn about(mut self, subject: Subject) -> Self {
@@ -152,6 +154,21 @@ impl ApiError {
         Self::new(410, "Expired", format!("too old resource version: {asked} ({oldest})"))
     }
 
+    /// The rest of a list is asked for whose beginning is too long ago.
+    pub fn continue_expired(continue_at: String) -> Self {
+        let message = "The provided continue parameter is too old to display a consistent list result. You can start a \
+                       new list without the continue parameter, or use the continue token in this response to retrieve \
+                       the remainder of the results. Continuing with the provided token results in an inconsistent list \
+                       - objects that were created, modified, or deleted between the time the first chunk was returned \
+                       and now may show up in the list.";
+        Self { continue_at: Some(continue_at.into()), ..Self::new(410, "Expired", message) }
+    }
+
+    /// Now is not the time: later the same may go through.
+    pub fn too_many_requests(message: impl Into<String>, causes: Vec<Cause>) -> Self {
+        Self { causes, ..Self::new(429, "TooManyRequests", message) }
+    }
+
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(500, "InternalError", format!("Internal error occurred: {}", message.into()))
     }
@@ -162,6 +179,9 @@ impl ApiError {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": self.message, "reason": self.reason, "code": self.code,
         });
+        if let Some(token) = &self.continue_at {
+            status["metadata"]["continue"] = (**token).into();
+        }
         let mut details = serde_json::Map::new();
         if let Some(subject) = &self.subject {
             for (field, value) in [("name", &subject.name), ("group", &subject.group), ("kind", &subject.kind)] {
@@ -174,7 +194,10 @@ impl ApiError {
             let causes: Vec<_> = self
                 .causes
                 .iter()
-                .map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field}))
+                .map(|c| match c.field.as_str() {
+                    "" => json!({"reason": c.reason, "message": c.message}),
+                    field => json!({"reason": c.reason, "message": c.message, "field": field}),
+                })
                 .collect();
             details.insert("causes".to_owned(), causes.into());
         }

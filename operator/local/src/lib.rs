@@ -8,7 +8,9 @@
 
 mod core;
 mod deletion;
+pub mod deployment;
 mod discovery;
+pub mod disruption;
 pub mod endpoints;
 mod errors;
 mod fields;
@@ -21,6 +23,7 @@ mod logs;
 mod object;
 mod openapi;
 mod patch;
+mod pod_state;
 pub mod recorder;
 mod resources;
 mod schema;
@@ -29,6 +32,7 @@ mod server;
 pub mod statefulset;
 mod store;
 mod table;
+mod template_hash;
 mod watch;
 mod writes;
 

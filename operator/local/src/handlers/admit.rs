@@ -178,7 +178,7 @@ fn builtin_causes(call: &Call, object: &Value, old: Option<&Value>) -> Vec<Cause
     };
     match &*call.resource.storage {
         "pods" => required(&["spec", "containers"]),
-        "statefulsets.apps" => {
+        "deployments.apps" | "replicasets.apps" | "statefulsets.apps" => {
             required(&["spec", "selector"]);
             required(&["spec", "template", "spec", "containers"]);
         }

@@ -43,7 +43,10 @@ pub(super) async fn collection(call: &Call, body: Body) -> Result<Response, ApiE
             _ => {}
         }
     }
-    Ok(answer(StatusCode::OK, &call.output.list(&call.resource, chosen, version)))
+    Ok(answer(
+        StatusCode::OK,
+        &call.output.list(&call.resource, &chosen, json!({"resourceVersion": version.to_string()})),
+    ))
 }
 
 fn success(call: &Call, removed: &Value) -> Value {

@@ -1,9 +1,14 @@
 //! `GET` of a collection: its list, or a watch on it.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 
+use serde_json::Value;
+
+use super::page::Page;
 use super::{Call, json};
 use crate::errors::ApiError;
 use crate::selector::{FieldSelector, LabelSelector, Selector};
@@ -14,25 +19,40 @@ pub(super) fn list_or_watch(call: Call) -> Result<Response, ApiError> {
     if call.params.watch {
         return watch(call, selector);
     }
-    let namespace = (!call.namespace.is_empty()).then_some(call.namespace.as_str());
-    let (stored, version) = call.core.store.list(&call.resource.storage, namespace);
-    if let Some(wanted) = call.params.version()? {
-        check_version(wanted, version, call.params.resource_version_match == "Exact")?;
-    }
-    let objects = stored.iter().map(|object| call.resource.present(object)).filter(|object| selector.matches(object));
-    Ok(json(StatusCode::OK, &call.output.list(&call.resource, objects.collect(), version)))
+    let page = Page::of(&call.params)?;
+    let (stored, version) = snapshot(&call, &page)?;
+    let objects = stored.iter().filter(|object| page.has(object)).map(|object| call.resource.present(object));
+    let found: Vec<Value> = objects.filter(|object| selector.matches(object)).collect();
+    // How many more there are is said only where it costs nothing to know.
+    let counted = call.params.label_selector.is_empty() && call.params.field_selector.is_empty();
+    let (found, rest) = page.cut(found, version, counted);
+    Ok(json(StatusCode::OK, &call.output.list(&call.resource, &found, rest)))
 }
 
-/// Only the present state can be listed: every earlier version is gone, and later ones are not there yet.
-fn check_version(wanted: u64, version: u64, exact: bool) -> Result<(), ApiError> {
-    if wanted > version {
-        return Err(ApiError {
+/// The collection at the moment that is asked for, and the version of that moment.
+fn snapshot(call: &Call, page: &Page) -> Result<(Vec<Arc<Value>>, u64), ApiError> {
+    let (store, storage) = (&call.core.store, &call.resource.storage);
+    let namespace = (!call.namespace.is_empty()).then_some(call.namespace.as_str());
+    let wanted = match page.version() {
+        Some(version) => {
+            let stored = store.list_at(storage, namespace, version).map_err(|_| page.expired())?;
+            return Ok((stored, version));
+        }
+        None => call.params.version()?,
+    };
+    let (stored, current) = store.list(storage, namespace);
+    match wanted {
+        Some(wanted) if wanted > current => Err(ApiError {
             code: 504,
             reason: "Timeout",
-            ..ApiError::bad_request(format!("Too large resource version: {wanted}, current: {version}"))
-        });
+            ..ApiError::bad_request(format!("Too large resource version: {wanted}, current: {current}"))
+        }),
+        Some(wanted) if call.params.resource_version_match == "Exact" => {
+            let stored = store.list_at(storage, namespace, wanted);
+            Ok((stored.map_err(|compacted| ApiError::expired(wanted, compacted.oldest))?, wanted))
+        }
+        _ => Ok((stored, current)),
     }
-    if exact && wanted < version { Err(ApiError::expired(wanted, version)) } else { Ok(()) }
 }
 
 /// Label and field selectors of a request.

@@ -7,10 +7,12 @@ mod body;
 mod create;
 mod delete;
 mod delete_options;
+mod eviction;
 mod fetch;
 mod list;
 mod log;
 mod metadata;
+mod page;
 pub(crate) mod params;
 mod patch;
 mod protobuf;
@@ -99,6 +101,7 @@ async fn dispatch(call: Call, subresource: Subresource, body: Body) -> Result<Re
         (Subresource::Scale, Method::GET) => scale::get(&call),
         (Subresource::Scale, Method::PUT | Method::PATCH) => scale::write(&call, body).await,
         (Subresource::Finalize, Method::PUT) => update::finalize_namespace(&call, body).await,
+        (Subresource::Eviction, Method::POST) => eviction::evict(&call, body).await,
         (Subresource::Log, Method::GET) => log::get(&call).await,
         (Subresource::Unknown, _) => Err(ApiError::no_such_path()),
         _ => Err(ApiError::method_not_allowed()),

@@ -63,6 +63,7 @@ const DELETE_OPTIONS: &[Field] = &[
     Field(4, "propagationPolicy", Kind::Text),
     Field(5, "dryRun", Kind::List(&Kind::Text)),
 ];
+const EVICTION: &[Field] = &[METADATA, Field(2, "deleteOptions", Kind::Message(DELETE_OPTIONS))];
 
 const UNKNOWN: &[Field] =
     &[Field(1, "type", Kind::Message(&[Field(1, "apiVersion", Kind::Text), Field(2, "kind", Kind::Text)]))];
@@ -82,6 +83,7 @@ pub(super) fn decode(body: &[u8]) -> Option<Value> {
         "Secret" => SECRET,
         "ServiceAccount" => SERVICE_ACCOUNT,
         "DeleteOptions" => DELETE_OPTIONS,
+        "Eviction" => EVICTION,
         _ => return None,
     };
     let mut object = message(raw, table, 0)?;

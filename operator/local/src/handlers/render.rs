@@ -44,28 +44,28 @@ impl Output {
         match self {
             Self::Object => object,
             Self::Table { whole } => {
-                let version = object["metadata"]["resourceVersion"].clone();
-                table::table(resource, std::slice::from_ref(&object), version, whole)
+                let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
+                table::table(resource, std::slice::from_ref(&object), metadata, whole)
             }
             Self::Metadata => partial(&object),
         }
     }
 
-    pub fn list(self, resource: &Resource, objects: Vec<Value>, version: u64) -> Value {
-        let version = Value::from(version.to_string());
+    /// A list with that `metadata`.
+    pub fn list(self, resource: &Resource, objects: &[Value], metadata: Value) -> Value {
         match self {
             Self::Object => {
                 json!({
                     "apiVersion": resource.group_version(), "kind": resource.list_kind(),
-                    "metadata": {"resourceVersion": version}, "items": objects,
+                    "metadata": metadata, "items": objects,
                 })
             }
-            Self::Table { whole } => table::table(resource, &objects, version, whole),
+            Self::Table { whole } => table::table(resource, objects, metadata, whole),
             Self::Metadata => {
                 let items: Vec<_> = objects.iter().map(partial).collect();
                 json!({
                     "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList",
-                    "metadata": {"resourceVersion": version}, "items": items,
+                    "metadata": metadata, "items": items,
                 })
             }
         }

@@ -41,6 +41,8 @@ pub(crate) enum Subresource {
     Status,
     Scale,
     Log,
+    /// Of pods only.
+    Eviction,
     /// Of namespaces only.
     Finalize,
     Unknown,
@@ -94,6 +96,7 @@ fn subresource_of(group: &str, plural: &str, name: &str) -> Subresource {
         (_, _, "status") => Subresource::Status,
         (_, _, "scale") => Subresource::Scale,
         ("", "pods", "log") => Subresource::Log,
+        ("", "pods", "eviction") => Subresource::Eviction,
         ("", "namespaces", "finalize") => Subresource::Finalize,
         _ => Subresource::Unknown,
     }

@@ -18,6 +18,8 @@ pub struct KubeletConfig {
     pub hosts: Arc<Hosts>,
     /// The commands that stand for images.
     pub images: Images,
+    /// The way to the API server, for containers of pods that mount a token of their ServiceAccount.
+    pub kubeconfig: Option<PathBuf>,
     /// The pauses before a container that ended is started again.
     pub restart: RestartPauses,
     /// The longest that a container may take to end when the kubelet itself is stopped.
@@ -32,6 +34,7 @@ impl KubeletConfig {
             data_dir: data_dir.into(),
             hosts,
             images,
+            kubeconfig: None,
             restart: RestartPauses::default(),
             shutdown_grace: Duration::from_secs(10),
         }

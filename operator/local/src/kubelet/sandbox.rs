@@ -22,6 +22,9 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 /// Variables of this process that a container may need to run here at all; nothing else is inherited.
 const INHERITED: [&str; 5] = ["PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "TMPDIR"];
 
+/// Names the way to the API server, in place of the token and the variables that a container would have.
+const KUBECONFIG_ENV: &str = "KUBECONFIG";
+
 /// The place of one pod.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -136,11 +139,18 @@ fn add_own_variables(environment: &mut Environment, node: &Node, sandbox: &Sandb
         ("HOME", sandbox.folder().display().to_string()),
         (HOSTS_ENV, node.config.hosts.path().display().to_string()),
     ];
-    for (name, value) in inherited.chain(own) {
+    let api = node.config.kubeconfig.as_ref().filter(|_| mounts_token(&sandbox.pod));
+    let api = api.map(|file| (KUBECONFIG_ENV, file.display().to_string()));
+    for (name, value) in inherited.chain(own).chain(api) {
         if environment.get(name).is_none() {
             environment.set(name, value);
         }
     }
+}
+
+/// Whether the pod is one that speaks to the API server. What its ServiceAccount says is not looked up.
+fn mounts_token(pod: &Pod) -> bool {
+    pod.spec.as_ref().is_some_and(|spec| spec.automount_service_account_token != Some(false))
 }
 
 fn assemble(

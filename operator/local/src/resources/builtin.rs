@@ -53,6 +53,8 @@ const ROWS: &[Row] = &[
     row!("", core::PersistentVolumeClaim, "PersistentVolumeClaim", "persistentvolumeclaims", ["pvc"], true, true),
     row!("", core::Event, "Event", "events", ["ev"], true, false),
     row!("events.k8s.io", events::Event, "Event", "events", ["ev"], true, false),
+    row!("apps", apps::Deployment, "Deployment", "deployments", ["deploy"], true, true),
+    row!("apps", apps::ReplicaSet, "ReplicaSet", "replicasets", ["rs"], true, true),
     row!("apps", apps::StatefulSet, "StatefulSet", "statefulsets", ["sts"], true, true),
     row!("policy", policy::PodDisruptionBudget, "PodDisruptionBudget", "poddisruptionbudgets", ["pdb"], true, true),
     row!("networking.k8s.io", networking::NetworkPolicy, "NetworkPolicy", "networkpolicies", ["netpol"], true, false),
@@ -94,7 +96,7 @@ pub(crate) fn add_schemas(group: &str, generator: &mut SchemaGenerator) -> Vec<(
 
 fn resource(row: &Row) -> Resource {
     let strings = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
-    let in_all = matches!(row.plural, "pods" | "services" | "statefulsets");
+    let in_all = matches!(row.plural, "pods" | "services" | "deployments" | "replicasets" | "statefulsets");
     // Events are one collection under two groups.
     let storage = match (row.group, row.plural) {
         ("", plural) | (_, plural @ "events") => plural.to_owned(),
@@ -117,7 +119,7 @@ fn resource(row: &Row) -> Resource {
         },
         namespaced: row.namespaced,
         status: row.status,
-        scale: (row.plural == "statefulsets").then(replicas),
+        scale: (row.group == "apps").then(replicas),
         storage: Arc::from(storage),
         decode: Some(row.decode),
         custom: None,

@@ -22,6 +22,8 @@ pub(crate) fn fill(resource: &Resource, object: &mut Value) {
             set(Some(object), &defaults);
         }
         "networkpolicies.networking.k8s.io" => network_policy(object),
+        "deployments.apps" => deployment(object),
+        "replicasets.apps" => replica_set(object),
         "statefulsets.apps" => stateful_set(object),
         "customresourcedefinitions.apiextensions.k8s.io" => crd::default(object),
         _ => {}
@@ -36,6 +38,7 @@ pub(crate) fn initial_status(resource: &Resource) -> Option<Value> {
         "persistentvolumeclaims" | "persistentvolumes" => Some(json!({"phase": "Pending"})),
         "services" => Some(json!({"loadBalancer": {}})),
         "statefulsets.apps" => Some(json!({"replicas": 0, "availableReplicas": 0})),
+        "replicasets.apps" => Some(json!({"replicas": 0})),
         "poddisruptionbudgets.policy" => {
             Some(json!({"currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0}))
         }
@@ -155,6 +158,29 @@ fn network_policy(object: &mut Value) {
             each(Some(rule), "ports").for_each(|port| set(Some(port), &[("protocol", json!("TCP"))]));
         }
     }
+}
+
+fn deployment(object: &mut Value) {
+    let Some(spec) = object.get_mut("spec") else { return };
+    let defaults = [
+        ("replicas", json!(1)),
+        ("strategy", json!({"type": "RollingUpdate"})),
+        ("revisionHistoryLimit", json!(10)),
+        ("progressDeadlineSeconds", json!(600)),
+    ];
+    set(Some(spec), &defaults);
+    if spec["strategy"]["type"] == "RollingUpdate" {
+        set(spec.get_mut("strategy"), &[("rollingUpdate", json!({}))]);
+        let quarter = [("maxSurge", json!("25%")), ("maxUnavailable", json!("25%"))];
+        set(spec.pointer_mut("/strategy/rollingUpdate"), &quarter);
+    }
+    pod_spec(spec.pointer_mut("/template/spec"));
+}
+
+fn replica_set(object: &mut Value) {
+    let Some(spec) = object.get_mut("spec") else { return };
+    set(Some(spec), &[("replicas", json!(1))]);
+    pod_spec(spec.pointer_mut("/template/spec"));
 }
 
 fn stateful_set(object: &mut Value) {

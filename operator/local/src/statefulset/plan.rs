@@ -11,6 +11,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::{Resource as _, ResourceExt as _};
 
 use super::build::{self, REVISION_LABEL};
+use crate::pod_state::{is_ending, is_over, is_ready, ready_since};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -215,24 +216,4 @@ impl World<'_> {
 
 fn delete(pod: &Pod) -> Action {
     Action::DeletePod { name: pod.name_any(), uid: pod.uid().unwrap_or_default() }
-}
-
-fn is_over(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Failed" | "Succeeded"))
-}
-
-fn is_ending(pod: &Pod) -> bool {
-    pod.metadata.deletion_timestamp.is_some()
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    ready_since(pod).is_some()
-}
-
-fn ready_since(pod: &Pod) -> Option<Timestamp> {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    let ready =
-        conditions.into_iter().flatten().find(|condition| condition.type_ == "Ready" && condition.status == "True")?;
-    Some(ready.last_transition_time.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0))
 }

@@ -5,28 +5,11 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt as _;
 
-/// The letters of Kubernetes' own hashes: none that spell words, none that look alike.
-const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+use crate::template_hash::template_hash;
 
 /// `<set>-<hash of the template>`, for the label `controller-revision-hash`.
 pub fn revision(set: &StatefulSet) -> String {
-    let template = serde_json::to_vec(&set.spec.template).expect("a template is plain data");
-    format!("{}-{}", set.name_any(), letters(fnv1a(&template)))
-}
-
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-fn letters(mut hash: u64) -> String {
-    let base = LETTERS.len() as u64;
-    let mut text = String::new();
-    for _ in 0..10 {
-        let index = usize::try_from(hash % base).expect("a remainder below 27 is a usize");
-        text.push(char::from(LETTERS[index]));
-        hash /= base;
-    }
-    text
+    format!("{}-{}", set.name_any(), template_hash(&set.spec.template))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{Compacted, Key};
+use crate::object;
 
 /// How many changes a collection remembers for watchers that lag or reconnect.
 pub(super) const HISTORY: usize = 2048;
@@ -61,6 +62,25 @@ impl Collection {
                 .map(|(_, value)| value.clone())
                 .collect(),
         }
+    }
+
+    /// The objects as they were at `version`: the present ones, with every later change undone.
+    pub fn list_at(&self, namespace: Option<&str>, version: u64) -> Result<Vec<Arc<Value>>, Compacted> {
+        let later = self.changes(version)?;
+        if later.is_empty() {
+            return Ok(self.list(namespace));
+        }
+        let mut objects: BTreeMap<(&str, &str), &Arc<Value>> =
+            self.entries().map(|(namespace, name, value)| ((namespace, name), value)).collect();
+        for change in later.iter().rev() {
+            let place = (object::namespace(&change.object), object::name(&change.object));
+            match &change.previous {
+                Some(previous) => objects.insert(place, previous),
+                None => objects.remove(&place),
+            };
+        }
+        let wanted = |place: &(&str, &str)| namespace.is_none_or(|namespace| place.0 == namespace);
+        Ok(objects.into_iter().filter(|(place, _)| wanted(place)).map(|(_, value)| value.clone()).collect())
     }
 
     pub fn len(&self) -> usize {

@@ -91,6 +91,21 @@ impl Store {
         (objects, state.version)
     }
 
+    /// The objects of a collection as they were at an earlier version, as long as its history reaches back to it.
+    pub fn list_at(
+        &self,
+        storage: &Storage,
+        namespace: Option<&str>,
+        version: u64,
+    ) -> Result<Vec<Arc<Value>>, Compacted> {
+        let state = self.state.read();
+        match state.collections.get(storage) {
+            Some(collection) => collection.list_at(namespace, version),
+            None if version < state.base => Err(Compacted { oldest: state.base }),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// The non-empty collections.
     pub fn storages(&self) -> Vec<Storage> {
         let state = self.state.read();

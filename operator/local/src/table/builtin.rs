@@ -12,6 +12,10 @@ pub(super) fn columns(resource: &Resource) -> Vec<(&'static str, bool)> {
         "pods" => {
             (&["Name", "Ready", "Status", "Restarts", "Age"], &["IP", "Node", "Nominated Node", "Readiness Gates"])
         }
+        "deployments.apps" => {
+            (&["Name", "Ready", "Up-to-date", "Available", "Age"], &["Containers", "Images", "Selector"])
+        }
+        "replicasets.apps" => (&["Name", "Desired", "Current", "Ready", "Age"], &["Containers", "Images", "Selector"]),
         "statefulsets.apps" => (&["Name", "Ready", "Age"], &["Containers", "Images"]),
         "services" => (&["Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age"], &["Selector"]),
         "configmaps" => (&["Name", "Data", "Age"], &[]),
@@ -58,6 +62,8 @@ pub(super) fn cells(resource: &Resource, object: &Value) -> Vec<Value> {
         "Created At" => object::meta(object, "creationTimestamp").to_owned(),
         column => match &*resource.storage {
             "pods" => pods::cell(object, column),
+            "deployments.apps" => workloads::deployment_cell(object, column),
+            "replicasets.apps" => workloads::replica_set_cell(object, column),
             "statefulsets.apps"
             | "services"
             | "endpointslices.discovery.k8s.io"

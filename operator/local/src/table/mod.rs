@@ -15,7 +15,7 @@ use crate::resources::Resource;
 use crate::resources::column::Column;
 
 /// The table of some objects; each row carries its object, whole or only its metadata.
-pub(crate) fn table(resource: &Resource, objects: &[Value], version: Value, whole: bool) -> Value {
+pub(crate) fn table(resource: &Resource, objects: &[Value], metadata: Value, whole: bool) -> Value {
     let row = |object: &Value| {
         let cells = match &resource.custom {
             Some(custom) => custom_cells(&custom.columns, object),
@@ -41,7 +41,7 @@ pub(crate) fn table(resource: &Resource, objects: &[Value], version: Value, whol
         }
     };
     json!({
-        "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": version},
+        "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
         "columnDefinitions": columns, "rows": objects.iter().map(row).collect::<Vec<_>>(),
     })
 }

@@ -1,16 +1,38 @@
-//! The cells of stateful sets, services and what belongs to them.
+//! The cells of deployments, stateful sets, services and what belongs to them.
 
 use serde_json::Value;
 
 use super::builtin::{joined, pairs, text};
 use crate::object;
 
+fn number(object: &Value, path: &[&str]) -> i64 {
+    object::at(object, path).and_then(Value::as_i64).unwrap_or(0)
+}
+
+pub(super) fn deployment_cell(object: &Value, column: &str) -> String {
+    match column {
+        "Up-to-date" => number(object, &["status", "updatedReplicas"]).to_string(),
+        "Available" => number(object, &["status", "availableReplicas"]).to_string(),
+        "Selector" => pairs(object, &["spec", "selector", "matchLabels"]),
+        _ => cell(object, column),
+    }
+}
+
+pub(super) fn replica_set_cell(object: &Value, column: &str) -> String {
+    match column {
+        "Desired" => number(object, &["spec", "replicas"]).to_string(),
+        "Current" => number(object, &["status", "replicas"]).to_string(),
+        "Ready" => number(object, &["status", "readyReplicas"]).to_string(),
+        _ => deployment_cell(object, column),
+    }
+}
+
 pub(super) fn cell(object: &Value, column: &str) -> String {
     let containers = || object::list_at(object, &["spec", "template", "spec", "containers"]).iter();
     match column {
         "Ready" => {
-            let number = |path: &[&str]| object::at(object, path).and_then(Value::as_i64).unwrap_or(0);
-            format!("{}/{}", number(&["status", "readyReplicas"]), number(&["spec", "replicas"]))
+            let (ready, wanted) = (&["status", "readyReplicas"], &["spec", "replicas"]);
+            format!("{}/{}", number(object, ready), number(object, wanted))
         }
         "Containers" => joined(containers().map(|c| c["name"].as_str().unwrap_or("").to_owned())),
         "Images" => joined(containers().map(|c| c["image"].as_str().unwrap_or("").to_owned())),

@@ -7,7 +7,9 @@
 mod crud;
 mod custom;
 mod deletion;
+mod eviction;
 mod finding;
 mod kube_rs;
+mod paging;
 mod support;
 mod watching;
