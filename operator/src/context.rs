@@ -21,7 +21,7 @@ pub struct Context {
     pub backoff: Backoff,
     /// What passes count.
     pub metrics: Metrics,
-    topics: OnceLock<Store<KafkaTopic>>,
+    topics: OnceLock<Vec<Scope>>,
 }
 
 impl Context {
@@ -32,14 +32,28 @@ impl Context {
         Self { client, config, connector, events, backoff, metrics, topics: OnceLock::new() }
     }
 
-    /// Gives passes the cache of all KafkaTopics, once it was filled.
-    pub fn remember_topics(&self, topics: Store<KafkaTopic>) {
+    /// The same, with metrics that are already served.
+    pub fn with_metrics(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// Gives passes the caches of all KafkaTopics, once they were filled.
+    pub fn remember_topics(&self, topics: Vec<Scope>) {
         // A second cache would be one of the same objects.
         let _ = self.topics.set(topics);
     }
 
-    /// The cache of all KafkaTopics, if it was filled: good enough for what can be undone.
-    pub fn topics(&self) -> Option<&Store<KafkaTopic>> {
-        self.topics.get()
+    /// The cache with all KafkaTopics of `namespace`, if it was filled: good enough for what can be undone.
+    pub fn topics(&self, namespace: &str) -> Option<&Store<KafkaTopic>> {
+        let has = |scope: &&Scope| scope.namespace.as_deref().is_none_or(|one| one == namespace);
+        self.topics.get()?.iter().find(has).map(|scope| &scope.topics)
     }
+}
+
+/// The KafkaTopics of one namespace, or of all.
+pub struct Scope {
+    /// The namespace; `None` is all of them.
+    pub namespace: Option<String>,
+    /// Its KafkaTopics.
+    pub topics: Store<KafkaTopic>,
 }

@@ -29,7 +29,7 @@ impl Health {
         Self { registry: Arc::new(registry), ready: Arc::new(AtomicBool::new(false)) }
     }
 
-    /// From now on the operator is ready: its first lists have come.
+    /// From now on the operator is ready: its first lists have come, or it stands by while another works.
     pub fn set_ready(&self) {
         self.ready.store(true, Ordering::Release);
     }

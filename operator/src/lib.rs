@@ -11,6 +11,7 @@ mod child;
 mod cluster;
 mod config;
 mod context;
+mod election;
 mod error;
 mod events;
 mod fingerprint;
@@ -29,4 +30,5 @@ mod topic;
 mod tests;
 
 pub use config::{OperatorConfig, VERSION};
+pub use election::LeaseName;
 pub use run::{Error, run, run_with};

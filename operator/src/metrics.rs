@@ -1,10 +1,22 @@
 //! What the operator counts about itself.
 
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use kube::{Resource, ResourceExt};
 use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+    metrics::{MetricType, counter::Counter, family::Family, gauge::ConstGauge, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
+
+/// Results after which nothing is left to do.
+const SETTLED: [&str; 2] = ["settled", "paused"];
 
 /// Which passes, and how they ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -19,16 +31,37 @@ struct Kind {
     kind: &'static str,
 }
 
-/// Counters of passes.
+/// Which object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Object {
+    kind: &'static str,
+    namespace: String,
+    name: String,
+}
+
+/// Counters of passes, and the objects that are not as they should be. Clones count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     passes: Family<Pass, Counter>,
+    running: Family<Kind, Gauge>,
     seconds: Family<Kind, Histogram, fn() -> Histogram>,
+    elected: Gauge,
+    unsettled: Arc<Unsettled>,
 }
+
+/// Since when objects are not settled.
+#[derive(Debug, Default)]
+struct Unsettled(Mutex<HashMap<Object, Instant>>);
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self { passes: Family::default(), seconds: Family::new_with_constructor(durations) }
+        Self {
+            passes: Family::default(),
+            running: Family::default(),
+            seconds: Family::new_with_constructor(durations),
+            elected: Gauge::default(),
+            unsettled: Arc::default(),
+        }
     }
 }
 
@@ -40,18 +73,122 @@ impl Metrics {
     /// Puts the counters into `registry`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("ottla_operator_passes", "Passes over custom resources by result", self.passes.clone());
+        registry.register("ottla_operator_passes_running", "Passes under way", self.running.clone());
         let help = "How long a pass took";
         registry.register_with_unit("ottla_operator_pass", help, Unit::Seconds, self.seconds.clone());
+        let help = "Whether this operator works: 0 while it stands by for another";
+        registry.register("ottla_operator_elected", help, self.elected.clone());
+        registry.register_collector(Box::new(self.unsettled.clone()));
     }
 
-    /// Counts a pass over an object of `kind` that ended with `result`: `settled`, `changed`, `stalled`, `paused` or
-    /// `failed`.
-    pub fn count_result(&self, kind: &'static str, result: &'static str) {
+    /// Notes whether this operator works.
+    pub fn set_elected(&self, elected: bool) {
+        self.elected.set(i64::from(elected));
+    }
+
+    /// Counts a pass over objects of `kind` until what it returns is dropped, and how long that took.
+    pub fn begin(&self, kind: &'static str) -> Running {
+        let running = self.running.get_or_create(&Kind { kind }).clone();
+        running.inc();
+        Running { running, metrics: self.clone(), kind, began: Instant::now() }
+    }
+
+    /// Counts a pass over `object` that ended with `result`: `settled`, `changed`, `stalled`, `paused` or `failed`.
+    pub fn ended<K: Resource<DynamicType = ()>>(&self, kind: &'static str, object: &K, result: &'static str) {
         self.passes.get_or_create(&Pass { kind, result }).inc();
+        let object = Object { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+        let mut unsettled = self.unsettled.objects();
+        if SETTLED.contains(&result) {
+            unsettled.remove(&object);
+        } else {
+            unsettled.entry(object).or_insert_with(Instant::now);
+        }
     }
 
-    /// Notes how long a pass over an object of `kind` took.
-    pub fn observe_seconds(&self, kind: &'static str, seconds: f64) {
-        self.seconds.get_or_create(&Kind { kind }).observe(seconds);
+    /// Forgets an object that is gone.
+    pub fn forget(&self, kind: &'static str, namespace: &str, name: &str) {
+        let object = Object { kind, namespace: namespace.to_owned(), name: name.to_owned() };
+        self.unsettled.objects().remove(&object);
+    }
+}
+
+impl Unsettled {
+    fn objects(&self) -> std::sync::MutexGuard<'_, HashMap<Object, Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for Unsettled {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "For how long an object is not as its spec asks; objects that are have no value";
+        let unit = Some(&Unit::Seconds);
+        let mut family = encoder.encode_descriptor("ottla_operator_unsettled", help, unit, MetricType::Gauge)?;
+        for (object, since) in self.objects().iter() {
+            let gauge = ConstGauge::new(since.elapsed().as_secs_f64());
+            gauge.encode(family.encode_family(object)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// A pass under way.
+pub struct Running {
+    running: Gauge,
+    metrics: Metrics,
+    kind: &'static str,
+    began: Instant,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.running.dec();
+        self.metrics.seconds.get_or_create(&Kind { kind: self.kind }).observe(self.began.elapsed().as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    fn written(metrics: &Metrics) -> String {
+        let (mut registry, mut text) = (Registry::default(), String::new());
+        metrics.register(&mut registry);
+        encode(&mut text, &registry).unwrap();
+        text
+    }
+
+    fn object(name: &str) -> ConfigMap {
+        let (name, namespace) = (Some(name.to_owned()), Some("shop".to_owned()));
+        ConfigMap { metadata: ObjectMeta { name, namespace, ..ObjectMeta::default() }, ..ConfigMap::default() }
+    }
+
+    #[test]
+    fn only_objects_that_are_not_settled_have_a_time() {
+        let metrics = Metrics::default();
+        metrics.ended("KafkaTopic", &object("good"), "settled");
+        metrics.ended("KafkaTopic", &object("mended"), "failed");
+        metrics.ended("KafkaTopic", &object("mended"), "settled");
+        metrics.ended("KafkaTopic", &object("gone"), "changed");
+        metrics.ended("KafkaTopic", &object("bad"), "stalled");
+        metrics.forget("KafkaTopic", "shop", "gone");
+        let text = written(&metrics);
+        let times: Vec<_> = text.lines().filter(|line| line.starts_with("ottla_operator_unsettled_seconds{")).collect();
+        assert_eq!(times.len(), 1, "{text}");
+        assert!(times[0].contains(r#"{kind="KafkaTopic",namespace="shop",name="bad"} "#), "{text}");
+        assert!(text.contains(r#"ottla_operator_passes_total{kind="KafkaTopic",result="settled"} 2"#), "{text}");
+    }
+
+    #[test]
+    fn passes_under_way_and_their_times_are_counted() {
+        let metrics = Metrics::default();
+        let pass = metrics.begin("KafkaCluster");
+        assert!(written(&metrics).contains(r#"ottla_operator_passes_running{kind="KafkaCluster"} 1"#));
+        drop(pass);
+        let text = written(&metrics);
+        assert!(text.contains(r#"ottla_operator_passes_running{kind="KafkaCluster"} 0"#), "{text}");
+        assert!(text.contains(r#"ottla_operator_pass_seconds_count{kind="KafkaCluster"} 1"#), "{text}");
     }
 }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 
-use crate::OperatorConfig;
+use crate::{LeaseName, OperatorConfig};
 
 /// Exit code of a fault that is not the caller's.
 const FAILED: u8 = 1;
@@ -16,9 +16,17 @@ const FAILED: u8 = 1;
 /// What the command line tells the operator.
 #[derive(Clone, Debug, Args)]
 pub struct Arguments {
-    /// The only namespace to look at; all of them if left out.
+    /// A namespace to look at; may be given several times. Without one it is the operator's own.
+    #[arg(long, conflicts_with = "all_namespaces")]
+    pub namespace: Vec<String>,
+
+    /// Look at all namespaces.
     #[arg(long)]
-    pub namespace: Option<String>,
+    pub all_namespaces: bool,
+
+    /// Work only while holding this Lease, so that several operators may run; written as NAMESPACE/NAME.
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    pub lease: Option<LeaseName>,
 
     /// The broker's image for clusters whose spec names none.
     #[arg(long)]
@@ -28,7 +36,7 @@ pub struct Arguments {
     #[arg(long, default_value = "0.0.0.0:9405")]
     pub http_listener: SocketAddr,
 
-    /// The name of this operator in events.
+    /// The name of this operator in events and in the Lease: no other may bear it.
     #[arg(long)]
     pub instance: Option<String>,
 }
@@ -59,7 +67,8 @@ async fn operate(arguments: Arguments) -> anyhow::Result<()> {
     let client = kube::Client::try_default().await.context("no way to a Kubernetes API was found")?;
     let defaults = OperatorConfig::default();
     let config = OperatorConfig {
-        namespace: arguments.namespace,
+        namespaces: namespaces(&arguments, client.default_namespace()),
+        lease: arguments.lease,
         broker_image: arguments.broker_image.unwrap_or(defaults.broker_image),
         http_listener: Some(arguments.http_listener),
         instance: arguments.instance,
@@ -74,6 +83,20 @@ async fn operate(arguments: Arguments) -> anyhow::Result<()> {
     crate::run(client, config, shutdown).await.context("the operator cannot go on")
 }
 
+/// The namespaces to look at; none is all of them.
+fn namespaces(arguments: &Arguments, own: &str) -> Vec<String> {
+    match &arguments.namespace[..] {
+        _ if arguments.all_namespaces => Vec::new(),
+        [] => vec![own.to_owned()],
+        named => {
+            let mut namespaces = named.to_vec();
+            namespaces.sort();
+            namespaces.dedup();
+            namespaces
+        }
+    }
+}
+
 /// Ends on SIGTERM or Ctrl-C. If neither can be listened for, the process ends as the system wishes.
 async fn asked_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};
@@ -86,5 +109,36 @@ async fn asked_to_stop() {
     tokio::select! {
         _ = terminate => {}
         _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{FromArgMatches, error::ErrorKind};
+
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Result<Arguments, ErrorKind> {
+        let command = Arguments::augment_args(clap::Command::new("operator"));
+        let matches = command.try_get_matches_from([&["operator"], words].concat()).map_err(|error| error.kind())?;
+        Ok(Arguments::from_arg_matches(&matches).unwrap())
+    }
+
+    #[test]
+    fn it_looks_at_its_own_namespace_unless_told_otherwise() {
+        let look = |words: &[&str]| namespaces(&parsed(words).unwrap(), "own");
+        assert_eq!(look(&[]), ["own"]);
+        assert_eq!(look(&["--namespace=b", "--namespace=a", "--namespace=b"]), ["a", "b"]);
+        assert_eq!(look(&["--all-namespaces"]), Vec::<String>::new());
+        assert_eq!(parsed(&["--all-namespaces", "--namespace=a"]).unwrap_err(), ErrorKind::ArgumentConflict);
+    }
+
+    #[test]
+    fn a_lease_has_a_namespace_and_a_name() {
+        let lease = parsed(&["--lease=ottla-system/ottla"]).unwrap().lease;
+        assert_eq!(lease, Some(LeaseName { namespace: "ottla-system".to_owned(), name: "ottla".to_owned() }));
+        for wrong in ["--lease=ottla", "--lease=/ottla", "--lease=a/"] {
+            assert_eq!(parsed(&[wrong]).unwrap_err(), ErrorKind::ValueValidation, "{wrong}");
+        }
     }
 }

@@ -6,10 +6,13 @@ use std::{
     future::Future,
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use futures::{FutureExt, StreamExt};
+use futures::{
+    FutureExt, StreamExt,
+    future::{join_all, try_join_all},
+};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount},
@@ -20,7 +23,7 @@ use kube::{
     Api, Client, Resource, ResourceExt,
     runtime::{
         Controller,
-        controller::Action,
+        controller::{self, Action},
         reflector::{ObjectRef, Store},
         watcher,
     },
@@ -31,14 +34,17 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
+use uuid::Uuid;
 
 use crate::{
     cluster,
     config::OperatorConfig,
-    context::Context,
+    context::{Context, Scope},
+    election::{Election, Terms, fenced},
     error,
     http::{self, Health},
     kafka::{Connector, WireConnector},
+    metrics::Metrics,
     names::FOUNDED,
     topic,
 };
@@ -60,12 +66,15 @@ pub enum Error {
     /// The endpoint for metrics and probes broke.
     #[error("the HTTP endpoint failed: {0}")]
     Http(#[source] std::io::Error),
+    /// Another operator may be at work: this one has to start over.
+    #[error("the lease was lost")]
+    Deposed,
 }
 
 /// Runs both controllers against `client` until `shutdown` is cancelled and the passes under way are done.
 ///
 /// # Errors
-/// Fails only if its own HTTP endpoint does; whatever happens to Kubernetes or to clusters is tried again.
+/// Fails only if its own HTTP endpoint does or its Lease is lost; whatever happens to Kubernetes or to clusters is tried again.
 pub async fn run(client: Client, config: OperatorConfig, shutdown: CancellationToken) -> Result<(), Error> {
     run_with(client, config, Arc::new(WireConnector::default()), shutdown).await
 }
@@ -80,27 +89,86 @@ pub async fn run_with(
     connector: Arc<dyn Connector>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let context = Arc::new(Context::new(client, config, connector));
+    let metrics = Metrics::default();
     let mut registry = Registry::default();
-    context.metrics.register(&mut registry);
+    metrics.register(&mut registry);
     let health = Health::new(registry);
-    let topics = topic_controller(&context);
-    let clusters = cluster_controller(&context);
-    let lists = first_lists(clusters.store(), topics.store(), context.clone(), health.clone());
-    info!(namespace = context.config.namespace.as_deref().unwrap_or("*"), "operator started");
-    let passes = async {
-        tokio::join!(
-            drive(clusters, "KafkaCluster", cluster::reconcile, context.clone(), shutdown.clone()),
-            drive(topics, "KafkaTopic", topic::reconcile, context.clone(), shutdown.clone()),
-            async {
-                tokio::select! { () = lists => {}, () = shutdown.cancelled() => {} }
-            },
-        );
+    let served = serve(&config, health.clone(), shutdown.clone());
+    let election = config.lease.clone().map(|lease| {
+        let me = config.instance.clone().unwrap_or_else(|| format!("operator-{}", Uuid::new_v4()));
+        Election::new(client.clone(), lease, me, Terms::default())
+    });
+    let client = election.as_ref().map_or(client.clone(), |election| fenced(client, election.gate()));
+    let context = Arc::new(Context::new(client, config.clone(), connector).with_metrics(metrics));
+    let worked = async {
+        // Whatever ends the work ends the endpoint too.
+        let _guard = shutdown.clone().drop_guard();
+        match election {
+            None => {
+                context.metrics.set_elected(true);
+                operate(&context, &health, &shutdown).await;
+            }
+            Some(election) => return operate_while_elected(election, &context, &health, &shutdown).await,
+        }
+        Ok(())
     };
-    let served = serve(&context.config, health, shutdown.clone());
-    let ((), served) = tokio::join!(passes, served);
+    let (worked, served) = tokio::join!(worked, served);
     info!("operator stopped");
-    served
+    worked.and(served)
+}
+
+/// Waits for the Lease, works while it is held, and lets go of it in the end.
+async fn operate_while_elected(
+    mut election: Election,
+    context: &Arc<Context>,
+    health: &Health,
+    shutdown: &CancellationToken,
+) -> Result<(), Error> {
+    // One that stands by is ready to: the update of a Deployment waits for that.
+    health.set_ready();
+    tokio::select! {
+        () = election.win() => {}
+        () = shutdown.cancelled() => {
+            election.release().await;
+            return Ok(());
+        }
+    }
+    context.metrics.set_elected(true);
+    let worked = tokio::select! {
+        () = operate(context, health, shutdown) => Ok(()),
+        // What is under way is cut off.
+        () = election.hold() => Err(Error::Deposed),
+    };
+    context.metrics.set_elected(false);
+    election.release().await;
+    worked
+}
+
+/// Runs all controllers until `shutdown` is cancelled and the passes under way are done.
+async fn operate(context: &Arc<Context>, health: &Health, shutdown: &CancellationToken) {
+    let namespaces: Vec<Option<String>> = match &context.config.namespaces[..] {
+        [] => vec![None],
+        named => named.iter().cloned().map(Some).collect(),
+    };
+    info!(namespaces = ?context.config.namespaces, "operator started");
+    let (mut clusters, mut scopes, mut running) = (Vec::new(), Vec::new(), Vec::new());
+    for namespace in namespaces {
+        let topic = topic_controller(context, namespace.as_deref());
+        let cluster = cluster_controller(context, namespace.as_deref());
+        clusters.push(cluster.store());
+        scopes.push(Scope { namespace, topics: topic.store() });
+        running.push(async move {
+            tokio::join!(
+                drive(cluster, "KafkaCluster", cluster::reconcile, context.clone(), shutdown.clone()),
+                drive(topic, "KafkaTopic", topic::reconcile, context.clone(), shutdown.clone()),
+            );
+        });
+    }
+    let lists = first_lists(clusters, scopes, context, health);
+    let lists = async {
+        tokio::select! { () = lists => {}, () = shutdown.cancelled() => {} }
+    };
+    tokio::join!(join_all(running), lists);
 }
 
 async fn serve(config: &OperatorConfig, health: Health, shutdown: CancellationToken) -> Result<(), Error> {
@@ -116,37 +184,40 @@ async fn serve(config: &OperatorConfig, health: Health, shutdown: CancellationTo
 }
 
 /// Ready once both kinds were listed in full; from then on rivals of a topic are looked up in the cache.
-async fn first_lists(clusters: Store<KafkaCluster>, topics: Store<KafkaTopic>, context: Arc<Context>, health: Health) {
-    if clusters.wait_until_ready().await.is_ok() && topics.wait_until_ready().await.is_ok() {
-        context.remember_topics(topics);
+async fn first_lists(clusters: Vec<Store<KafkaCluster>>, scopes: Vec<Scope>, context: &Context, health: &Health) {
+    let topics = scopes.iter().map(|scope| scope.topics.wait_until_ready());
+    let (clusters, topics) =
+        tokio::join!(try_join_all(clusters.iter().map(Store::wait_until_ready)), try_join_all(topics));
+    if clusters.is_ok() && topics.is_ok() {
+        context.remember_topics(scopes);
         health.set_ready();
     }
 }
 
-fn scope<K>(context: &Context) -> Api<K>
+fn scope<K>(context: &Context, namespace: Option<&str>) -> Api<K>
 where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
 {
-    match &context.config.namespace {
+    match namespace {
         Some(namespace) => Api::namespaced(context.client.clone(), namespace),
         None => Api::all(context.client.clone()),
     }
 }
 
-fn cluster_controller(context: &Arc<Context>) -> Controller<KafkaCluster> {
+fn cluster_controller(context: &Context, namespace: Option<&str>) -> Controller<KafkaCluster> {
     let ours = || watcher::Config::default().labels("app.kubernetes.io/managed-by=ottla-operator");
     // Claims are made by the StatefulSet controller, and carry the labels that never change.
     let of_brokers =
         || watcher::Config::default().labels("app.kubernetes.io/name=ottla,app.kubernetes.io/component=broker");
-    Controller::new(scope::<KafkaCluster>(context), watcher::Config::default())
-        .owns(scope::<StatefulSet>(context), ours())
-        .owns(scope::<ConfigMap>(context), ours())
-        .owns(scope::<Service>(context), ours())
-        .owns(scope::<ServiceAccount>(context), ours())
-        .owns(scope::<NetworkPolicy>(context), ours())
-        .owns(scope::<PodDisruptionBudget>(context), ours())
-        .watches(scope::<Pod>(context), ours(), |pod: Pod| cluster_of(&pod))
-        .watches(scope::<PersistentVolumeClaim>(context), of_brokers(), |claim: PersistentVolumeClaim| {
+    Controller::new(scope::<KafkaCluster>(context, namespace), watcher::Config::default())
+        .owns(scope::<StatefulSet>(context, namespace), ours())
+        .owns(scope::<ConfigMap>(context, namespace), ours())
+        .owns(scope::<Service>(context, namespace), ours())
+        .owns(scope::<ServiceAccount>(context, namespace), ours())
+        .owns(scope::<NetworkPolicy>(context, namespace), ours())
+        .owns(scope::<PodDisruptionBudget>(context, namespace), ours())
+        .watches(scope::<Pod>(context, namespace), ours(), |pod: Pod| cluster_of(&pod))
+        .watches(scope::<PersistentVolumeClaim>(context, namespace), of_brokers(), |claim: PersistentVolumeClaim| {
             cluster_of(&claim)
         })
 }
@@ -157,16 +228,16 @@ fn cluster_of<K: Resource>(part: &K) -> Option<ObjectRef<KafkaCluster>> {
     Some(ObjectRef::new(cluster).within(&part.namespace()?))
 }
 
-fn topic_controller(context: &Arc<Context>) -> Controller<KafkaTopic> {
-    let controller = Controller::new(scope::<KafkaTopic>(context), watcher::Config::default());
+fn topic_controller(context: &Context, namespace: Option<&str>) -> Controller<KafkaTopic> {
+    let controller = Controller::new(scope::<KafkaTopic>(context, namespace), watcher::Config::default());
     let (topics, rivals) = (controller.store(), controller.store());
     let seen = ClusterStates::default();
     controller
-        .watches(scope::<KafkaCluster>(context), watcher::Config::default(), move |cluster: KafkaCluster| {
+        .watches(scope::<KafkaCluster>(context, namespace), watcher::Config::default(), move |cluster: KafkaCluster| {
             if seen.is_old_news(&cluster) { Vec::new() } else { topics_of(&topics, &cluster) }
         })
         // One that waits for another to let go of their topic hears of it at once.
-        .watches(scope::<KafkaTopic>(context), watcher::Config::default(), move |topic: KafkaTopic| {
+        .watches(scope::<KafkaTopic>(context, namespace), watcher::Config::default(), move |topic: KafkaTopic| {
             rivals_of(&rivals, &topic)
         })
 }
@@ -220,23 +291,26 @@ async fn drive<K, Pass, PassFuture>(
     PassFuture: Future<Output = error::Result<Action>> + Send + 'static,
 {
     let watched = move |object: Arc<K>, context: Arc<Context>| {
-        let started = Instant::now();
+        let running = context.metrics.begin(kind);
         pass(object.clone(), context.clone()).inspect(move |result| {
-            context.metrics.observe_seconds(kind, started.elapsed().as_secs_f64());
+            drop(running);
             match result {
                 Ok(_) => context.backoff.succeeded(&key(&*object)),
-                Err(_) => context.metrics.count_result(kind, "failed"),
+                Err(_) => context.metrics.ended(kind, &*object, "failed"),
             }
         })
     };
     let store = controller.store();
     let stopped = shutdown.clone();
+    let metrics = context.metrics.clone();
     let passes = controller.graceful_shutdown_on(shutdown.cancelled_owned()).run(watched, on_error, context);
     // What failed is logged where it is tried again; what is left are watches, which are tried again too.
-    let all = passes.for_each(async |result| {
-        if let Err(error) = result {
-            debug!(kind, %error, "pass not done");
+    let all = passes.for_each(async |result| match result {
+        Err(controller::Error::ObjectNotFound(object)) => {
+            metrics.forget(kind, object.namespace.as_deref().unwrap_or_default(), &object.name);
         }
+        Err(error) => debug!(kind, %error, "pass not done"),
+        Ok(_) => {}
     });
     tokio::select! {
         () = all => {}

@@ -57,7 +57,7 @@ pub async fn reconcile(cluster: Arc<KafkaCluster>, context: Arc<Context>) -> Res
         Err(plan::Error::Json(error)) => return Err(error.into()),
     };
     note(&mut observed, &outcome, &context).await?;
-    context.metrics.count_result("KafkaCluster", outcome.name());
+    context.metrics.ended("KafkaCluster", &observed.cluster, outcome.name());
     Ok(Action::requeue(spread(next_look(&observed, &outcome))))
 }
 

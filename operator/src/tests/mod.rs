@@ -3,6 +3,7 @@
 mod definitions;
 mod faults;
 mod lifecycle;
+mod permissions;
 mod quiet;
 mod repair;
 mod rolling;

@@ -35,6 +35,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::permissions::Rules;
 use crate::{OperatorConfig, context::Context, kafka::fake::FakeCluster, run_with};
 
 /// The namespace of everything here.
@@ -50,6 +51,8 @@ pub struct Wiretap {
     fail_at: AtomicUsize,
     /// Whether the failed request is done all the same, as when only the answer is lost.
     does_it: AtomicBool,
+    /// What the operator may do: anything else is refused, as by a real API server.
+    rules: Rules,
 }
 
 impl Wiretap {
@@ -73,6 +76,9 @@ impl Wiretap {
         let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
         if request.method() != Method::GET {
             self.writes.lock().unwrap().push(format!("{} {}", request.method(), request.uri().path()));
+        }
+        if let Err(lacking) = self.rules.check(request.method(), request.uri()) {
+            return lacking.into_response();
         }
         if number == self.fail_at.load(Ordering::SeqCst) {
             if self.does_it.load(Ordering::SeqCst) {

@@ -49,7 +49,7 @@ pub async fn reconcile(topic: Arc<KafkaTopic>, context: Arc<Context>) -> Result<
         advance(&mut observed, &context).await?
     };
     note(&mut observed, &outcome, &context).await?;
-    context.metrics.count_result("KafkaTopic", outcome.name());
+    context.metrics.ended("KafkaTopic", &observed.topic, outcome.name());
     Ok(Action::requeue(spread(match outcome {
         Outcome::Changing => LOOK_NOW,
         Outcome::Waiting => LOOK_SOON,

@@ -96,15 +96,20 @@ pub async fn observe(topic: &KafkaTopic, context: &Context) -> Result<Option<Obs
         return Ok(None);
     };
     let uid = topic.uid().ok_or(Error::Incomplete { kind: "KafkaTopic", field: "a uid" })?;
-    let all = all_topics(&api, &topic, context).await?;
+    let all = all_topics(&api, &topic, &namespace, context).await?;
     let rivals = all.iter().filter(|other| are_rivals(&topic, other)).map(|other| KafkaTopic::clone(other)).collect();
     let cluster = observe_cluster(&topic, &namespace, context).await?;
     Ok(Some(Observed { topic, namespace, uid, rivals, cluster }))
 }
 
 /// From the cache, so that a thousand topics do not list each other a thousand times; but live before a deletion.
-async fn all_topics(api: &Api<KafkaTopic>, topic: &KafkaTopic, context: &Context) -> Result<Vec<Arc<KafkaTopic>>> {
-    if let Some(cache) = context.topics().filter(|_| topic.metadata.deletion_timestamp.is_none()) {
+async fn all_topics(
+    api: &Api<KafkaTopic>,
+    topic: &KafkaTopic,
+    namespace: &str,
+    context: &Context,
+) -> Result<Vec<Arc<KafkaTopic>>> {
+    if let Some(cache) = context.topics(namespace).filter(|_| topic.metadata.deletion_timestamp.is_none()) {
         return Ok(cache.state());
     }
     let all = api.list(&ListParams::default()).await.map_err(Error::kubernetes("list the KafkaTopics"))?;
