@@ -1,44 +1,88 @@
-# The three grounds that scenarios run on. Each gives a KUBECONFIG, an operator that looks at all namespaces, images, and:
-#   operator_logs            what it wrote
-#   operator_kill            ends it as a crash would; it is started again by itself or by the runner
-#   can CAPABILITY           whether this ground has it: nodes (that can be crashed), growing (of volumes), kernel (real pods)
+# The three grounds that scenarios run on. Each gives a KUBECONFIG, images, and the operator, installed by Helm for all
+# namespaces in $OPERATOR_SPACE. Grounds differ only in what `can` says.
+
+OPERATOR_SPACE=ottla-system
+export E2E_BROKER_IMAGE=ghcr.io/ottla-io/ottla-broker:e2e E2E_OTTLA_IMAGE=ghcr.io/ottla-io/ottla:e2e
 
 ground_up() {
   case $E2E_ON in
     embedded) embedded_up ;;
     kit) kit_up ;;
-    *) given_up ;;
-  esac
+    *) export KUBECONFIG=$E2E_ON ;;
+  esac || return 1
+  install_operator || { "$KUBECTL" --namespace "$OPERATOR_SPACE" get all; operator_logs | tail -20; return 1; }
 }
 ground_down() {
   case $E2E_ON in
     embedded) embedded_down ;;
     kit) kit_down ;;
-    *) ;;
-  esac
+    *) "$HELM" uninstall ottla --namespace "$OPERATOR_SPACE" --wait ;;
+  esac >"$E2E_OUT/down.log" 2>&1
 }
 
-# --- the embedded API: one process; the operator is another, so that it can be killed
+# can CAPABILITY: whether this ground has `nodes` (that can be crashed and cut off) or `kcat` (an image of it)
+can() { case " ${GROUND_CAN:-} " in *" $1 "*) ;; *) return 1 ;; esac; }
+
+# --- the operator
+# helm_values: what the chart is told everywhere
+helm_values() {
+  cat <<YAML
+image: {tag: e2e}
+brokerImage: {tag: e2e}
+testImage: {tag: e2e}
+watch: {allNamespaces: true}
+logLevel: info
+YAML
+}
+install_operator() {
+  helm_values >"$work/values.yaml"
+  "$KUBECTL" apply -f - >"$E2E_OUT/install.log" 2>&1 <<YAML || { cat "$E2E_OUT/install.log"; return 1; }
+apiVersion: v1
+kind: Namespace
+metadata: {name: $OPERATOR_SPACE, labels: {pod-security.kubernetes.io/enforce: restricted}}
+YAML
+  "$HELM" install ottla "$E2E_ROOT/charts/ottla" --namespace "$OPERATOR_SPACE" --values "$work/values.yaml" \
+    --wait --timeout 120s >>"$E2E_OUT/install.log" 2>&1 || { tail -20 "$E2E_OUT/install.log"; return 1; }
+}
+o() { "$KUBECTL" --namespace "$OPERATOR_SPACE" "$@"; }
+operator_logs() { o logs --selector app.kubernetes.io/name=ottla-operator --tail=-1 --prefix=false; }
+# operator_kill: ends it at once, without a word; another pod takes its place when the Lease is over
+operator_kill() { o delete pod --selector app.kubernetes.io/name=ottla-operator --grace-period=0 --force --wait=false; }
+# operator_stop, operator_start: none at all for a while
+operator_stop() {
+  o scale deployment ottla --replicas=0
+  o wait --for=delete pod --selector app.kubernetes.io/name=ottla-operator --timeout=60s
+}
+operator_start() {
+  o scale deployment ottla --replicas=1
+  o rollout status deployment ottla --timeout=60s
+}
+
+# --- the embedded API: one process, in which pods are processes of the same program
 embedded_up() {
-  export E2E_BROKER_IMAGE=ghcr.io/ottla-io/ottla-broker:e2e E2E_OTTLA_IMAGE=ghcr.io/ottla-io/ottla:e2e
+  GROUND_CAN=""
   "$OTTLA" local --bare --data "$work/local" >"$E2E_OUT/local.log" 2>&1 &
   local_pid=$!
   export KUBECONFIG=$work/local/kubeconfig
-  await 20 "the embedded API" "$KUBECTL" wait --for=condition=Established --timeout=5s crd/kafkaclusters.ottla.io
-  embedded_operator
-}
-embedded_operator() {
-  # Started again whenever it ends, as a Deployment's pod is; its address for probes is its own.
-  OTTLA_HOSTS_FILE=$work/local/hosts "$OTTLA" operator --http-listener 127.0.0.1:0 >>"$E2E_OUT/operator.log" 2>&1 &
-  echo $! >"$work/operator.pid"
+  await 20 "the embedded API" "$KUBECTL" version
 }
 embedded_down() {
-  [ ! -s "$work/operator.pid" ] || kill "$(cat "$work/operator.pid")" 2>/dev/null
-  [ -z "${local_pid:-}" ] || { kill "$local_pid" 2>/dev/null && wait "$local_pid"; }
-  cp "$work/local/ottla-local.log" "$E2E_OUT/" 2>/dev/null || true
+  [ -z "${local_pid:-}" ] || { kill "$local_pid" && wait "$local_pid"; }
+  cp "$work/local/ottla-local.log" "$E2E_OUT/"
 }
-operator_logs() { cat "$E2E_OUT/operator.log"; }
-operator_kill() {
-  kill -9 "$(cat "$work/operator.pid")"
-  embedded_operator
+
+# --- a real Kubernetes on this machine
+kit_up() {
+  : "${OTTLA_K8S_KIT:?names the kit of a real Kubernetes}"
+  GROUND_CAN="nodes kcat"
+  E2E_KCAT_IMAGE=localhost/ottla/kcat:e2e
+  "$OTTLA_K8S_KIT/install" >"$E2E_OUT/kit.log" 2>&1 || { tail "$E2E_OUT/kit.log"; return 1; }
+  "$E2E_ROOT/tests/e2e/images" "$work/images" >>"$E2E_OUT/kit.log" 2>&1 || { tail "$E2E_OUT/kit.log"; return 1; }
+  kit_is_up=1
+  "$OTTLA_K8S_KIT/up" --nodes "${NODES:-1}" >>"$E2E_OUT/kit.log" 2>&1 || { tail "$E2E_OUT/kit.log"; return 1; }
+  "$OTTLA_K8S_KIT/load-image" "$work"/images/*.tar >>"$E2E_OUT/kit.log" 2>&1 || { tail "$E2E_OUT/kit.log"; return 1; }
+  eval "$("$OTTLA_K8S_KIT/up-env")"
+}
+kit_down() {
+  [ -z "${kit_is_up:-}" ] || "$OTTLA_K8S_KIT/down"
 }

@@ -171,6 +171,8 @@ scenario_over() {
     diagnose
     [ -z "${KEEP:-}" ] || exit "$1"
   fi
+  # Finalizers need an operator, which a scenario that failed may have taken away.
+  o get deployment ottla >"$work/out" 2>&1 || install_operator
   say "deleting the namespace"
   "$KUBECTL" delete namespace "$SPACE" --timeout=180s || exit 1
   exit "$1"
