@@ -228,7 +228,7 @@ impl Partition {
         let Inner { log, role, effects, settings: current, .. } = &mut *inner;
         if let Some(log) = log {
             log.set_config(Arc::clone(&settings.log));
-            if settings.partition.durability == Durability::Fsync {
+            if matches!(role, Role::Follower(_)) && settings.partition.durability == Durability::Fsync {
                 log.request_flush();
             }
         }

@@ -215,6 +215,15 @@ impl World {
         self.perform(broker, tp, effects);
     }
 
+    /// Tells the leader machine that the follower is given records.
+    fn note_given(&mut self, broker: usize, follower: usize, tp: Tp) {
+        let Some(process) = self.process(broker) else { return };
+        let Some(Role::Leader(leader)) = process.replicas.get_mut(&tp).map(|replica| &mut replica.role) else { return };
+        let mut effects = Vec::new();
+        leader.gives(BrokerId(follower as i32), &mut effects);
+        self.perform(broker, tp, effects);
+    }
+
     /// What there is to answer for one partition.
     fn part_for(&self, broker: usize, tp: Tp, asked: &NextFetch) -> Part {
         let machine = &self.machines[broker];
@@ -251,6 +260,11 @@ impl World {
             parked.parts.iter().map(|(tp, asked)| (*tp, self.part_for(broker, *tp, asked))).collect();
         let news = |part: &Part| !matches!(part, Part::Records { batches, .. } if batches.is_empty());
         if anyhow || parts.iter().any(|(_, part)| news(part)) {
+            for (tp, part) in &parts {
+                if matches!(part, Part::Records { batches, .. } if !batches.is_empty()) {
+                    self.note_given(broker, follower, *tp);
+                }
+            }
             let message = Message::Fetched { id: parked.id, parts };
             self.send(Node::Broker(broker), Node::Broker(follower), message);
             return true;

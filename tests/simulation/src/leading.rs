@@ -26,6 +26,7 @@ impl World {
             match effect {
                 Effect::AdvanceHighWatermark { to } => self.watermark_moved(broker, tp, to),
                 Effect::WakeFollowers { .. } => self.wake_fetches(broker, tp),
+                Effect::Flush => self.want_flush(broker, tp),
                 Effect::ProposeIsr(proposal) if self.dice.one_in(8) => {
                     // An earlier request is still out: one that is sent late speaks of uptimes that may be over.
                     let (epoch, delay) = (proposal.leader_epoch, self.dice.millis(20, 3_000));
@@ -99,7 +100,6 @@ impl World {
         }
         self.note("append", &[("broker", broker as i64), ("partition", tp.number()), ("base", batch.base.0)]);
         self.perform(broker, tp, effects);
-        self.want_flush(broker, tp);
         if acks != RequiredAcks::All || committed {
             self.produce_answer(broker, tp, id, Ok(batch.base));
         }
@@ -266,9 +266,9 @@ impl World {
                     if effects.contains(&FollowerEffect::Fetch) {
                         self.fetch_now(broker, leader);
                     }
+                    self.want_flush(broker, tp);
                 }
             }
-            self.want_flush(broker, tp);
         }
         if let Some(process) = self.process(broker) {
             process.flushing = false;

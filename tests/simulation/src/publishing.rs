@@ -121,7 +121,6 @@ impl World {
                 replica.high_watermark = leader.high_watermark();
                 replica.role = Role::Leader(Box::new(leader));
                 self.leader_began(broker, tp, epoch);
-                self.want_flush(broker, tp);
             }
         }
         self.perform(broker, tp, effects);
@@ -182,11 +181,11 @@ impl World {
         let Some(replica) = process.replicas.get_mut(&tp) else { return };
         replica.settings = settings;
         let mut effects = Vec::new();
-        if let Role::Leader(leader) = &mut replica.role {
-            leader.reconfigured(settings, &mut effects);
+        match &mut replica.role {
+            Role::Leader(leader) => leader.reconfigured(settings, &mut effects),
+            Role::Follower(_) => return self.want_flush(broker, tp),
         }
         self.perform(broker, tp, effects);
-        self.want_flush(broker, tp);
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Effect {
         /// End of the leader's log.
         log_end: Offset,
     },
+    /// Flush the leader's log as far as it reaches now, and say so by [`Leader::flushed`](super::Leader::flushed).
+    Flush,
     /// Ask the controller for a new in-sync set (KIP-497). At most one is out at a time.
     ProposeIsr(IsrProposal),
     /// This broker leads no more: answer every waiting produce with NOT_LEADER_OR_FOLLOWER.

@@ -103,6 +103,8 @@ pub struct Leader {
     term: LeaderTerm,
     settings: Settings,
     local: LogPosition,
+    /// A flush up to here has been asked for.
+    flush_asked: Offset,
     epoch_start: Offset,
     high_watermark: Offset,
     followers: Vec<Progress>,
@@ -130,6 +132,7 @@ impl Leader {
             term,
             settings,
             local,
+            flush_asked: local.flushed,
             epoch_start: local.end,
             high_watermark: high_watermark.min(local.held(committed_as)),
             followers,
@@ -137,6 +140,7 @@ impl Leader {
             admissions_rest_until: Duration::ZERO,
         };
         leader.advance(effects);
+        leader.ask_flush(effects);
         leader
     }
 
@@ -177,6 +181,7 @@ impl Leader {
             effects.push(Effect::WakeFollowers { log_end: end });
         }
         self.advance(effects);
+        self.ask_flush(effects);
     }
 
     /// The local log is on the disk up to `upto`.
@@ -194,8 +199,17 @@ impl Leader {
         }
         follower.fetched(now, fetch, leader_end);
         self.advance(effects);
+        self.ask_flush(effects);
         self.ask_admission(now, fetch.broker);
         self.admit(now, effects);
+    }
+
+    /// A fetch of `broker` is given records, of a log that ends at the leader's end.
+    pub fn gives(&mut self, broker: BrokerId, effects: &mut Vec<Effect>) {
+        let end = self.local.end;
+        let Some(follower) = self.followers.iter_mut().find(|f| f.broker == broker) else { return };
+        follower.given = end;
+        self.ask_flush(effects);
     }
 
     /// Time has passed: proposes to drop followers that have not been caught up for `max_lag`, else to admit one that
@@ -244,6 +258,7 @@ impl Leader {
         self.settings = settings;
         self.end_proposal(now);
         self.advance(effects);
+        self.ask_flush(effects);
         self.admit(now, effects);
     }
 
@@ -252,6 +267,7 @@ impl Leader {
     pub fn proposal_refused(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         self.end_proposal(now);
         self.advance(effects);
+        self.ask_flush(effects);
     }
 
     /// The settings changed. A move from `Fsync` to `Replicated` takes effect at once; the other way the watermark
@@ -259,6 +275,7 @@ impl Leader {
     pub fn reconfigured(&mut self, settings: Settings, effects: &mut Vec<Effect>) {
         self.settings = settings;
         self.advance(effects);
+        self.ask_flush(effects);
     }
 
     /// The proposal that is out.
@@ -287,6 +304,20 @@ impl Leader {
         if least > self.high_watermark {
             self.high_watermark = least;
             effects.push(Effect::AdvanceHighWatermark { to: least });
+        }
+    }
+
+    /// Asks for a flush once every other member of the maximal ISR has been given more than the last one was to cover:
+    /// before they flush it too nothing of it is committed, and what is appended until then shares the pass.
+    fn ask_flush(&mut self, effects: &mut Vec<Effect>) {
+        if self.settings.durability != Durability::Fsync {
+            return;
+        }
+        let members = self.followers.iter().filter(|f| self.in_maximal_isr(f.broker));
+        let given = members.map(|f| f.given).fold(self.local.end, Offset::min);
+        if given > self.flush_asked.max(self.local.flushed) {
+            self.flush_asked = self.local.end;
+            effects.push(Effect::Flush);
         }
     }
 

@@ -44,6 +44,8 @@ pub(super) struct Progress {
     pub(super) broker: BrokerId,
     pub(super) epoch: BrokerEpoch,
     pub(super) position: LogPosition,
+    /// The leader's log end when it last gave records to a fetch; no less than where the follower fetches from.
+    pub(super) given: Offset,
     /// Until this moment (monotonic) it is known to have held all that the leader held.
     pub(super) caught_up_at: Duration,
     /// The leader's log end when the last fetch was answered, and when that was: a follower that fetches from there
@@ -59,6 +61,7 @@ impl Progress {
             broker,
             epoch: BrokerEpoch(-1),
             position: LogPosition::default(),
+            given: Offset::ZERO,
             caught_up_at: now,
             last_fetch: None,
             waits_since: None,
@@ -69,6 +72,7 @@ impl Progress {
     pub(super) fn fetched(&mut self, now: Duration, fetch: &FollowerFetch, leader_end: Offset) {
         self.epoch = fetch.broker_epoch;
         self.position = fetch.position;
+        self.given = fetch.position.end;
         if fetch.position.end >= leader_end {
             self.caught_up_at = now;
         } else if let Some((end_then, then)) = self.last_fetch

@@ -84,7 +84,7 @@ fn a_lone_replica_commits_at_the_append_when_replicated() {
 #[test]
 fn a_lone_replica_commits_at_the_flush_when_fsync() {
     let mut leader = leader(&[1], &[1], Durability::Fsync, 1);
-    assert_eq!(run(|e| leader.appended(Offset(5), e)), []);
+    assert_eq!(run(|e| leader.appended(Offset(5), e)), [Effect::Flush]);
     assert_eq!(run(|e| leader.flushed(Offset(3), e)), [advance(3)]);
     assert_eq!(run(|e| leader.flushed(Offset(2), e)), [], "an older flush changes nothing");
     assert_eq!(run(|e| leader.flushed(Offset(5), e)), [advance(5)]);
@@ -114,6 +114,53 @@ fn a_flush_of_the_leader_alone_commits_nothing_with_a_second_replica_in_sync() {
     assert_eq!(run(|e| leader.flushed(Offset(4), e)), []);
     assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 4, 0), e)), []);
     assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 4, 4), e)), [advance(4)]);
+}
+
+#[test]
+fn the_leader_flushes_when_the_last_of_the_others_is_given_records() {
+    let wake = |end| Effect::WakeFollowers { log_end: Offset(end) };
+    let mut leader = leader(&[1, 2, 3], &[1, 2, 3], Durability::Fsync, 2);
+    assert_eq!(run(|e| leader.appended(Offset(5), e)), [wake(5)]);
+    assert_eq!(run(|e| leader.gives(FIRST, e)), []);
+    assert_eq!(run(|e| leader.gives(SECOND, e)), [Effect::Flush]);
+    assert_eq!(run(|e| leader.appended(Offset(8), e)), [wake(8)], "it shares the pass of what comes until both fetch");
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 5, 5), e)), []);
+    assert_eq!(run(|e| leader.gives(FIRST, e)), []);
+    assert_eq!(run(|e| leader.appended(Offset(9), e)), [wake(9)]);
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(SECOND, 5, 5), e)), []);
+    assert_eq!(run(|e| leader.gives(SECOND, e)), [Effect::Flush]);
+    assert_eq!(run(|e| leader.flushed(Offset(9), e)), [advance(5)]);
+}
+
+#[test]
+fn a_follower_that_is_not_in_sync_or_is_dropped_holds_no_flush_back() {
+    let wake = |end| Effect::WakeFollowers { log_end: Offset(end) };
+    let mut leader = leader(&[1, 2, 3], &[1, 2], Durability::Fsync, 1);
+    assert_eq!(run(|e| leader.appended(Offset(5), e)), [wake(5)]);
+    assert_eq!(run(|e| leader.gives(SECOND, e)), [], "it does not count");
+    let fsync = settings(Durability::Fsync, 1);
+    let alone = state(10, &[1, 2, 3], &[1]);
+    assert_eq!(run(|e| leader.state_committed(at(1), alone, fsync, e)), [Effect::Flush]);
+    assert_eq!(run(|e| leader.appended(Offset(6), e)), [wake(6), Effect::Flush]);
+}
+
+#[test]
+fn nothing_is_flushed_for_its_watermark_when_replicated() {
+    let mut leader = leader(&[1], &[1], Durability::Replicated, 1);
+    assert_eq!(run(|e| leader.appended(Offset(5), e)), [advance(5)]);
+    assert_eq!(run(|e| leader.reconfigured(settings(Durability::Fsync, 1), e)), [Effect::Flush]);
+}
+
+#[test]
+fn a_new_term_flushes_what_an_unclean_stop_left() {
+    let fsync = settings(Durability::Fsync, 1);
+    let mut effects = Vec::new();
+    Leader::new(at(0), term(&[1], &[1]), fsync, position(8, 3), Offset(3), &mut effects);
+    assert_eq!(effects, [Effect::Flush]);
+    effects.clear();
+    let mut leader = Leader::new(at(0), term(&[1, 2], &[1, 2]), fsync, position(8, 3), Offset(3), &mut effects);
+    assert_eq!(effects, []);
+    assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 8, 8), e)), [Effect::Flush]);
 }
 
 #[test]
@@ -234,7 +281,7 @@ fn the_controller_hears_when_all_have_flushed_what_was_committed_before_the_topi
     assert_eq!(run(|e| leader.follower_fetched(at(1), &fetch(FIRST, 10, 4), e)), [advance(10)]);
     let fsync = Settings { durability: Durability::Fsync, min_isr: 2 };
     let unflushed = LeaderTerm { unflushed: true, ..state(10, &[1, 2], &[1, 2]) };
-    assert_eq!(run(|e| leader.state_committed(at(1), unflushed, fsync, e)), []);
+    assert_eq!(run(|e| leader.state_committed(at(1), unflushed, fsync, e)), [Effect::Flush]);
     assert_eq!(run(|e| leader.tick(at(2), LAG, e)), []);
     run(|e| leader.flushed(Offset(10), e));
     assert_eq!(run(|e| leader.tick(at(2), LAG, e)), [], "the follower has not");
@@ -309,13 +356,15 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Whatever set the controller may hold, none of its members lacks a record below the watermark (B4), and the
-    /// watermark never goes back (C8).
+    /// Whatever set the controller may hold, none of its members lacks a record below the watermark (B4), the watermark
+    /// never goes back (C8), and no record that all members hold waits for a flush that nobody has asked for.
     #[test]
     fn the_watermark_never_passes_a_possible_member(steps in prop::collection::vec(step(), 1..80)) {
         let mut leader = leader(&[1, 2, 3], &[1, 2, 3], Durability::Fsync, 1);
         let (mut end, mut flushed, mut clock) = (0i64, 0i64, 0u64);
         let mut follower_flushed = [0i64; 4];
+        let mut follower_end = [0i64; 4];
+        let mut asked = 0i64;
         let mut outstanding: Option<IsrProposal> = None;
         let mut epoch = 9;
         let mut watermark = Offset(0);
@@ -325,10 +374,11 @@ proptest! {
                 Step::Append(n) => { end += n; leader.appended(Offset(end), &mut effects); }
                 Step::Flush(n) => { flushed = (flushed + n).min(end); leader.flushed(Offset(flushed), &mut effects); }
                 Step::Fetch(id, behind, unflushed) => {
-                    let follower_end = (end - behind).max(follower_flushed[id as usize]);
-                    let held = (follower_end - unflushed).max(follower_flushed[id as usize]);
+                    let fetched = (end - behind).max(follower_flushed[id as usize]);
+                    let held = (fetched - unflushed).max(follower_flushed[id as usize]);
                     follower_flushed[id as usize] = held;
-                    leader.follower_fetched(at(clock), &fetch(BrokerId(id), follower_end, held), &mut effects);
+                    follower_end[id as usize] = fetched;
+                    leader.follower_fetched(at(clock), &fetch(BrokerId(id), fetched, held), &mut effects);
                 }
                 Step::Tick(seconds) => { clock += seconds; leader.tick(at(clock), LAG, &mut effects); }
                 Step::Commit => if let Some(proposal) = outstanding.take() {
@@ -342,6 +392,7 @@ proptest! {
                 match effect {
                     Effect::AdvanceHighWatermark { to } => { prop_assert!(to > watermark); watermark = to; }
                     Effect::ProposeIsr(proposal) => { prop_assert!(outstanding.is_none()); outstanding = Some(proposal); }
+                    Effect::Flush => asked = end,
                     _ => {}
                 }
             }
@@ -349,6 +400,9 @@ proptest! {
             prop_assert!(watermark.0 <= flushed);
             let mut possible: Vec<BrokerId> = leader.term().isr.clone();
             possible.extend(outstanding.iter().flat_map(|p| p.members.iter().map(|(id, _)| *id)));
+            let others = possible.iter().filter(|id| **id != ME);
+            let held_by_all = others.map(|id| follower_end[id.0 as usize]).fold(end, i64::min);
+            prop_assert!(held_by_all <= asked.max(flushed));
             for id in possible.iter().filter(|id| **id != ME) {
                 // A member that has just been proposed need not hold what was committed without it until it is in.
                 if leader.term().isr.contains(id) {

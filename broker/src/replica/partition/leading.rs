@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use ottla_core::coordinator::InTransaction;
 use ottla_core::partition::{
-    Durability, Effect, FollowerFetch, IsrProposal, Leader, LeaderTerm, LogPosition, RequiredAcks, check_epoch,
+    Effect, FollowerFetch, IsrProposal, Leader, LeaderTerm, LogPosition, RequiredAcks, check_epoch,
 };
 use ottla_core::{BrokerEpoch, BrokerId, LeaderEpoch, Now, Offset, PartitionEpoch};
 use ottla_records::BatchHeader;
@@ -48,7 +48,7 @@ impl Partition {
         now: Now,
     ) -> Result<AppendInfo, Error> {
         let mut inner = self.inner.lock();
-        let Inner { log: Some(log), role: Role::Leader(leader), .. } = &mut *inner else {
+        let Inner { log: Some(log), role: Role::Leader(leader), effects, .. } = &mut *inner else {
             return Err(not_leader(&inner.role));
         };
         leader.check_append(acks)?;
@@ -58,7 +58,7 @@ impl Partition {
         }
         let info = log.append_as_leader(batch, leader.term().leader_epoch, now)?;
         if !info.duplicate {
-            self.appended(&mut inner, info.log_end);
+            leader.appended(info.log_end, effects);
             self.counters.messages_in.inc_by((info.last_offset.0 - info.base_offset.0 + 1).unsigned_abs());
             self.counters.bytes_in.inc_by(batch.len() as u64);
         }
@@ -68,15 +68,6 @@ impl Partition {
         }
         self.perform(inner);
         Ok(info)
-    }
-
-    /// Tells the machine of a grown log and asks for the flush that the topic's durability wants.
-    pub(super) fn appended(&self, inner: &mut Inner, log_end: Offset) {
-        let Inner { log: Some(log), role: Role::Leader(leader), effects, settings, .. } = inner else { return };
-        leader.appended(log_end, effects);
-        if settings.partition.durability == Durability::Fsync {
-            log.request_flush();
-        }
     }
 
     pub(super) fn park(&self, inner: &mut Inner, upto: Offset, wait: &Arc<ProduceWait>, place: usize) {
@@ -127,6 +118,11 @@ impl Partition {
                     }
                 }
                 Effect::WakeFollowers { .. } => appended = true,
+                Effect::Flush => {
+                    if let Some(log) = &mut inner.log {
+                        log.request_flush();
+                    }
+                }
                 Effect::FailProduces => {
                     (committed, appended) = (true, true);
                     ended.extend(inner.produces.drain(..).map(|w| (w, Outcome::NotLeader)));
@@ -234,9 +230,13 @@ impl Partition {
             leader.follower_fetched(now.monotonic, &fetched, effects);
             read.high_watermark = leader.high_watermark();
         }
-        self.perform(inner);
         let is_held_back = read.is_throttled && self.throttles.leader.closed_until(now).is_some();
-        if !is_held_back && (limits.max_bytes > 0 || limits.at_least_one_batch) {
+        let gives = !is_held_back && (limits.max_bytes > 0 || limits.at_least_one_batch);
+        if gives && fetch.offset < read.end {
+            leader.gives(fetch.broker, effects);
+        }
+        self.perform(inner);
+        if gives {
             read.records = self.reader.read(fetch.offset, limits.max_bytes, read.end, limits.at_least_one_batch)?;
         }
         Ok(read)
@@ -300,10 +300,6 @@ impl Partition {
                 let leader = Leader::new(now.monotonic, term, settings, local, high_watermark, effects);
                 self.high_watermark.store(leader.high_watermark().0, Ordering::Release);
                 *role = Role::Leader(Box::new(leader));
-                // What an unclean stop left unflushed is committed only when it is on the disk.
-                if settings.durability == Durability::Fsync && local.flushed < local.end {
-                    log.request_flush();
-                }
                 Some(epoch)
             }
         };

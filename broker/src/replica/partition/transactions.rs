@@ -14,12 +14,12 @@ impl Partition {
     /// Writes a marker; the place of `wait` ends when the watermark has passed it.
     pub fn append_marker(&self, of: MarkerOf, wait: (&Arc<ProduceWait>, usize), now: Now) -> Result<(), Error> {
         let mut inner = self.inner.lock();
-        let Inner { log: Some(log), role: Role::Leader(leader), .. } = &mut *inner else {
+        let Inner { log: Some(log), role: Role::Leader(leader), effects, .. } = &mut *inner else {
             return Err(not_leader(&inner.role));
         };
         leader.check_append(RequiredAcks::All)?;
         let info = log.append_marker(of, leader.term().leader_epoch, now)?;
-        self.appended(&mut inner, info.log_end);
+        leader.appended(info.log_end, effects);
         self.park(&mut inner, info.last_offset.plus(1), wait.0, wait.1);
         self.perform(inner);
         Ok(())
