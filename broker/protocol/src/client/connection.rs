@@ -12,10 +12,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::error::Closed;
-use super::handshake::ServedVersions;
+use super::peer::Peer;
 use super::{ClientConfig, Error};
-use crate::codec::{Message, Reader, Request, Str};
-use crate::{ApiKey, frame};
+use crate::codec::Request;
+use crate::frame;
 
 /// Requests that may wait to be written before callers wait.
 const QUEUE: usize = 64;
@@ -31,10 +31,7 @@ pub struct Connection {
 
 #[derive(Debug)]
 struct Shared {
-    address: String,
-    served: ServedVersions,
-    max_versions: Vec<(ApiKey, i16)>,
-    client_id: Str,
+    peer: Peer,
     request_timeout: Duration,
     next_correlation_id: AtomicI32,
     calls: mpsc::Sender<Call>,
@@ -63,24 +60,19 @@ struct Pending {
 impl Connection {
     /// Connects to a broker and learns which versions it serves.
     pub async fn open(host: &str, port: u16, config: &ClientConfig) -> Result<Self, Error> {
-        super::handshake::open(host, port, config).await
+        let (stream, buffer, peer) = super::handshake::open(host, port, config).await?;
+        Ok(Self::start(stream, buffer, peer, config))
     }
 
     /// Starts the task of a stream on which versions are negotiated. `buffer` has what was read beyond that.
-    pub(super) fn start<S>(
-        stream: S,
-        buffer: BytesMut,
-        address: String,
-        served: ServedVersions,
-        config: &ClientConfig,
-    ) -> Self
+    pub(super) fn start<S>(stream: S, buffer: BytesMut, peer: Peer, config: &ClientConfig) -> Self
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let (calls, queue) = mpsc::channel(QUEUE);
         let closed = Arc::new(OnceLock::new());
         let task = tokio::spawn({
-            let (address, closed) = (address.clone(), closed.clone());
+            let (address, closed) = (peer.address.clone(), closed.clone());
             let limits = Limits { response_size: config.max_response_size, write_time: config.request_timeout };
             async move {
                 run(stream, buffer, queue, limits, |reason| {
@@ -91,10 +83,7 @@ impl Connection {
             }
         });
         let shared = Shared {
-            address,
-            served,
-            max_versions: config.max_versions.clone(),
-            client_id: config.client_id.clone(),
+            peer,
             request_timeout: config.request_timeout,
             next_correlation_id: AtomicI32::new(1),
             calls,
@@ -106,7 +95,7 @@ impl Connection {
 
     /// The broker's address, `host:port`.
     pub fn address(&self) -> &str {
-        &self.shared.address
+        &self.shared.peer.address
     }
 
     /// Whether the connection has ended.
@@ -116,13 +105,7 @@ impl Connection {
 
     /// The highest version of `R`, up to `max_version`, that both ends have.
     pub fn version<R: Request>(&self, max_version: i16) -> Result<i16, Error> {
-        let capped = self.shared.max_versions.iter().find(|(key, _)| *key == R::KEY);
-        let max_version = max_version.min(capped.map_or(i16::MAX, |(_, version)| *version));
-        let served = self.shared.served.get(&R::KEY.number());
-        let highest = served.map(|served| max_version.min(*served.end()).min(*R::VERSIONS.end()));
-        let usable =
-            |version: &i16| R::VERSIONS.contains(version) && served.is_some_and(|served| served.contains(version));
-        highest.filter(usable).ok_or_else(|| Error::UnsupportedApi { address: self.address().to_owned(), api: R::KEY })
+        self.shared.peer.version::<R>(max_version)
     }
 
     /// Sends a request at the highest version up to `max_version`, and waits for its answer.
@@ -139,7 +122,7 @@ impl Connection {
             self.shared.task.abort();
             return Err(Error::RequestTimedOut { address: self.address().to_owned(), api: R::KEY });
         };
-        self.decode::<R>(outcome?, version)
+        self.shared.peer.decode::<R>(outcome?, version)
     }
 
     /// Sends a request that the broker does not answer: Produce with acks=0.
@@ -155,25 +138,14 @@ impl Connection {
         answer: Option<oneshot::Sender<Bytes>>,
     ) -> Result<(), Error> {
         let correlation_id = self.shared.next_correlation_id.fetch_add(1, Ordering::Relaxed);
-        let encoded = frame::encode_request(request, version, correlation_id, Some(&self.shared.client_id))?;
-        if !encoded.cuts.is_empty() {
-            return Err(Error::ExternalRecords);
-        }
+        let frame = self.shared.peer.encode(request, version, correlation_id)?;
         let answer = answer.map(|answer| Pending { correlation_id, answer });
-        let call = Call { frame: encoded.bytes, answer };
+        let call = Call { frame, answer };
         self.shared.calls.send(call).await.map_err(|_| self.disconnected())
     }
 
-    fn decode<R: Request>(&self, answer: Bytes, version: i16) -> Result<R::Response, Error> {
-        let mut reader = Reader::new(answer);
-        let decoded = frame::read_response_header(&mut reader, frame::response_header_version(R::KEY, version))
-            .and_then(|_| R::Response::decode(&mut reader, version));
-        decoded.map_err(|source| Error::Decode { address: self.address().to_owned(), api: R::KEY, source })
-    }
-
     fn disconnected(&self) -> Error {
-        let reason = self.shared.closed.get().cloned().unwrap_or_default();
-        Error::Disconnected { address: self.address().to_owned(), reason }
+        self.shared.peer.disconnected(self.shared.closed.get().cloned().unwrap_or_default())
     }
 }
 
@@ -230,13 +202,18 @@ async fn read_answers(
             Err(closed) => return closed,
         };
         let Ok(next) = pending.try_recv() else { return Closed::Unasked };
-        let got = frame.first_chunk().map_or(-1, |id| i32::from_be_bytes(*id));
-        if got != next.correlation_id {
-            return Closed::OutOfOrder { expected: next.correlation_id, got };
+        if let Err(closed) = check_order(&frame, next.correlation_id) {
+            return closed;
         }
         // A caller that no longer waits is no reason to stop.
         let _ = next.answer.send(frame);
     }
+}
+
+/// Checks that `frame` answers the request that is next to be answered.
+pub(super) fn check_order(frame: &[u8], expected: i32) -> Result<(), Closed> {
+    let got = frame.first_chunk().map_or(-1, |id| i32::from_be_bytes(*id));
+    if got == expected { Ok(()) } else { Err(Closed::OutOfOrder { expected, got }) }
 }
 
 /// Reads a frame. Memory is taken as bytes arrive, not as the size claims.
@@ -252,10 +229,15 @@ pub(super) async fn read_frame(
     Ok(buffer.split_to(size).freeze())
 }
 
+/// What to make room for when so many bytes are missing: not as many as the size claims before they arrive.
+pub(super) fn room(missing: usize) -> usize {
+    missing.clamp(4096, READ_AHEAD)
+}
+
 /// Reads until `buffer` has `length` bytes.
 async fn fill(reader: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut, length: usize) -> Result<(), Closed> {
     while buffer.len() < length {
-        buffer.reserve((length - buffer.len()).clamp(4096, READ_AHEAD));
+        buffer.reserve(room(length - buffer.len()));
         if reader.read_buf(buffer).await? == 0 {
             return Err(Closed::ByPeer);
         }

@@ -1,8 +1,6 @@
 //! Opening a connection: resolve, connect, and learn which versions the broker serves.
 
-use std::collections::HashMap;
 use std::io;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -11,24 +9,27 @@ use tokio::net::TcpStream;
 
 use super::connection::read_frame;
 use super::error::Closed;
-use super::{ClientConfig, Connection, Error};
+use super::peer::Peer;
+use super::{ClientConfig, Error};
 use crate::codec::{DecodeError, Message, Reader, Request, Str};
 use crate::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use crate::{ApiKey, ErrorCode, frame};
 
-/// The versions that a broker serves, by API key.
-pub(super) type ServedVersions = HashMap<i16, RangeInclusive<i16>>;
-
-/// Connects to the first address of `host` that answers.
-pub(super) async fn open(host: &str, port: u16, config: &ClientConfig) -> Result<Connection, Error> {
+/// Connects to the first address of `host` that answers. Gives what was read beyond the versions, too.
+pub(super) async fn open(host: &str, port: u16, config: &ClientConfig) -> Result<(TcpStream, BytesMut, Peer), Error> {
     let address = format!("{host}:{port}");
-    match tokio::time::timeout(config.connect_timeout, connect(host, port, &address, config)).await {
-        Ok(connection) => connection,
+    let opened = async {
+        let mut stream = connect(host, port, &address, config).await?;
+        let (buffer, peer) = negotiate(&mut stream, &address, config).await?;
+        Ok((stream, buffer, peer))
+    };
+    match tokio::time::timeout(config.connect_timeout, opened).await {
+        Ok(opened) => opened,
         Err(_) => Err(Error::Connect { address, source: Arc::new(io::ErrorKind::TimedOut.into()) }),
     }
 }
 
-async fn connect(host: &str, port: u16, address: &str, config: &ClientConfig) -> Result<Connection, Error> {
+async fn connect(host: &str, port: u16, address: &str, config: &ClientConfig) -> Result<TcpStream, Error> {
     let resolved = config.resolver.resolve(host, port).await;
     let resolved = resolved.map_err(|source| Error::Resolve { host: host.to_owned(), source: Arc::new(source) })?;
     let mut last = Error::NoAddress(format!(" for {host}"));
@@ -37,7 +38,7 @@ async fn connect(host: &str, port: u16, address: &str, config: &ClientConfig) ->
             Ok(stream) => {
                 // Requests are written whole: waiting for more to send only delays them.
                 let _ = stream.set_nodelay(true);
-                return establish(stream, address, config).await;
+                return Ok(stream);
             }
             Err(source) => last = Error::Connect { address: address.to_owned(), source: Arc::new(source) },
         }
@@ -45,26 +46,30 @@ async fn connect(host: &str, port: u16, address: &str, config: &ClientConfig) ->
     Err(last)
 }
 
-/// Negotiates versions on a fresh stream and starts the connection's task.
-pub(super) async fn establish<S>(mut stream: S, address: &str, config: &ClientConfig) -> Result<Connection, Error>
+/// Negotiates versions on a fresh stream.
+pub(super) async fn negotiate<S>(
+    stream: &mut S,
+    address: &str,
+    config: &ClientConfig,
+) -> Result<(BytesMut, Peer), Error>
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut buffer = BytesMut::new();
     let newest = *ApiVersionsRequest::VERSIONS.end();
-    let mut response = ask(&mut stream, &mut buffer, newest, address, config).await?;
+    let mut response = ask(stream, &mut buffer, newest, address, config).await?;
     if response.error_code == ErrorCode::UNSUPPORTED_VERSION {
         // KIP-511: the answer has the range of ApiVersions itself; brokers older than that have version 0.
         let served = response.api_keys.iter().find(|api| api.api_key == ApiKey::ApiVersions.number());
         let version = served.map_or(0, |api| api.max_version.clamp(0, newest));
-        response = ask(&mut stream, &mut buffer, version, address, config).await?;
+        response = ask(stream, &mut buffer, version, address, config).await?;
     }
     if response.error_code.is_error() {
         let what = format!("versions of {address}");
         return Err(Error::Broker { what, code: response.error_code });
     }
     let versions = response.api_keys.iter().map(|api| (api.api_key, api.min_version..=api.max_version));
-    Ok(Connection::start(stream, buffer, address.to_owned(), versions.collect(), config))
+    Ok((buffer, Peer::new(address.to_owned(), versions.collect(), config)))
 }
 
 async fn ask<S: AsyncRead + AsyncWrite + Unpin>(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::resolve::host_and_port;
-use super::{BrokerId, ClientConfig, Connection, Error, handshake};
+use super::{BrokerId, ClientConfig, Connection, Error};
 use crate::ApiKey;
 
 /// Requests that may wait long keep to connections of their own.
@@ -72,7 +72,7 @@ impl Pool {
             return Ok(connection.clone());
         }
         let port = u16::try_from(port).map_err(|_| Error::InvalidAddress(address.clone()))?;
-        let connection = handshake::open(host, port, &self.config).await?;
+        let connection = Connection::open(host, port, &self.config).await?;
         *slot = Some(connection.clone());
         Ok(connection)
     }

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{BrokerId, Client, ClientConfig, Error, FetchLimits, HostsFileThenDns};
+use super::{BrokerId, Client, ClientConfig, DirectConnection, Error, FetchLimits, HostsFileThenDns};
 use crate::codec::{Reader, Request};
 use crate::frame::{self, RequestHeader};
 use crate::messages::api_versions::{ApiVersion, ApiVersionsResponse};
@@ -99,12 +100,16 @@ impl Broker {
     }
 }
 
+async fn next_request(stream: &mut TcpStream) -> Option<(RequestHeader, Reader)> {
+    let size = stream.read_i32().await.ok()?;
+    let mut frame = vec![0; size as usize];
+    stream.read_exact(&mut frame).await.unwrap();
+    let mut reader = Reader::new(Bytes::from(frame));
+    Some((RequestHeader::read_known(&mut reader).unwrap(), reader))
+}
+
 async fn serve(mut stream: TcpStream, script: Arc<Script>, seen: Arc<Seen>) {
-    while let Ok(size) = stream.read_i32().await {
-        let mut frame = vec![0; size as usize];
-        stream.read_exact(&mut frame).await.unwrap();
-        let mut reader = Reader::new(Bytes::from(frame));
-        let header = RequestHeader::read_known(&mut reader).unwrap();
+    while let Some((header, mut reader)) = next_request(&mut stream).await {
         seen.requests.lock().push((header.key().unwrap(), header.api_version));
         match script(&header, &mut reader) {
             Action::Answer(bytes) => stream.write_all(&bytes).await.unwrap(),
@@ -308,6 +313,62 @@ async fn a_response_that_is_too_large_or_out_of_order_closes_the_connection() {
     *oversized.lock() = false;
     let error = client.list_offset("t", 0, -1).await.unwrap_err();
     assert!(matches!(&error, Error::Disconnected { reason, .. } if reason.contains("was next")), "{error}");
+}
+
+#[tokio::test]
+async fn a_direct_connection_loses_nothing_when_a_wait_for_an_answer_is_given_up() {
+    let broker = Broker::bind().await;
+    let address = broker.address;
+    let (half, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    tokio::spawn({
+        let (half, go_on) = (half.clone(), go_on.clone());
+        async move {
+            let (mut stream, _) = broker.listener.accept().await.unwrap();
+            for session_id in 0.. {
+                let Some((header, _)) = next_request(&mut stream).await else { return };
+                let action = match header.key().unwrap() {
+                    ApiKey::ApiVersions => answer::<ApiVersionsRequest>(&header, &api_versions(&[(ApiKey::Fetch, 16)])),
+                    _ => answer::<FetchRequest>(&header, &FetchResponse { session_id, ..Default::default() }),
+                };
+                let Action::Answer(bytes) = action else { return };
+                let (first, second) = bytes.split_at(10);
+                stream.write_all(first).await.unwrap();
+                if session_id > 0 {
+                    half.notify_one();
+                    go_on.notified().await;
+                }
+                stream.write_all(second).await.unwrap();
+            }
+        }
+    });
+    let mut connection = DirectConnection::<FetchRequest>::open("127.0.0.1", address.port(), &config()).await.unwrap();
+    connection.send(&FetchRequest::default()).unwrap();
+    connection.send(&FetchRequest::default()).unwrap();
+    let mut sessions = Vec::new();
+    while sessions.len() < 2 {
+        tokio::select! {
+            response = connection.receive() => sessions.push(response.unwrap().session_id),
+            () = half.notified() => go_on.notify_one(),
+        }
+    }
+    assert_eq!(sessions, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_direct_connection_ends_where_answers_come_out_of_order_or_unasked() {
+    let broker = Broker::bind().await;
+    let address = broker.address;
+    broker.run(|header, _| match header.key().unwrap() {
+        ApiKey::ApiVersions => answer::<ApiVersionsRequest>(header, &api_versions(&[])),
+        _ => {
+            let header = RequestHeader { correlation_id: header.correlation_id + 1, ..header.clone() };
+            answer::<FetchRequest>(&header, &FetchResponse::default())
+        }
+    });
+    let mut connection = DirectConnection::<FetchRequest>::open("127.0.0.1", address.port(), &config()).await.unwrap();
+    connection.send(&FetchRequest::default()).unwrap();
+    let error = connection.receive().await.unwrap_err();
+    assert!(matches!(&error, Error::Disconnected { reason, .. } if reason.contains("answered request 2")), "{error}");
 }
 
 #[tokio::test]
