@@ -1,5 +1,6 @@
 //! Throughput, processor time and latency of acks=all with three replicas.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -15,15 +16,24 @@ const PARTITIONS: i32 = 3;
 const RECORDS: usize = 64;
 const SIZE: usize = 1024;
 
+/// Names of figures that have goals.
+pub(super) const THROUGHPUT: &str = "64 KiB batches, MB/s";
+pub(super) const CPU: &str = "64 KiB batches, processor time of the three per 1 KiB record, µs";
+pub(super) const SERIAL: &str = "serial 1 KiB, p50, ms";
+pub(super) const SERIAL_CPU: &str = "serial 1 KiB, processor time of the three per record, µs";
+/// Median and 99th percentile.
+pub(super) const STEADY: [&str; 2] = ["e2e 100 B at 1 k/s, p50, ms", "e2e 100 B at 1 k/s, p99, ms"];
+const HALF: [&str; 2] = ["e2e 64 KiB batches at half of max, p50, ms", "e2e 64 KiB batches at half of max, p99, ms"];
+
 /// All figures.
 pub(super) fn measure(bench: &Bench<'_>, length: Duration) -> anyhow::Result<Figures> {
     let mut figures = Figures::default();
     warm(bench)?;
     let throughput = throughput(bench, length, &mut figures)?;
     serial(bench, length, &mut figures)?;
-    end_to_end(bench, "e2e 100 B at 1 k/s", (1, 100), 1_000.0, length, &mut figures)?;
+    end_to_end(bench, STEADY, (1, 100), 1_000.0, length, &mut figures)?;
     let half = throughput / 2.0 / (RECORDS * SIZE) as f64;
-    end_to_end(bench, "e2e 64 KiB batches at half of max", (RECORDS, SIZE), half, length, &mut figures)?;
+    end_to_end(bench, HALF, (RECORDS, SIZE), half, length, &mut figures)?;
     let memory: u64 =
         bench.cluster.brokers.iter().map(|broker| broker.process.memory()).sum::<anyhow::Result<u64>>()?;
     figures.add("memory of the three after it, MiB", (memory >> 20) as f64);
@@ -54,6 +64,41 @@ pub(super) fn produce_all(leaders: &[SocketAddr], topic: &str, length: Duration)
     })
 }
 
+/// Batches of 16 KiB to a thousand partitions in turn, on one connection to each broker.
+pub(super) fn measure_partitions(bench: &Bench<'_>, length: Duration) -> anyhow::Result<Figures> {
+    const RECORDS: usize = 16;
+    let leaders = bench.topic("many", 1000, 3)?;
+    let batch = batch(RECORDS, SIZE);
+    let mut frames: BTreeMap<SocketAddr, Vec<Bytes>> = BTreeMap::new();
+    for (partition, leader) in leaders.iter().enumerate() {
+        frames.entry(*leader).or_default().push(produce_frame("many", partition as i32, batch.clone(), -1)?);
+    }
+    let load = |length: Duration, most: fn(usize) -> u64| -> anyhow::Result<u64> {
+        let deadline = Instant::now() + length;
+        std::thread::scope(|scope| {
+            let one = |(leader, frames): (&SocketAddr, &Vec<Bytes>)| {
+                let (leader, frames) = (*leader, frames.clone());
+                scope.spawn(move || produce::pipeline(leader, &frames, deadline, most(frames.len()), 1))
+            };
+            let threads: Vec<_> = frames.iter().map(one).collect();
+            threads.into_iter().map(|thread| thread.join().expect("the loads do not panic")).sum()
+        })
+    };
+    // A first turn makes the files.
+    load(Duration::from_secs(60), |partitions| partitions as u64)?;
+    let (began, cpu) = (Instant::now(), bench.cluster.cpu_seconds()?);
+    let batches = load(length, |_| u64::MAX)? as f64;
+    let seconds = began.elapsed().as_secs_f64();
+    let cpu = bench.cluster.cpu_seconds()? - cpu;
+    let mut figures = Figures::default();
+    figures.add("1000 partitions × 16 KiB, MB/s", batches * (RECORDS * SIZE) as f64 / seconds / 1e6);
+    figures.add(
+        "1000 partitions × 16 KiB, processor time of the three per 1 KiB record, µs",
+        cpu * 1e6 / (batches * RECORDS as f64),
+    );
+    Ok(figures)
+}
+
 fn throughput(bench: &Bench<'_>, length: Duration, figures: &mut Figures) -> anyhow::Result<f64> {
     let leaders = bench.topic("throughput", PARTITIONS, 3)?;
     // The files are made before the clock starts.
@@ -63,11 +108,8 @@ fn throughput(bench: &Bench<'_>, length: Duration, figures: &mut Figures) -> any
     let seconds = began.elapsed().as_secs_f64();
     let cpu = bench.cluster.cpu_seconds()? - cpu;
     let bytes = batches * (RECORDS * SIZE) as f64;
-    figures.add("64 KiB batches, MB/s", bytes / seconds / 1e6);
-    figures.add(
-        "64 KiB batches, processor time of the three per 1 KiB record, µs",
-        cpu * 1e6 / (batches * RECORDS as f64),
-    );
+    figures.add(THROUGHPUT, bytes / seconds / 1e6);
+    figures.add(CPU, cpu * 1e6 / (batches * RECORDS as f64));
     Ok(bytes / seconds)
 }
 
@@ -94,15 +136,15 @@ fn serial(bench: &Bench<'_>, length: Duration, figures: &mut Figures) -> anyhow:
         one(&mut latency)?;
     }
     let cpu = bench.cluster.cpu_seconds()? - cpu;
-    figures.add("serial 1 KiB, p50, ms", latency.value_at_quantile(0.5) as f64 / 1e3);
+    figures.add(SERIAL, latency.value_at_quantile(0.5) as f64 / 1e3);
     figures.add("serial 1 KiB, p99, ms", latency.value_at_quantile(0.99) as f64 / 1e3);
-    figures.add("serial 1 KiB, processor time of the three per record, µs", cpu * 1e6 / latency.len() as f64);
+    figures.add(SERIAL_CPU, cpu * 1e6 / latency.len() as f64);
     Ok(())
 }
 
 fn end_to_end(
     bench: &Bench<'_>,
-    name: &str,
+    names: [&str; 2],
     of: (usize, usize),
     per_second: f64,
     length: Duration,
@@ -115,7 +157,8 @@ fn end_to_end(
         let leaders = bench.topic(&topic, 1, 3)?;
         latency = e2e::steady(leaders[0], &topic, of, per_second, length)?;
     }
-    figures.add(&format!("{name}, p50, ms"), latency.value_at_quantile(0.5) as f64 / 1e3);
-    figures.add(&format!("{name}, p99, ms"), latency.value_at_quantile(0.99) as f64 / 1e3);
+    for (name, quantile) in names.into_iter().zip([0.5, 0.99]) {
+        figures.add(name, latency.value_at_quantile(quantile) as f64 / 1e3);
+    }
     Ok(())
 }

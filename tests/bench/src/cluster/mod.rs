@@ -1,7 +1,7 @@
 //! Three brokers: throughput, latency, catch-up, moves and the gaps that faults leave, of Ottla beside Apache Kafka.
 //!
-//! Rounds are interleaved and shuffled, each on a new cluster; the gaps are runs of the nemesis with listed faults, whose
-//! histories are checked for lost records too.
+//! Rounds are interleaved and shuffled, each on a new cluster, and end when the time that they may take is used up; the
+//! gaps, which take longer, are runs of the nemesis with listed faults, whose histories are checked for lost records too.
 
 mod gaps;
 mod loads;
@@ -9,7 +9,7 @@ mod moves;
 mod table;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use ottla_nemesis::process::{Cluster, Durability, Flavor, Network, Options};
@@ -34,6 +34,8 @@ pub enum Kind {
 pub enum Part {
     /// Throughput and latency.
     Loads,
+    /// Throughput over a thousand partitions.
+    Partitions,
     /// Catch-up of a follower and a reassignment.
     Moves,
     /// Ack gaps around faults.
@@ -46,11 +48,14 @@ pub struct Arguments {
     /// The broker to measure.
     #[arg(long, default_value = "target/release/ottla-broker")]
     broker: PathBuf,
-    /// Rounds of loads and moves.
+    /// Rounds of loads and moves, at most.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Minutes for the rounds: none begins that would likely end later.
+    #[arg(long, default_value_t = 15)]
+    minutes: u64,
     /// Seconds of every load.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 5)]
     seconds: u64,
     /// Trials of each fault; Kafka, whose gaps are long and alike, has three.
     #[arg(long, default_value_t = 20)]
@@ -62,51 +67,26 @@ pub struct Arguments {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "kafka,replicated,fsync")]
     servers: Vec<Kind>,
     /// The parts.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "loads,moves,gaps")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "loads,moves")]
     parts: Vec<Part>,
     /// Where the brokers keep their data.
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Where the table is written; it is printed too.
-    #[arg(long, default_value = "docs/cluster-performance.md")]
-    page: PathBuf,
+    /// Where the page is written, which is printed too: below `docs` by default, that of the gaps apart from the rest.
+    #[arg(long)]
+    page: Option<PathBuf>,
 }
 
 /// Measures.
 #[allow(clippy::print_stdout, reason = "the table is what the program is for")]
-pub fn run(mut arguments: Arguments) -> anyhow::Result<()> {
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut table = Table::default();
-    let mut servers = std::mem::take(&mut arguments.servers);
-    for round in 0..arguments.rounds {
-        servers.shuffle(&mut rand::rng());
-        for &kind in &servers {
-            for part in [Part::Loads, Part::Moves] {
-                if !arguments.parts.contains(&part) {
-                    continue;
-                }
-                eprintln!("round {} of {}: {kind:?}: {part:?}", round + 1, arguments.rounds);
-                let bench = Bench::start(&runtime, kind, &arguments)?;
-                let figures = match part {
-                    Part::Loads => loads::measure(&bench, Duration::from_secs(arguments.seconds)),
-                    _ => moves::measure(&bench, arguments.mebibytes),
-                };
-                match figures {
-                    Ok(figures) => table.add(kind, figures),
-                    // What the other servers gave is worth keeping.
-                    Err(error) => {
-                        eprintln!("{kind:?}: {part:?} failed: {error:#}\n{}", bench.cluster.log_tails(5));
-                        table.fail(kind, part, &error);
-                    }
-                }
-            }
-        }
-    }
+    run_rounds(&runtime, &arguments, &mut table)?;
     if arguments.parts.contains(&Part::Gaps) {
-        for &kind in &servers {
+        for &kind in &arguments.servers {
             let trials = if kind == Kind::Kafka { arguments.trials.min(3) } else { arguments.trials };
-            let outcome = gaps::measure(&runtime, kind, &arguments, trials);
-            match outcome {
+            match gaps::measure(&runtime, kind, &arguments, trials) {
                 Ok(gaps) => table.add_gaps(kind, gaps),
                 Err(error) => table.fail(kind, Part::Gaps, &error),
             }
@@ -114,7 +94,51 @@ pub fn run(mut arguments: Arguments) -> anyhow::Result<()> {
     }
     let page = table.page();
     println!("{page}");
-    Ok(std::fs::write(&arguments.page, page)?)
+    Ok(std::fs::write(arguments.page(), page)?)
+}
+
+/// Loads and moves, in rounds as long as there is time for another.
+fn run_rounds(runtime: &Runtime, arguments: &Arguments, table: &mut Table) -> anyhow::Result<()> {
+    let parts: Vec<Part> = arguments.parts.iter().copied().filter(|part| *part != Part::Gaps).collect();
+    if parts.is_empty() {
+        return Ok(());
+    }
+    let mut servers = arguments.servers.clone();
+    let (limit, began, mut longest) = (Duration::from_secs(60 * arguments.minutes), Instant::now(), Duration::ZERO);
+    for round in 0..arguments.rounds {
+        let round_began = Instant::now();
+        if round > 0 && began.elapsed() + longest > limit {
+            eprintln!("no time for round {}", round + 1);
+            break;
+        }
+        servers.shuffle(&mut rand::rng());
+        for &kind in &servers {
+            for &part in &parts {
+                eprintln!("round {} of {}: {kind:?}: {part:?}", round + 1, arguments.rounds);
+                run_part(runtime, arguments, kind, part, table)?;
+            }
+        }
+        longest = longest.max(round_began.elapsed());
+    }
+    Ok(())
+}
+
+/// One part on a new cluster. A failure becomes a line of the page: what the other servers gave is worth keeping.
+fn run_part(runtime: &Runtime, arguments: &Arguments, kind: Kind, part: Part, table: &mut Table) -> anyhow::Result<()> {
+    let bench = Bench::start(runtime, kind, arguments)?;
+    let figures = match part {
+        Part::Loads => loads::measure(&bench, Duration::from_secs(arguments.seconds)),
+        Part::Partitions => loads::measure_partitions(&bench, Duration::from_secs(arguments.seconds)),
+        _ => moves::measure(&bench, arguments.mebibytes),
+    };
+    match figures {
+        Ok(figures) => table.add(kind, figures),
+        Err(error) => {
+            eprintln!("{kind:?}: {part:?} failed: {error:#}\n{}", bench.cluster.log_tails(5));
+            table.fail(kind, part, &error);
+        }
+    }
+    Ok(())
 }
 
 impl Arguments {
@@ -126,6 +150,12 @@ impl Arguments {
         };
         ensure!(self.broker.is_file(), "no broker at {}", self.broker.display());
         Ok(Flavor::Ottla { broker: std::path::absolute(&self.broker)?, durability })
+    }
+
+    fn page(&self) -> PathBuf {
+        let name =
+            if self.parts.contains(&Part::Gaps) { "docs/cluster-gaps.md" } else { "docs/cluster-performance.md" };
+        self.page.clone().unwrap_or_else(|| name.into())
     }
 
     fn folder(&self) -> anyhow::Result<tempfile::TempDir> {
