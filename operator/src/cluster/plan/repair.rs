@@ -146,6 +146,10 @@ fn go_on(begun: &Begun, loss: Option<&Loss>, observed: &Observed) -> Verdict {
             _ => wait(REPLACING, filling(broker, observed)),
         };
     }
+    if loss.is_none() && (begun.claims.is_empty() || !kept.is_empty()) {
+        // Its disk is still there, and nothing says any more that it cannot have it back.
+        return wait(REPLACING, format!("broker {broker} is no longer lost and may come back on its disk"));
+    }
     if let Some(obstacle) = obstacle(broker, observed) {
         let message = format!("the replacement of broker {broker} waits, because {obstacle}");
         return wait(BLOCKED, message);

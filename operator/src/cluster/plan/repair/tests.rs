@@ -172,6 +172,22 @@ fn a_broker_that_comes_back_in_time_is_left_alone() {
 }
 
 #[test]
+fn a_broker_that_starts_on_its_disk_after_all_keeps_it() {
+    let mut observed = lost_for(AFTER);
+    note(&mut observed, BEGUN);
+    observed.nodes = Nodes::default();
+    observed.pods[2] = pod(2, "template", false);
+    assert_eq!(waits(&observed).0, "ReplacingBroker", "its node is back and its process starts");
+    note(&mut observed, r#"{"broker":2,"pod":"pod-2","claims":{}}"#);
+    assert_eq!(waits(&observed).0, "ReplacingBroker", "so it is with a volume that is reached from anywhere");
+    note(&mut observed, BEGUN);
+    observed.pods[2].metadata.uid = Some("pod-new".to_owned());
+    assert_eq!(waits(&observed).0, "ReplacingBroker", "so it is in a new pod");
+    lose(&mut observed, 2, AFTER);
+    assert!(matches!(acts(&observed)[..], [Step::DeleteClaim { .. }]), "lost again before it served");
+}
+
+#[test]
 fn several_lost_brokers_are_an_event_of_the_cluster_and_nothing_is_destroyed() {
     let mut observed = lost_for(AFTER);
     lose(&mut observed, 0, AFTER);
