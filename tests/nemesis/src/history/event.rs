@@ -205,7 +205,7 @@ pub struct Fault {
     pub recovered: Micros,
     /// What shows that it took effect; a run with a fault that has nothing to show fails.
     pub evidence: String,
-    /// The brokers whose processes ended by it.
+    /// The brokers whose processes ended by it, where nothing else was done.
     pub killed: Vec<usize>,
 }
 

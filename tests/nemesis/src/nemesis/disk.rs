@@ -8,6 +8,7 @@ use anyhow::{Context, ensure};
 
 use super::flood;
 use super::harm::Done;
+use super::lasting::Meanwhile;
 use super::run::Scene;
 use super::target::Target;
 use crate::process::Cluster;
@@ -30,16 +31,15 @@ pub(super) fn lose_power(scene: &mut Scene<'_>, ids: &[usize]) -> anyhow::Result
 }
 
 /// No room is left, for a while.
-pub(super) async fn fill(scene: &mut Scene<'_>, target: Target, length: Duration) -> anyhow::Result<Done> {
-    let id = target.find(scene.cluster).await?;
+pub(super) async fn fill(scene: &mut Scene<'_>, id: usize, meanwhile: &Meanwhile) -> anyhow::Result<Done> {
     flood::prepare(scene.cluster, id).await?;
     let began = scene.recorder.now();
     scene.cluster.brokers[id].disk.fill()?;
     let refusal = flood::until_refused(scene.cluster, id, scene.patience).await;
-    tokio::time::sleep(length).await;
+    let passed = meanwhile.pass(scene.cluster, id).await;
     scene.cluster.brokers[id].disk.unfill()?;
     let ended = restart_if_ended(scene.cluster, id)?;
-    let evidence = format!("broker {id} had no room for {length:?}: {}; ended: {ended:?}", refusal?);
+    let evidence = format!("broker {id} had no room for {}: {}; ended: {ended:?}", passed?, refusal?);
     Ok(Done { began, evidence, killed: Vec::new() })
 }
 
@@ -66,19 +66,18 @@ pub(super) async fn fail(scene: &mut Scene<'_>, target: Target) -> anyhow::Resul
 }
 
 /// Writes and flushes wait for a while.
-pub(super) async fn stall(scene: &mut Scene<'_>, target: Target, length: Duration) -> anyhow::Result<Done> {
-    let id = target.find(scene.cluster).await?;
+pub(super) async fn stall(scene: &mut Scene<'_>, id: usize, meanwhile: &Meanwhile) -> anyhow::Result<Done> {
     let began = scene.recorder.now();
     let disk = &scene.cluster.brokers[id].disk;
     let stalled = disk.stall()?;
     let probe = probe(disk.path().join("probe"));
-    tokio::time::sleep(length).await;
+    let passed = meanwhile.pass(scene.cluster, id).await;
     let waited = !probe.is_finished();
     drop(stalled);
     let took = tokio::time::timeout(scene.patience, probe).await.context("its disk stays stalled")???;
     ensure!(waited, "the disk of broker {id} took a file in {took:?} while it should have stalled");
     let ended = restart_if_ended(scene.cluster, id)?;
-    let evidence = format!("broker {id}: its disk stalled for {length:?}, a file took {took:?}; ended: {ended:?}");
+    let evidence = format!("broker {id}: its disk stalled for {}, a file took {took:?}; ended: {ended:?}", passed?);
     Ok(Done { began, evidence, killed: Vec::new() })
 }
 

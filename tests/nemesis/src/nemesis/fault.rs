@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::process::Durability;
 
+use super::lasting::{Blow, Lasting};
 use super::target::Target;
 
 /// A fault, before it is known which broker it hits.
@@ -14,30 +15,27 @@ pub enum Fault {
     Kill(Target, Duration),
     /// SIGKILL of all, started again at once.
     KillAll,
-    /// SIGSTOP for a while.
-    Freeze(Target, Duration),
-    /// Cut from all other brokers, both directions; clients still reach both sides.
-    Isolate(Target, Duration),
-    /// What it sends to other brokers is dropped; what they send arrives.
-    Mute(Target, Duration),
-    /// What other brokers send to it is dropped; what it sends arrives.
-    Deafen(Target, Duration),
-    /// Cut from the controller alone, both directions; a controller is cut from the next broker.
-    CutFromController(Target, Duration),
     /// Cut from the clients as it is killed, for a while.
     CutFromClientsAndKill(Target, Duration),
     /// SIGKILL, and all that was not flushed is lost.
     LosePower(Target),
     /// The same for all at once.
     AllLosePower,
-    /// No room on its disk for a while.
-    FillDisk(Target, Duration),
     /// Every call to its disk fails, of a flush too; it ends, and finds what had been flushed.
     FailDisk(Target),
-    /// Its disk answers nothing for a while: writes and flushes wait, and are done after it.
-    StallDisk(Target, Duration),
     /// SIGTERM and start of one after the other.
     Roll,
+    /// Something that lasts for a while.
+    Last {
+        /// What.
+        lasting: Lasting,
+        /// Of whom.
+        target: Target,
+        /// How long.
+        length: Duration,
+        /// What happens to another broker meanwhile.
+        blow: Option<Blow>,
+    },
 }
 
 /// What this machine and the cluster let us do.
@@ -57,28 +55,52 @@ pub struct Means {
     pub longest: Duration,
 }
 
-impl Fault {
-    /// Every fault that `means` allow, for a random length and target.
-    pub(super) fn all(means: Means, target: Target, length: Duration) -> Vec<Self> {
-        let mut faults = vec![Self::Kill(target, length / 2), Self::KillAll, Self::Freeze(target, length), Self::Roll];
-        if means.network && means.replicated {
-            faults.extend([
-                Self::Isolate(target, length),
-                Self::Mute(target, length),
-                Self::Deafen(target, length),
-                Self::CutFromController(target, length),
-                Self::CutFromClientsAndKill(target, length / 2),
-            ]);
+/// What is left to chance.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chance {
+    pub(super) target: Target,
+    pub(super) length: Duration,
+    /// Picks the lasting fault of a twofold one.
+    pub(super) pick: usize,
+}
+
+impl Means {
+    fn lasting(self) -> Vec<Lasting> {
+        let mut lasting = vec![Lasting::Freeze];
+        if self.network && self.replicated {
+            lasting.extend([Lasting::Isolate, Lasting::Mute, Lasting::Deafen, Lasting::CutFromController]);
         }
-        if means.disks {
-            let fsync = means.durability == Durability::Fsync;
-            if fsync || means.replicated && means.boots {
-                faults.extend([Self::LosePower(target), Self::FailDisk(target)]);
-            }
-            if fsync {
-                faults.push(Self::AllLosePower);
-            }
-            faults.extend([Self::FillDisk(target, length), Self::StallDisk(target, length)]);
+        if self.disks {
+            lasting.extend([Lasting::FillDisk, Lasting::StallDisk]);
+        }
+        lasting
+    }
+}
+
+impl Fault {
+    /// Every kind of fault that `means` allow.
+    pub(super) fn all(means: Means, chance: Chance) -> Vec<Self> {
+        let Chance { target, length, pick } = chance;
+        let last = |lasting: Lasting, blow: Option<Blow>| Self::Last { lasting, target, length, blow };
+        let lasting = means.lasting();
+        let mut faults = vec![Self::Kill(target, length / 2), Self::KillAll, Self::Roll];
+        faults.extend(lasting.iter().map(|lasting| last(*lasting, None)));
+        let picked = lasting[pick % lasting.len()];
+        if means.replicated {
+            faults.push(last(picked, Some(Blow::Kill)));
+        }
+        if means.network && means.replicated {
+            faults.push(Self::CutFromClientsAndKill(target, length / 2));
+        }
+        let fsync = means.durability == Durability::Fsync;
+        if means.disks && (fsync || means.replicated && means.boots) {
+            faults.extend([Self::LosePower(target), Self::FailDisk(target)]);
+        }
+        if means.disks && fsync {
+            faults.push(Self::AllLosePower);
+        }
+        if means.disks && means.boots && means.replicated {
+            faults.push(last(picked, Some(Blow::LosePower)));
         }
         faults
     }
@@ -89,18 +111,23 @@ impl fmt::Display for Fault {
         match self {
             Self::Kill(target, _) => write!(f, "kill {target}"),
             Self::KillAll => f.write_str("kill all"),
-            Self::Freeze(target, _) => write!(f, "freeze {target}"),
-            Self::Isolate(target, _) => write!(f, "isolate {target}"),
-            Self::Mute(target, _) => write!(f, "mute {target}"),
-            Self::Deafen(target, _) => write!(f, "deafen {target}"),
-            Self::CutFromController(target, _) => write!(f, "cut {target} from the controller"),
             Self::CutFromClientsAndKill(target, _) => write!(f, "cut {target} from clients and kill it"),
             Self::LosePower(target) => write!(f, "power loss of {target}"),
             Self::AllLosePower => f.write_str("power loss of all"),
-            Self::FillDisk(target, _) => write!(f, "disk full of {target}"),
             Self::FailDisk(target) => write!(f, "disk of {target} fails"),
-            Self::StallDisk(target, _) => write!(f, "disk of {target} stalls"),
             Self::Roll => f.write_str("rolling restart"),
+            Self::Last { lasting, target, blow, .. } => {
+                match lasting {
+                    Lasting::Freeze => write!(f, "freeze {target}"),
+                    Lasting::Isolate => write!(f, "isolate {target}"),
+                    Lasting::Mute => write!(f, "mute {target}"),
+                    Lasting::Deafen => write!(f, "deafen {target}"),
+                    Lasting::CutFromController => write!(f, "cut {target} from the controller"),
+                    Lasting::FillDisk => write!(f, "disk full of {target}"),
+                    Lasting::StallDisk => write!(f, "disk of {target} stalls"),
+                }?;
+                blow.map_or(Ok(()), |blow| write!(f, " while another {blow}"))
+            }
         }
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::disk;
 use super::fault::Fault;
+use super::lasting::{self, Meanwhile};
 use super::run::Scene;
-use super::target::Target;
 use crate::history::{self, Event, Micros};
 use crate::process::{Broker, Cluster};
 
@@ -15,7 +15,7 @@ pub(super) struct Done {
     pub(super) began: Micros,
     /// What shows that it took effect.
     pub(super) evidence: String,
-    /// The brokers whose processes ended by it.
+    /// The brokers whose processes ended by it, where nothing else was done.
     pub(super) killed: Vec<usize>,
 }
 
@@ -75,17 +75,6 @@ async fn hit(scene: &mut Scene<'_>, fault: Fault) -> anyhow::Result<Done> {
             let killed = (0..scene.cluster.brokers.len()).collect();
             Ok(Done { began, evidence: "all ended by SIGKILL".into(), killed })
         }
-        Fault::Freeze(target, length) => {
-            let id = target.find(scene.cluster).await?;
-            let began = scene.recorder.now();
-            let process = &mut scene.cluster.brokers[id].process;
-            process.freeze()?;
-            tokio::time::sleep(length).await;
-            let frozen = process.is_frozen();
-            process.thaw()?;
-            anyhow::ensure!(frozen, "broker {id} did not stay frozen");
-            Ok(Done { began, evidence: format!("broker {id} was stopped for {length:?}"), killed: Vec::new() })
-        }
         Fault::CutFromClientsAndKill(target, length) => {
             let id = target.find(scene.cluster).await?;
             let began = scene.recorder.now();
@@ -96,18 +85,16 @@ async fn hit(scene: &mut Scene<'_>, fault: Fault) -> anyhow::Result<Done> {
             scene.cluster.brokers[id].start()?;
             Ok(Done { began, evidence: format!("broker {id} ended by SIGKILL, cut from clients"), killed: vec![id] })
         }
-        Fault::Isolate(target, length)
-        | Fault::Mute(target, length)
-        | Fault::Deafen(target, length)
-        | Fault::CutFromController(target, length) => cut(scene, fault, target, length).await,
         Fault::LosePower(target) => {
             let id = target.find(scene.cluster).await?;
             disk::lose_power(scene, &[id])
         }
         Fault::AllLosePower => disk::lose_power(scene, &(0..scene.cluster.brokers.len()).collect::<Vec<_>>()),
-        Fault::FillDisk(target, length) => disk::fill(scene, target, length).await,
         Fault::FailDisk(target) => disk::fail(scene, target).await,
-        Fault::StallDisk(target, length) => disk::stall(scene, target, length).await,
+        Fault::Last { lasting, target, length, blow } => {
+            let id = target.find(scene.cluster).await?;
+            lasting::do_it(scene, lasting, id, &Meanwhile { length, blow }).await
+        }
         Fault::Roll => roll(scene).await,
     }
 }
@@ -115,33 +102,6 @@ async fn hit(scene: &mut Scene<'_>, fault: Fault) -> anyhow::Result<Done> {
 /// SIGKILL of every broker.
 pub(super) fn kill_all(cluster: &mut Cluster) -> anyhow::Result<()> {
     cluster.brokers.iter_mut().try_for_each(|broker| broker.process.kill())
-}
-
-async fn cut(scene: &mut Scene<'_>, fault: Fault, target: Target, length: Duration) -> anyhow::Result<Done> {
-    let cluster = &*scene.cluster;
-    let id = target.find(cluster).await?;
-    let count = cluster.brokers.len();
-    let others: Vec<usize> = match fault {
-        Fault::CutFromController(..) => {
-            let controller = cluster.controller().await?;
-            vec![if controller == id { (id + 1) % count } else { controller }]
-        }
-        _ => (0..count).filter(|other| *other != id).collect(),
-    };
-    let began = scene.recorder.now();
-    for other in others {
-        if !matches!(fault, Fault::Deafen(..)) {
-            cluster.network.cut(id, other)?;
-        }
-        if !matches!(fault, Fault::Mute(..)) {
-            cluster.network.cut(other, id)?;
-        }
-    }
-    tokio::time::sleep(length).await;
-    let dropped = cluster.network.heal(count)?;
-    anyhow::ensure!(dropped > 0, "no packet was dropped");
-    let evidence = format!("broker {id}: {dropped} packets dropped in {length:?}");
-    Ok(Done { began, evidence, killed: Vec::new() })
 }
 
 /// SIGTERM to a broker, which must end in order.

@@ -4,6 +4,7 @@ mod disk;
 mod fault;
 mod flood;
 mod harm;
+mod lasting;
 mod limits;
 mod run;
 mod schedule;
@@ -11,6 +12,7 @@ mod target;
 mod trial;
 
 pub use fault::{Fault, Means};
+pub use lasting::{Blow, Lasting};
 pub use limits::{Gaps, Limits};
 pub use run::{Plan, Summary, means_here, run};
 pub use schedule::{Schedule, Series};

@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 
-use super::fault::{Fault, Means};
+use super::fault::{Chance, Fault, Means};
 use super::target::Target;
 
 /// Which faults a run does.
@@ -46,11 +46,12 @@ impl Iterator for Schedule {
     fn next(&mut self) -> Option<Fault> {
         if self.left.is_empty() {
             let targets = if self.means.replicated { &Target::ALL[..] } else { &Target::ALL[..1] };
-            let kinds = Fault::all(self.means, Target::Leader, Duration::ZERO).len();
-            for kind in 0..kinds {
+            let none = Chance { target: Target::Leader, length: Duration::ZERO, pick: 0 };
+            for kind in 0..Fault::all(self.means, none).len() {
                 let target = *targets.choose(&mut self.random)?;
                 let length = self.random.random_range(Duration::from_secs(1)..=self.means.longest);
-                self.left.push(Fault::all(self.means, target, length)[kind]);
+                let pick = self.random.random_range(0..usize::from(u8::MAX));
+                self.left.push(Fault::all(self.means, Chance { target, length, pick })[kind]);
             }
             if !self.only.is_empty() {
                 let only = &self.only;
@@ -83,9 +84,14 @@ mod tests {
         let take = |seed| Schedule::new(seed, means(Durability::Fsync), "").take(60).collect::<Vec<_>>();
         assert_eq!(take(7), take(7));
         assert_ne!(take(7), take(8));
-        let kinds = Fault::all(means(Durability::Fsync), Target::Leader, Duration::from_secs(1)).len();
-        let mut seen: Vec<_> = take(7)[..kinds].iter().map(std::mem::discriminant).collect();
-        seen.dedup();
+        let none = Chance { target: Target::Leader, length: Duration::ZERO, pick: 0 };
+        let kinds = Fault::all(means(Durability::Fsync), none).len();
+        let kind = |fault: &Fault| match fault {
+            Fault::Last { lasting, blow: None, .. } => format!("{lasting:?}"),
+            Fault::Last { blow, .. } => format!("{blow:?}"),
+            other => format!("{:?}", std::mem::discriminant(other)),
+        };
+        let seen: std::collections::BTreeSet<String> = take(7)[..kinds].iter().map(kind).collect();
         assert_eq!(seen.len(), kinds);
     }
 
