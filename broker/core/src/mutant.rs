@@ -30,18 +30,10 @@ pub enum Mutant {
     StaleEntryCounts,
     /// A topic counts as `fsync` from the moment it is changed to it.
     FsyncAtOnce,
-    /// A term begins with the watermark last known, whatever of it is on the disk.
-    ShowsUnflushed,
     /// A leader answers for the latest offset before its watermark has reached the start of its term.
     LatestBeforeEstablished,
     /// A leader takes a smaller ISR before the minimum that was raised with it.
     IsrBeforeMinimum,
-    /// The leader takes fetches of an uptime of a follower that is over.
-    FetchOfAnyUptime,
-    /// The refusal of an ISR member leaves the proposal good for another time.
-    RefusalForgotten,
-    /// A broker that stopped cleanly at some time keeps its places whatever came after.
-    CleanStopOfAnyUptime,
     /// A replica in a directory that has failed keeps its place in the ISR.
     FailedDirectoryForgotten,
     /// A move drops what an earlier one was adding although only that is known to hold everything.
@@ -50,7 +42,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every bug.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 17] = [
         Self::TruncateToHighWatermark,
         Self::WatermarkOnPlainIsr,
         Self::AckBeforeFlush,
@@ -64,12 +56,8 @@ impl Mutant {
         Self::DirectoryForgotten,
         Self::StaleEntryCounts,
         Self::FsyncAtOnce,
-        Self::ShowsUnflushed,
         Self::LatestBeforeEstablished,
         Self::IsrBeforeMinimum,
-        Self::FetchOfAnyUptime,
-        Self::RefusalForgotten,
-        Self::CleanStopOfAnyUptime,
         Self::FailedDirectoryForgotten,
         Self::LastCopyDropped,
     ];

@@ -5,20 +5,23 @@ use ottla_core::mutant::{self, Mutant};
 use ottla_simulation::run;
 
 /// The seed that finds each mutant first, as last recorded in `docs/simulation.md`; tried before the others.
-const FOUND_BY: [(Mutant, u64); 13] = [
+const FOUND_BY: [(Mutant, u64); 16] = [
     (Mutant::TruncateToHighWatermark, 0),
-    (Mutant::WatermarkOnPlainIsr, 1),
+    (Mutant::WatermarkOnPlainIsr, 4),
     (Mutant::AckBeforeFlush, 0),
-    (Mutant::NoBrokerEpoch, 335),
-    (Mutant::Kip279Hole, 18),
+    (Mutant::NoBrokerEpoch, 4011),
+    (Mutant::Kip279Hole, 77),
     (Mutant::UncleanStopKeepsPlace, 2),
     (Mutant::MinIsrNotStrict, 0),
-    (Mutant::AdmitBeforeEstablished, 2),
-    (Mutant::FetchOfAnyEpoch, 1061),
-    (Mutant::MoveEndsEarly, 5),
-    (Mutant::DirectoryForgotten, 3),
-    (Mutant::StaleEntryCounts, 3758),
-    (Mutant::FsyncAtOnce, 10),
+    (Mutant::AdmitBeforeEstablished, 1),
+    (Mutant::FetchOfAnyEpoch, 4662),
+    (Mutant::MoveEndsEarly, 2),
+    (Mutant::DirectoryForgotten, 0),
+    (Mutant::FsyncAtOnce, 35),
+    (Mutant::LatestBeforeEstablished, 3),
+    (Mutant::IsrBeforeMinimum, 1490),
+    (Mutant::FailedDirectoryForgotten, 16),
+    (Mutant::LastCopyDropped, 231),
 ];
 
 /// Seeds that are tried before a mutant counts as having got away.

@@ -113,7 +113,7 @@ fn alter(
     let checked = check(wanted, before, leader, context);
     let after = match checked {
         Ok(()) => resolve(wanted, before, topic, context),
-        Err(PartitionFault::IneligibleReplica(_)) if !mutant::is(Mutant::RefusalForgotten) => refused_for_good(before),
+        Err(PartitionFault::IneligibleReplica(_)) => refused_for_good(before),
         Err(fault) => return Err(fault),
     };
     if after != **before {

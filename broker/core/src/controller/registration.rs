@@ -150,9 +150,7 @@ fn leave<'a>(
         proposal.place(broker.id, directory);
     }
     let (complete, damaged) = match before.stop {
-        PreviousStop::Clean(epoch) if before.epoch == Some(*epoch) || mutant::is(Mutant::CleanStopOfAnyUptime) => {
-            (true, false)
-        }
+        PreviousStop::Clean(epoch) if before.epoch == Some(*epoch) => (true, false),
         PreviousStop::Clean(_) => (false, false),
         PreviousStop::Unclean { page_cache_kept, damaged } => {
             let damaged = damaged.contains(&(topic.id, index));

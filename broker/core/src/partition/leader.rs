@@ -7,7 +7,7 @@ use crate::metadata::{Partition, effective_min_isr};
 use crate::mutant::{self, Mutant};
 
 use super::replica::Progress;
-use super::{Durability, Effect, FollowerFetch, IsrProposal, LogPosition, Settings};
+use super::{Durability, Effect, FollowerFetch, IsrProposal, LogPosition, RequiredAcks, Settings};
 
 /// One term of leadership as the controller committed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,17 +41,6 @@ impl LeaderTerm {
             unflushed: state.unflushed,
         }
     }
-}
-
-/// The `acks` of a produce request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequiredAcks {
-    /// 0: no answer.
-    None,
-    /// 1: after the leader's append.
-    Leader,
-    /// −1: when the high watermark has passed the records.
-    All,
 }
 
 /// Why the leader does not take an append.
@@ -126,7 +115,7 @@ impl Leader {
     ) -> Self {
         let followers =
             term.replicas.iter().filter(|id| **id != term.leader).map(|id| Progress::new(*id, now)).collect();
-        let any = term.unflushed || mutant::is(Mutant::ShowsUnflushed);
+        let any = term.unflushed;
         let committed_as = if any { Durability::Replicated } else { settings.durability };
         let mut leader = Self {
             term,
@@ -194,7 +183,7 @@ impl Leader {
     pub fn follower_fetched(&mut self, now: Duration, fetch: &FollowerFetch, effects: &mut Vec<Effect>) {
         let leader_end = self.local.end;
         let Some(follower) = self.followers.iter_mut().find(|f| f.broker == fetch.broker) else { return };
-        if fetch.broker_epoch < follower.epoch && !mutant::is(Mutant::FetchOfAnyUptime) {
+        if fetch.broker_epoch < follower.epoch {
             return;
         }
         follower.fetched(now, fetch, leader_end);

@@ -4,14 +4,16 @@
 //! Pure machines. The driver tells them what happened to the log and on the wire, performs the effects it gets back, and
 //! keeps the parked requests themselves; the machines must not know of connections or files.
 
+mod acks;
 mod effect;
 mod follower;
 mod leader;
 mod replica;
 
+pub use acks::RequiredAcks;
 pub use effect::{Effect, IsrProposal};
 pub use follower::{Answer, EpochEnd, Follower, FollowerEffect, FollowerLog, FollowerTerm, NextFetch, common_end};
-pub use leader::{Leader, LeaderTerm, Refusal, RequiredAcks, check_epoch};
+pub use leader::{Leader, LeaderTerm, Refusal, check_epoch};
 pub use replica::{FollowerFetch, LogPosition};
 
 /// When a record counts as written on a replica: the topic's `ottla.durability`.

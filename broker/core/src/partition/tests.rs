@@ -309,7 +309,7 @@ fn an_uncleanly_elected_leader_shows_no_more_than_it_has_on_its_disk() {
         (leader, effects)
     };
     let (mut leader, effects) = begin(&alone, fsync);
-    assert_eq!((leader.high_watermark(), leader.is_established(), effects), (Offset(5), false, vec![]));
+    assert_eq!((leader.high_watermark(), leader.is_established(), effects), (Offset(5), false, vec![Effect::Flush]));
     assert_eq!(run(|e| leader.flushed(Offset(13), e)), [advance(13)]);
     let (leader, effects) = begin(&alone, settings(Durability::Replicated, 2));
     assert_eq!((leader.high_watermark(), effects), (Offset(9), vec![]));

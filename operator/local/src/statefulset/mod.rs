@@ -104,8 +104,13 @@ async fn reconcile(set: Arc<StatefulSet>, context: Arc<Context>) -> Result<contr
         |pod: &Pod| pod.owner_references().iter().any(|owner| owner.controller == Some(true) && owner.uid == uid);
     let (mut ours, others): (Vec<Pod>, Vec<Pod>) = present.into_iter().partition(controlled);
     let (orphans, others): (Vec<Pod>, Vec<Pod>) = others.into_iter().partition(|pod| build::is_adoptable(&set, pod));
-    for orphan in orphans {
-        ours.push(adopt(&set, &orphan, &pods).await?);
+    if !orphans.is_empty() {
+        if !is_current(&set, &context.client, &namespace).await? {
+            return Ok(controller::Action::await_change());
+        }
+        for orphan in orphans {
+            ours.push(adopt(&set, &orphan, &pods).await?);
+        }
     }
     let present = claims.list(&ListParams::default()).await;
     let present = present.map_err(|source| Error::Observe("persistentvolumeclaims", source))?.items;
@@ -120,6 +125,14 @@ async fn reconcile(set: Arc<StatefulSet>, context: Arc<Context>) -> Result<contr
         let wait = at.duration_since(now).unsigned_abs();
         controller::Action::requeue(wait)
     }))
+}
+
+/// Whether the set is still there as it was seen. Pods without an owner may be those that its own deletion has just set
+/// free: taken back, they would go with it.
+async fn is_current(set: &StatefulSet, client: &Client, namespace: &str) -> Result<bool, Error> {
+    let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
+    let current = sets.get_opt(&set.name_any()).await.map_err(|source| Error::Observe("statefulsets", source))?;
+    Ok(current.is_some_and(|current| current.uid() == set.uid() && current.metadata.deletion_timestamp.is_none()))
 }
 
 /// Makes `orphan`, of a set that was deleted without its pods, one of `set`'s.
