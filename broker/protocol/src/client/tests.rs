@@ -1,5 +1,8 @@
 //! The client against brokers that answer as a test says.
 
+mod direct;
+mod script;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +15,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use script::{
+    Action, Broker, alone, answer, api_versions, config, connect, decode, list_offsets_answer, metadata, next_request,
+};
+
 use super::{BrokerId, Client, ClientConfig, DirectConnection, Error, FetchLimits, HostsFileThenDns};
 use crate::codec::{Reader, Request};
 use crate::frame::{self, RequestHeader};
@@ -22,139 +29,6 @@ use crate::messages::metadata::{MetadataResponseBroker, MetadataResponsePartitio
 use crate::messages::produce::{PartitionProduceResponse, TopicProduceResponse};
 use crate::messages::*;
 use crate::{ApiKey, ErrorCode};
-
-/// What a broker does with a request.
-enum Action {
-    Answer(Bytes),
-    Ignore,
-    Close,
-}
-
-/// A response to the request with `header`.
-fn answer<R: Request>(header: &RequestHeader, response: &R::Response) -> Action {
-    let header_version = frame::response_header_version(R::KEY, header.api_version);
-    let encoded = frame::encode_response(header.correlation_id, header_version, response, header.api_version);
-    Action::Answer(encoded.unwrap().bytes)
-}
-
-fn decode<R: Request>(header: &RequestHeader, reader: &mut Reader) -> R {
-    R::decode(reader, header.api_version).unwrap()
-}
-
-/// The versions of every API here, but with those of `capped` limited.
-fn api_versions(capped: &[(ApiKey, i16)]) -> ApiVersionsResponse {
-    let served = |&key: &ApiKey| {
-        let versions = versions(key)?;
-        let cap = capped.iter().find(|(capped, _)| *capped == key).map_or(i16::MAX, |(_, version)| *version);
-        let max_version = cap.min(*versions.end());
-        Some(ApiVersion { api_key: key.number(), min_version: *versions.start(), max_version })
-    };
-    ApiVersionsResponse { api_keys: ApiKey::ALL.iter().filter_map(served).collect(), ..Default::default() }
-}
-
-type Script = Box<dyn Fn(&RequestHeader, &mut Reader) -> Action + Send + Sync>;
-
-/// A broker that follows a script; it answers ApiVersions by itself unless the script does.
-struct Broker {
-    listener: TcpListener,
-    address: SocketAddr,
-}
-
-/// What became of a broker's connections and requests.
-#[derive(Default)]
-struct Seen {
-    connections: AtomicUsize,
-    requests: Mutex<Vec<(ApiKey, i16)>>,
-}
-
-impl Seen {
-    fn count(&self, key: ApiKey) -> usize {
-        self.requests.lock().iter().filter(|(seen, _)| *seen == key).count()
-    }
-}
-
-impl Broker {
-    async fn bind() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self { address: listener.local_addr().unwrap(), listener }
-    }
-
-    fn endpoint(&self, node_id: i32) -> MetadataResponseBroker {
-        let port = i32::from(self.address.port());
-        MetadataResponseBroker { node_id, host: "127.0.0.1".into(), port, rack: None }
-    }
-
-    fn run(self, script: impl Fn(&RequestHeader, &mut Reader) -> Action + Send + Sync + 'static) -> Arc<Seen> {
-        let seen = Arc::new(Seen::default());
-        let script: Arc<Script> = Arc::new(Box::new(script));
-        tokio::spawn({
-            let seen = seen.clone();
-            async move {
-                while let Ok((stream, _)) = self.listener.accept().await {
-                    seen.connections.fetch_add(1, Ordering::SeqCst);
-                    tokio::spawn(serve(stream, script.clone(), seen.clone()));
-                }
-            }
-        });
-        seen
-    }
-}
-
-async fn next_request(stream: &mut TcpStream) -> Option<(RequestHeader, Reader)> {
-    let size = stream.read_i32().await.ok()?;
-    let mut frame = vec![0; size as usize];
-    stream.read_exact(&mut frame).await.unwrap();
-    let mut reader = Reader::new(Bytes::from(frame));
-    Some((RequestHeader::read_known(&mut reader).unwrap(), reader))
-}
-
-async fn serve(mut stream: TcpStream, script: Arc<Script>, seen: Arc<Seen>) {
-    while let Some((header, mut reader)) = next_request(&mut stream).await {
-        seen.requests.lock().push((header.key().unwrap(), header.api_version));
-        match script(&header, &mut reader) {
-            Action::Answer(bytes) => stream.write_all(&bytes).await.unwrap(),
-            Action::Ignore => {}
-            Action::Close => return,
-        }
-    }
-}
-
-/// Metadata of brokers with one topic `t`, whose only partition `leader` leads.
-fn metadata(brokers: Vec<MetadataResponseBroker>, topic_id: Uuid, leader: i32) -> MetadataResponse {
-    let partition = MetadataResponsePartition { leader_id: leader, ..Default::default() };
-    let topic =
-        MetadataResponseTopic { name: Some("t".into()), topic_id, partitions: vec![partition], ..Default::default() };
-    MetadataResponse { brokers, controller_id: 0, topics: vec![topic], ..Default::default() }
-}
-
-fn config() -> ClientConfig {
-    ClientConfig { deadline: Duration::from_secs(20), ..ClientConfig::new("test") }
-}
-
-async fn connect(address: SocketAddr) -> Client {
-    Client::connect([address.to_string()], config()).await.unwrap()
-}
-
-fn list_offsets_answer(header: &RequestHeader, error_code: ErrorCode, offset: i64) -> Action {
-    let partition = ListOffsetsPartitionResponse { error_code, offset, ..Default::default() };
-    let topics = vec![ListOffsetsTopicResponse { name: "t".into(), partitions: vec![partition] }];
-    answer::<ListOffsetsRequest>(header, &ListOffsetsResponse { topics, ..Default::default() })
-}
-
-/// Answers ApiVersions and Metadata with one broker that leads everything; gives the rest to `rest`.
-fn alone(
-    endpoint: MetadataResponseBroker,
-    rest: impl Fn(&RequestHeader, &mut Reader) -> Action + Send + Sync + 'static,
-) -> impl Fn(&RequestHeader, &mut Reader) -> Action + Send + Sync + 'static {
-    move |header, reader| match header.key().unwrap() {
-        ApiKey::ApiVersions => answer::<ApiVersionsRequest>(header, &api_versions(&[])),
-        ApiKey::Metadata => {
-            let id = if header.api_version >= 10 { Uuid::from_u128(7) } else { Uuid::nil() };
-            answer::<MetadataRequest>(header, &metadata(vec![endpoint.clone()], id, 0))
-        }
-        _ => rest(header, reader),
-    }
-}
 
 #[tokio::test]
 async fn the_highest_common_version_is_used() {
@@ -313,62 +187,6 @@ async fn a_response_that_is_too_large_or_out_of_order_closes_the_connection() {
     *oversized.lock() = false;
     let error = client.list_offset("t", 0, -1).await.unwrap_err();
     assert!(matches!(&error, Error::Disconnected { reason, .. } if reason.contains("was next")), "{error}");
-}
-
-#[tokio::test]
-async fn a_direct_connection_loses_nothing_when_a_wait_for_an_answer_is_given_up() {
-    let broker = Broker::bind().await;
-    let address = broker.address;
-    let (half, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    tokio::spawn({
-        let (half, go_on) = (half.clone(), go_on.clone());
-        async move {
-            let (mut stream, _) = broker.listener.accept().await.unwrap();
-            for session_id in 0.. {
-                let Some((header, _)) = next_request(&mut stream).await else { return };
-                let action = match header.key().unwrap() {
-                    ApiKey::ApiVersions => answer::<ApiVersionsRequest>(&header, &api_versions(&[(ApiKey::Fetch, 16)])),
-                    _ => answer::<FetchRequest>(&header, &FetchResponse { session_id, ..Default::default() }),
-                };
-                let Action::Answer(bytes) = action else { return };
-                let (first, second) = bytes.split_at(10);
-                stream.write_all(first).await.unwrap();
-                if session_id > 0 {
-                    half.notify_one();
-                    go_on.notified().await;
-                }
-                stream.write_all(second).await.unwrap();
-            }
-        }
-    });
-    let mut connection = DirectConnection::<FetchRequest>::open("127.0.0.1", address.port(), &config()).await.unwrap();
-    connection.send(&FetchRequest::default()).unwrap();
-    connection.send(&FetchRequest::default()).unwrap();
-    let mut sessions = Vec::new();
-    while sessions.len() < 2 {
-        tokio::select! {
-            response = connection.receive() => sessions.push(response.unwrap().session_id),
-            () = half.notified() => go_on.notify_one(),
-        }
-    }
-    assert_eq!(sessions, [1, 2]);
-}
-
-#[tokio::test]
-async fn a_direct_connection_ends_where_answers_come_out_of_order_or_unasked() {
-    let broker = Broker::bind().await;
-    let address = broker.address;
-    broker.run(|header, _| match header.key().unwrap() {
-        ApiKey::ApiVersions => answer::<ApiVersionsRequest>(header, &api_versions(&[])),
-        _ => {
-            let header = RequestHeader { correlation_id: header.correlation_id + 1, ..header.clone() };
-            answer::<FetchRequest>(&header, &FetchResponse::default())
-        }
-    });
-    let mut connection = DirectConnection::<FetchRequest>::open("127.0.0.1", address.port(), &config()).await.unwrap();
-    connection.send(&FetchRequest::default()).unwrap();
-    let error = connection.receive().await.unwrap_err();
-    assert!(matches!(&error, Error::Disconnected { reason, .. } if reason.contains("answered request 2")), "{error}");
 }
 
 #[tokio::test]
