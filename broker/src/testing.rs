@@ -244,10 +244,18 @@ impl TestCluster {
 
 /// Waits for `condition`, failing after ten seconds.
 pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let waited = tokio::time::timeout(Duration::from_secs(10), async {
-        while !condition() {
+    eventually_some(what, async || condition().then_some(())).await;
+}
+
+/// What `ask` gives once it gives something, failing after ten seconds.
+pub(crate) async fn eventually_some<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asked = tokio::time::timeout(Duration::from_secs(10), async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     });
-    waited.await.unwrap_or_else(|_| panic!("never came true: {what}"));
+    asked.await.unwrap_or_else(|_| panic!("never came true: {what}"))
 }

@@ -12,7 +12,7 @@ use ottla_protocol::messages::{FetchRequest, FindCoordinatorRequest, OffsetCommi
 
 use super::produce_fetch::{batch, fetch, produce};
 use super::raw::Raw;
-use crate::testing::{TestCluster, eventually};
+use crate::testing::{TestCluster, eventually, eventually_some};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -247,7 +247,7 @@ async fn committed_offsets_outlive_their_coordinator() {
         topics: Some(vec![OffsetFetchRequestTopic { name: "t".into(), partition_indexes: vec![0] }]),
         ..OffsetFetchRequest::default()
     };
-    let found = eventually_some(|| async {
+    let found = eventually_some("the group has a coordinator", async || {
         let other = find_coordinator(&client, "g").await;
         // The survivor may not have heard yet that the old one is gone, or may know of none.
         if other == coordinator || other < 0 {
@@ -276,19 +276,6 @@ fn commit(group: &str, offset: i64) -> OffsetCommitRequest {
 async fn find_coordinator(client: &Client, group: &str) -> i32 {
     let request = FindCoordinatorRequest { coordinator_keys: vec![group.into()], ..Default::default() };
     client.send_any(&request).await.unwrap().coordinators[0].node_id
-}
-
-/// What `ask` gives once it gives something, within ten seconds.
-async fn eventually_some<T, F: Future<Output = Option<T>>>(ask: impl Fn() -> F) -> T {
-    let asked = async {
-        loop {
-            if let Some(answer) = ask().await {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), asked).await.expect("an answer in time")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -27,7 +27,7 @@ use ottla_records::{Attributes, BatchBuilder, Compression, ProducerStamp, batche
 
 use super::produce_fetch::{fetch, produce};
 use super::raw::Raw;
-use crate::testing::{TestBroker, TestCluster};
+use crate::testing::{TestBroker, TestCluster, eventually_some};
 
 const ID: &str = "copy-0";
 /// Produce and TxnOffsetCommit of clients of version 1 and version 2 of transactions.
@@ -127,9 +127,8 @@ impl Bench {
 
     /// Waits until the markers of the last transaction are written.
     async fn settled(&mut self) {
-        while self.state().await.starts_with("Prepare") {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        eventually_some("the markers are written", async || (!self.state().await.starts_with("Prepare")).then_some(()))
+            .await;
     }
 }
 
@@ -145,17 +144,16 @@ async fn init(raw: &mut Raw) -> InitProducerIdResponse {
         transaction_timeout_ms: 60_000,
         ..InitProducerIdRequest::default()
     };
-    loop {
+    eventually_some("a producer id", async || {
         let answer = raw.call(&request, 5).await;
         match answer.error_code {
-            ErrorCode::NONE => return answer,
+            ErrorCode::NONE => Some(answer),
             // The transaction that another instance has left is being aborted.
-            ErrorCode::CONCURRENT_TRANSACTIONS | ErrorCode::COORDINATOR_LOAD_IN_PROGRESS => {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
+            ErrorCode::CONCURRENT_TRANSACTIONS | ErrorCode::COORDINATOR_LOAD_IN_PROGRESS => None,
             code => panic!("{code}"),
         }
-    }
+    })
+    .await
 }
 
 /// What a consumer of this isolation gets: the first answer, and the values that it would show.

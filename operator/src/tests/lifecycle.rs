@@ -119,20 +119,8 @@ async fn a_broker_that_is_down_is_told_and_the_others_go_on() {
 
 #[tokio::test]
 async fn a_roll_waits_until_no_partition_would_be_harmed_and_takes_the_controller_last() {
-    let bench = Bench::new().await;
-    bench.kafka.set_brokers(3);
-    bench.start_operator();
-    bench.create(&SMALL.replace("brokers: 1", "brokers: 3")).await;
-    bench.cluster("demo", is_ready).await;
-    let uids = async || {
-        let mut uids = Vec::new();
-        for id in 0..3 {
-            let pod = bench.api::<Pod>().get_opt(&format!("demo-broker-{id}")).await.unwrap();
-            uids.push(pod.and_then(|pod| pod.uid()));
-        }
-        uids
-    };
-    let before = uids().await;
+    let bench = Bench::ready(3, &SMALL.replace("brokers: 1", "brokers: 3")).await;
+    let before = bench.pod_uids(3).await;
     let harmed = HarmedPartition { topic: "orders".to_owned(), partition: 4, goes_offline: false };
     let verdict = RestartVerdict { allowed: false, harmed: vec![harmed], ..harmless() };
     bench.kafka.state().restart = (0..3).map(|id| (BrokerId(id), verdict.clone())).collect();
@@ -143,11 +131,11 @@ async fn a_roll_waits_until_no_partition_would_be_harmed_and_takes_the_controlle
         ready.is_some_and(|ready| ready.message.contains("orders-4"))
     };
     bench.cluster("demo", is_waiting).await;
-    assert_eq!(uids().await, before, "nobody was restarted");
+    assert_eq!(bench.pod_uids(3).await, before, "nobody was restarted");
 
     bench.kafka.state().restart.clear();
     eventually("a new pod for each broker", async || {
-        let now = uids().await;
+        let now = bench.pod_uids(3).await;
         let all_new = (0..3).all(|id| now[id].is_some() && now[id] != before[id]);
         if all_new { Ok(()) } else { Err(format!("{now:?}")) }
     })

@@ -32,12 +32,7 @@ fn three(after: &str) -> String {
 }
 
 async fn bench(after: &str) -> Bench {
-    let bench = Bench::new().await;
-    bench.kafka.set_brokers(3);
-    bench.start_operator();
-    bench.create(&three(after)).await;
-    bench.cluster("demo", is_ready).await;
-    bench
+    Bench::ready(3, &three(after)).await
 }
 
 async fn uid_of_claim(bench: &Bench) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Rolling changes: one broker after another, and what stops a roll.
 
-use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::{ResourceExt, api::ListParams};
+use k8s_openapi::api::core::v1::Event;
+use kube::api::ListParams;
 use ottla_core::ids::BrokerId;
 use ottla_crds::{
     KafkaCluster,
@@ -15,24 +15,6 @@ use crate::kafka::{RestartVerdict, fake::harmless};
 
 const THREE: &str = "apiVersion: ottla.io/v1alpha1\nkind: KafkaCluster\nmetadata: {name: demo}\nspec: {brokers: 3, \
                      storage: {volumes: [{name: data, size: 1Gi}]}}";
-
-async fn bench() -> Bench {
-    let bench = Bench::new().await;
-    bench.kafka.set_brokers(3);
-    bench.start_operator();
-    bench.create(THREE).await;
-    bench.cluster("demo", is_ready).await;
-    bench
-}
-
-async fn uids(bench: &Bench) -> Vec<Option<String>> {
-    let mut uids = Vec::new();
-    for id in 0..3 {
-        let pod = bench.api::<Pod>().get_opt(&format!("demo-broker-{id}")).await.unwrap();
-        uids.push(pod.and_then(|pod| pod.uid()));
-    }
-    uids
-}
 
 /// Reason and message of a condition.
 fn told(cluster: &KafkaCluster, condition: ConditionType) -> (String, String) {
@@ -50,8 +32,8 @@ fn restarted(bench: &Bench) -> Vec<String> {
 
 #[tokio::test]
 async fn a_broken_template_stops_at_the_first_broker_says_why_and_a_good_spec_recovers() {
-    let bench = bench().await;
-    let before = uids(&bench).await;
+    let bench = Bench::ready(3, THREE).await;
+    let before = bench.pod_uids(3).await;
     bench.wiretap.take_writes();
     bench.edit::<KafkaCluster>("demo", json!({"image": "broken"})).await.unwrap();
     let says_why = |cluster: &KafkaCluster| {
@@ -65,7 +47,7 @@ async fn a_broken_template_stops_at_the_first_broker_says_why_and_a_good_spec_re
     let (reason, message) = told(&cluster, ConditionType::Degraded);
     assert!(reason == "BrokersNotReady" && message.contains("ImagePullBackOff"), "{reason} {message}");
     assert_eq!(cluster.status.unwrap().broker_states[2].state, BrokerState::Restarting);
-    let now = uids(&bench).await;
+    let now = bench.pod_uids(3).await;
     assert_eq!((&now[..2], restarted(&bench)), (&before[..2], vec!["demo-broker-2".to_owned()]));
 
     bench.edit::<KafkaCluster>("demo", json!({"image": "good"})).await.unwrap();
@@ -75,21 +57,21 @@ async fn a_broken_template_stops_at_the_first_broker_says_why_and_a_good_spec_re
 
 #[tokio::test]
 async fn a_broken_template_that_is_taken_back_restarts_only_the_broken_broker() {
-    let bench = bench().await;
+    let bench = Bench::ready(3, THREE).await;
     bench.edit::<KafkaCluster>("demo", json!({"resources": {"limits": {"memory": "1Gi"}}})).await.unwrap();
     bench.cluster("demo", is_ready).await;
     assert_eq!(restarted(&bench).len(), 3);
-    let before = uids(&bench).await;
+    let before = bench.pod_uids(3).await;
     bench.edit::<KafkaCluster>("demo", json!({"image": "broken"})).await.unwrap();
     bench.cluster("demo", |cluster| told(cluster, ConditionType::Ready).1.contains("ImagePullBackOff")).await;
     bench.edit::<KafkaCluster>("demo", json!({"image": null})).await.unwrap();
     bench.cluster("demo", is_ready).await;
-    assert_eq!(uids(&bench).await[..2], before[..2]);
+    assert_eq!(bench.pod_uids(3).await[..2], before[..2]);
 }
 
 #[tokio::test]
 async fn the_broker_that_the_others_wait_for_goes_first_and_the_price_of_a_restart_is_told() {
-    let bench = bench().await;
+    let bench = Bench::ready(3, THREE).await;
     {
         let waits = RestartVerdict { catching_up: 3, ..harmless() };
         let mut state = bench.kafka.state();

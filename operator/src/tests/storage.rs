@@ -19,15 +19,6 @@ use super::support::{Bench, eventually, is_ready, stalled};
 const TWO: &str = "apiVersion: ottla.io/v1alpha1\nkind: KafkaCluster\nmetadata: {name: demo}\nspec: {brokers: 2, \
                    storage: {volumes: [{name: data, size: 1Gi}]}}";
 
-async fn bench() -> Bench {
-    let bench = Bench::new().await;
-    bench.kafka.set_brokers(2);
-    bench.start_operator();
-    bench.create(TWO).await;
-    bench.cluster("demo", is_ready).await;
-    bench
-}
-
 /// What each claim asks for.
 async fn asked(bench: &Bench) -> BTreeMap<String, String> {
     let claims = bench.api::<PersistentVolumeClaim>().list(&ListParams::default()).await.unwrap();
@@ -36,11 +27,6 @@ async fn asked(bench: &Bench) -> BTreeMap<String, String> {
         (claim.name_any(), requests["storage"].0.clone())
     };
     claims.into_iter().map(asked).collect()
-}
-
-async fn uids(bench: &Bench) -> Vec<Option<String>> {
-    let pods = bench.api::<Pod>().list(&ListParams::default()).await.unwrap();
-    pods.into_iter().map(|pod| pod.uid()).collect()
 }
 
 fn sizes(all: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -63,13 +49,13 @@ async fn template(bench: &Bench) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn volumes_grow_without_a_restart() {
-    let bench = bench().await;
-    let before = uids(&bench).await;
+    let bench = Bench::ready(2, TWO).await;
+    let before = bench.pod_uids(2).await;
     resize(&bench, json!([{"name": "data", "size": "3Gi"}])).await;
     bench.cluster("demo", is_ready).await;
     assert_eq!(asked(&bench).await, sizes(&[("data-demo-broker-0", "3Gi"), ("data-demo-broker-1", "3Gi")]));
     assert_eq!(template(&bench).await, [("data".to_owned(), "3Gi".to_owned())]);
-    assert_eq!(uids(&bench).await, before, "nobody was restarted");
+    assert_eq!(bench.pod_uids(2).await, before, "nobody was restarted");
     eventually("pods that the new set has taken over", async || {
         let set = bench.api::<StatefulSet>().get("demo-broker").await.unwrap();
         let pods = bench.api::<Pod>().list(&ListParams::default()).await.unwrap();
@@ -81,8 +67,8 @@ async fn volumes_grow_without_a_restart() {
 
 #[tokio::test]
 async fn a_volume_is_added_broker_by_broker() {
-    let bench = bench().await;
-    let before = uids(&bench).await;
+    let bench = Bench::ready(2, TWO).await;
+    let before = bench.pod_uids(2).await;
     resize(&bench, json!([{"name": "data", "size": "1Gi"}, {"name": "more", "size": "2Gi"}])).await;
     bench.cluster("demo", is_ready).await;
     let all = [
@@ -92,12 +78,12 @@ async fn a_volume_is_added_broker_by_broker() {
         ("more-demo-broker-1", "2Gi"),
     ];
     assert_eq!(asked(&bench).await, sizes(&all));
-    assert!(uids(&bench).await.iter().all(|uid| !before.contains(uid)), "each was restarted with its new disk");
+    assert!(bench.pod_uids(2).await.iter().all(|uid| !before.contains(uid)), "each was restarted with its new disk");
 }
 
 #[tokio::test]
 async fn a_claim_that_somebody_made_larger_is_left_so() {
-    let bench = bench().await;
+    let bench = Bench::ready(2, TWO).await;
     let larger = Patch::Merge(json!({"spec": {"resources": {"requests": {"storage": "9Gi"}}}}));
     let claims = bench.api::<PersistentVolumeClaim>();
     claims.patch("data-demo-broker-1", &PatchParams::default(), &larger).await.unwrap();
@@ -108,7 +94,7 @@ async fn a_claim_that_somebody_made_larger_is_left_so() {
 
 #[tokio::test]
 async fn a_disk_that_would_shrink_stalls_with_the_way_out() {
-    let bench = bench().await;
+    let bench = Bench::ready(2, TWO).await;
     resize(&bench, json!([{"name": "data", "size": "512Mi"}])).await;
     let is_stalled =
         |cluster: &KafkaCluster| cluster.status.as_ref().is_some_and(|status| stalled(&status.conditions).is_some());
@@ -126,14 +112,14 @@ async fn a_set_is_made_anew_whichever_request_fails_and_no_broker_stops() {
     let points: Vec<_> = (1..60).step_by(9).enumerate().collect();
     stream::iter(points)
         .for_each_concurrent(3, |(turn, at)| async move {
-            let bench = bench().await;
-            let before = uids(&bench).await;
+            let bench = Bench::ready(2, TWO).await;
+            let before = bench.pod_uids(2).await;
             bench.wiretap.fail_later(at, turn % 2 == 0);
             resize(&bench, json!([{"name": "data", "size": "3Gi"}])).await;
             bench.cluster("demo", is_ready).await;
             assert_eq!(asked(&bench).await, sizes(&[("data-demo-broker-0", "3Gi"), ("data-demo-broker-1", "3Gi")]));
             assert_eq!(template(&bench).await, [("data".to_owned(), "3Gi".to_owned())], "failed at {at}");
-            assert_eq!(uids(&bench).await, before, "failed at {at}");
+            assert_eq!(bench.pod_uids(2).await, before, "failed at {at}");
         })
         .await;
 }

@@ -111,6 +111,16 @@ impl Bench {
         Self::with_wiretap(Wiretap::default()).await
     }
 
+    /// The same with an operator, and the cluster `demo` of this manifest ready.
+    pub async fn ready(brokers: i32, manifest: &str) -> Self {
+        let bench = Self::new().await;
+        bench.kafka.set_brokers(brokers);
+        bench.start_operator();
+        bench.create(manifest).await;
+        bench.cluster("demo", is_ready).await;
+        bench
+    }
+
     /// The same, whose API fails the operator's `fail_at`th request, having done it or not.
     pub async fn failing(fail_at: usize, does_it: bool) -> Self {
         Self::with_wiretap(Wiretap { fail_at: fail_at.into(), does_it: does_it.into(), ..Wiretap::default() }).await
@@ -222,6 +232,16 @@ impl Bench {
             other => Err(format!("{other:#?}")),
         })
         .await
+    }
+
+    /// Which pods the brokers of `demo` have; none for a broker without.
+    pub async fn pod_uids(&self, brokers: i32) -> Vec<Option<String>> {
+        let mut uids = Vec::new();
+        for id in 0..brokers {
+            let pod = self.api::<Pod>().get_opt(&format!("demo-broker-{id}")).await.unwrap();
+            uids.push(pod.and_then(|pod| pod.uid()));
+        }
+        uids
     }
 
     /// Waits until the object is gone.

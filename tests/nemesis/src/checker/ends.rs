@@ -21,6 +21,7 @@ struct Known {
 /// What was told of the end of a log.
 struct Answer {
     invoked: Micros,
+    completed: Micros,
     partition: i32,
     offset: i64,
     epoch: i32,
@@ -40,9 +41,9 @@ pub(super) struct Ends {
 
 /// C8: an end below one that was told, acked or read before in the same term, for ListOffsets also in an earlier one.
 pub(super) fn that_go_back(facts: &Facts<'_>) -> Ends {
-    let mut known = known(facts);
-    known.sort_by_key(|known| known.since);
     let mut answers = answers(facts);
+    let mut known = known(facts, &answers);
+    known.sort_by_key(|known| known.since);
     answers.sort_by_key(|answer| answer.invoked);
     let mut next = known.iter().peekable();
     // By partition and term, the highest offset that was known in it.
@@ -57,7 +58,7 @@ pub(super) fn that_go_back(facts: &Facts<'_>) -> Ends {
         let since = if answer.is_latest { i32::MIN } else { answer.epoch };
         let before = terms.range(since..=answer.epoch).map(|(_, offset)| *offset).max().unwrap_or(0);
         if answer.offset < before {
-            let Answer { invoked, partition, offset, epoch, is_latest } = answer;
+            let Answer { invoked, partition, offset, epoch, is_latest, .. } = answer;
             let what = if is_latest { "ListOffsets" } else { "a Fetch" };
             ends.violations.push(format!(
                 "partition {partition}: {what} of {invoked} µs was told {offset} in term {epoch}, when {before} had been \
@@ -70,18 +71,12 @@ pub(super) fn that_go_back(facts: &Facts<'_>) -> Ends {
     ends
 }
 
-fn known(facts: &Facts<'_>) -> Vec<Known> {
-    let latest = facts.latest.iter().map(|latest| Known {
-        since: latest.completed,
-        partition: latest.partition,
-        offset: latest.offset,
-        epoch: latest.epoch,
-    });
-    let reads = facts.all_reads().map(|read| Known {
-        since: read.completed,
-        partition: read.partition,
-        offset: read.marks.high,
-        epoch: read.epoch,
+fn known(facts: &Facts<'_>, answers: &[Answer]) -> Vec<Known> {
+    let told = answers.iter().map(|answer| Known {
+        since: answer.completed,
+        partition: answer.partition,
+        offset: answer.offset,
+        epoch: answer.epoch,
     });
     // An idempotent writer may be told by a later leader that an earlier one has its records: it is not known of which
     // term such an ack is.
@@ -91,12 +86,13 @@ fn known(facts: &Facts<'_>) -> Vec<Known> {
         let offset = offset + i64::from(call.count);
         Some(Known { since: call.completed, partition: writer.partition, offset, epoch })
     });
-    latest.chain(reads).chain(acks).collect()
+    told.chain(acks).collect()
 }
 
 fn answers(facts: &Facts<'_>) -> Vec<Answer> {
     let latest = facts.latest.iter().map(|latest| Answer {
         invoked: latest.invoked,
+        completed: latest.completed,
         partition: latest.partition,
         offset: latest.offset,
         epoch: latest.epoch,
@@ -104,6 +100,7 @@ fn answers(facts: &Facts<'_>) -> Vec<Answer> {
     });
     let reads = facts.all_reads().map(|read| Answer {
         invoked: read.invoked,
+        completed: read.completed,
         partition: read.partition,
         offset: read.marks.high,
         epoch: read.epoch,
