@@ -152,6 +152,7 @@ async fn metadata_is_served_all_the_while_when_the_controller_stops_in_order() {
                     let begun = Instant::now();
                     create(&handle, &format!("{trial}-{number}"), &[other]).await;
                     longest = longest.max(begun.elapsed());
+                    // The pace of the load.
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
                 longest

@@ -24,7 +24,8 @@ use crate::broker::Broker;
 use crate::coordinator::Notes;
 use crate::replica::ProduceWait;
 
-/// How long a partition rests whose leader did not take the marker.
+/// How long a partition rests whose leader did not take the marker. Nothing tells here when that broker, or the next
+/// leader, is able to: it is asked again.
 const REST: Duration = Duration::from_millis(50);
 
 /// A marker and the partitions that get it.

@@ -11,7 +11,7 @@ pub(crate) fn put_string(out: &mut BytesMut, text: &str) {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    out.put_i16(i16::try_from(end).expect("bounded by MAX_STRING"));
+    out.put_i16(i16::try_from(end).expect("MAX_STRING is the greatest i16"));
     out.put_slice(&text.as_bytes()[..end]);
 }
 
@@ -23,7 +23,7 @@ pub(crate) fn put_nullable_string(out: &mut BytesMut, text: Option<&str>) {
 }
 
 pub(crate) fn put_count(out: &mut BytesMut, count: usize) {
-    out.put_i32(i32::try_from(count).expect("a request is smaller than 2 GiB"));
+    out.put_i32(i32::try_from(count).expect("what is stored came in requests, which are smaller than 2 GiB"));
 }
 
 pub(crate) fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
@@ -39,15 +39,15 @@ pub(crate) fn put_compact_string(out: &mut BytesMut, text: &str) {
 
 /// Writes the compact length of an array or text that is not null.
 pub(crate) fn put_compact_count(out: &mut BytesMut, count: usize) {
-    put_varint(out, u32::try_from(count).expect("a request is smaller than 2 GiB") + 1);
+    put_varint(out, u32::try_from(count).expect("what is stored came in requests, which are smaller than 2 GiB") + 1);
 }
 
 /// Writes the tagged fields that end a flexible struct: `(tag, bytes)`, by ascending tag.
 pub(crate) fn put_tagged(out: &mut BytesMut, fields: &[(u32, Vec<u8>)]) {
-    put_varint(out, u32::try_from(fields.len()).expect("a handful"));
+    put_varint(out, u32::try_from(fields.len()).expect("fields are written out in code, a few of them"));
     for (tag, value) in fields {
         put_varint(out, *tag);
-        put_varint(out, u32::try_from(value.len()).expect("a few bytes"));
+        put_varint(out, u32::try_from(value.len()).expect("a record is smaller than 2 GiB"));
         out.put_slice(value);
     }
 }

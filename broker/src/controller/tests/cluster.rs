@@ -152,6 +152,7 @@ fn keep_committing(by: &Place, first: i32, stop: &Arc<AtomicBool>) -> tokio::tas
             let begun = Instant::now();
             handle.submit(registration(number, &cluster_id)).await.unwrap();
             longest = longest.max(begun.elapsed());
+            // The pace of the load.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         longest

@@ -176,6 +176,7 @@ async fn settle(scene: &Scene<'_>) {
     if let Err(error) = scene.workload.acked_since(scene.recorder.now(), scene.patience).await {
         scene.recorder.record(Event::Stuck(format!("at the end: {error:#}")));
     }
+    // Then a second of work that no fault disturbs, which the history ends with.
     tokio::time::sleep(Duration::from_secs(1)).await;
 }
 

@@ -130,6 +130,7 @@ async fn arrange(scene: &Scene<'_>, kind: Trial, turn: usize) -> anyhow::Result<
         let mut wanted: Vec<Assigned<'_>> = scene.assigned();
         wanted.iter_mut().for_each(|one| one.brokers.sort_by_key(|broker| place_in_line(*broker, roles)));
         scene.cluster.lead(&wanted, scene.patience).await?;
+        // An election that was on its way shows by then.
         tokio::time::sleep(Duration::from_millis(100)).await;
         if scene.cluster.controller().await? == controller {
             return Ok(roles);

@@ -177,6 +177,7 @@ mod tests {
         let stalled = disk.stall().unwrap();
         let path = disk.path().join("late");
         let writer = std::thread::spawn(move || fs::write(path, "late"));
+        // By then it would have been done, were the disk not stalled.
         std::thread::sleep(Duration::from_millis(50));
         assert!(!writer.is_finished());
         drop(stalled);
