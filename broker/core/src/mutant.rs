@@ -36,11 +36,13 @@ pub enum Mutant {
     FailedDirectoryForgotten,
     /// A move drops what an earlier one was adding although only that is known to hold everything.
     LastCopyDropped,
+    /// A follower outside the ISR tells its leader only what is new, as one inside it may.
+    SilentOutsideIsr,
 }
 
 impl Mutant {
     /// Every bug.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::TruncateToHighWatermark,
         Self::WatermarkOnPlainIsr,
         Self::AckBeforeFlush,
@@ -57,6 +59,7 @@ impl Mutant {
         Self::IsrBeforeMinimum,
         Self::FailedDirectoryForgotten,
         Self::LastCopyDropped,
+        Self::SilentOutsideIsr,
     ];
 }
 

@@ -5,7 +5,7 @@ use ottla_core::mutant::{self, Mutant};
 use ottla_simulation::run;
 
 /// The seed that finds each mutant first, as last recorded in `docs/simulation.md`; tried before the others.
-const FOUND_BY: [(Mutant, u64); 16] = [
+const FOUND_BY: [(Mutant, u64); 17] = [
     (Mutant::TruncateToHighWatermark, 0),
     (Mutant::WatermarkOnPlainIsr, 4),
     (Mutant::AckBeforeFlush, 0),
@@ -22,6 +22,7 @@ const FOUND_BY: [(Mutant, u64); 16] = [
     (Mutant::IsrBeforeMinimum, 1490),
     (Mutant::FailedDirectoryForgotten, 16),
     (Mutant::LastCopyDropped, 231),
+    (Mutant::SilentOutsideIsr, 40),
 ];
 
 /// Seeds that are tried before a mutant counts as having got away.

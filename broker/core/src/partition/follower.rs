@@ -65,7 +65,8 @@ impl NextFetch {
     /// and in any case outside the in-sync set, since the leader admits only whom it hears. A replica that was taken out
     /// while it stood still has nothing new to say where the partition is idle.
     pub fn is_to_be_named(&self, told: Option<&Self>, is_in_sync: bool) -> bool {
-        !is_in_sync || told != Some(self)
+        let has_to_be_heard = !is_in_sync && !mutant::is(Mutant::SilentOutsideIsr);
+        has_to_be_heard || told != Some(self)
     }
 }
 
