@@ -17,6 +17,7 @@ use ottla_core::partition::{self, Durability, Effect, Follower, FollowerTerm, Le
 use ottla_core::{BrokerId, LeaderEpoch, Offset, PartitionEpoch, TopicId, TopicPartition};
 use ottla_storage::{AbortedTransaction, EpochEnd, FileSlice, Log, LogReader};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::fetcher::Followed;
 use super::isr::Proposals;
@@ -75,6 +76,8 @@ pub struct Partition {
     inner: Mutex<Inner>,
     consumers: Waiting,
     followers: Waiting,
+    /// Told when a follower's log has another start, or this broker leads no more.
+    log_starts: Notify,
     /// Where this replica is fetched for while it follows.
     fetcher: Mutex<Weak<Followed>>,
     proposals: Arc<Proposals>,
@@ -153,6 +156,7 @@ impl Partition {
             inner: Mutex::new(Inner { log: Some(log), role, settings, produces: VecDeque::new(), effects: Vec::new() }),
             consumers: Mutex::default(),
             followers: Mutex::default(),
+            log_starts: Notify::new(),
             fetcher: Mutex::default(),
             proposals: links.proposals,
             throttles: links.throttles,

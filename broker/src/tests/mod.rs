@@ -1,5 +1,6 @@
 //! An in-process broker over TCP: with the protocol client, and with raw frames where the client is too well-behaved.
 
+mod deletions;
 mod directories;
 mod groups;
 mod groups_oracle;

@@ -209,7 +209,8 @@ impl World {
         let Some(process) = self.process(broker) else { return };
         let Some(Role::Leader(leader)) = process.replicas.get_mut(&tp).map(|replica| &mut replica.role) else { return };
         let position = LogPosition { end: asked.offset, flushed: asked.flushed };
-        let fetch = FollowerFetch { broker: BrokerId(from as i32), broker_epoch: epoch, position };
+        let (follower, log_start) = (BrokerId(from as i32), asked.log_start);
+        let fetch = FollowerFetch { broker: follower, broker_epoch: epoch, position, log_start };
         let mut effects = Vec::new();
         leader.follower_fetched(now, &fetch, &mut effects);
         self.perform(broker, tp, effects);

@@ -277,6 +277,18 @@ impl Leader {
         self.followers.iter().find(|f| f.broker == broker).map(|f| f.position)
     }
 
+    /// Where the log of `broker` starts, if it is a follower; −1 before it has said so.
+    pub fn log_start_of(&self, broker: BrokerId) -> Option<Offset> {
+        self.followers.iter().find(|f| f.broker == broker).map(|f| f.log_start)
+    }
+
+    /// The least log start of this replica, whose own is `log_start`, and of those followers that are alive: what lies
+    /// below is deleted on all of them (KIP-107).
+    pub fn low_watermark(&self, log_start: Offset, is_alive: impl Fn(BrokerId) -> bool) -> Offset {
+        let alive = self.followers.iter().filter(|follower| is_alive(follower.broker));
+        alive.map(|follower| follower.log_start).fold(log_start, Offset::min)
+    }
+
     /// Ends the term.
     pub fn resign(self, effects: &mut Vec<Effect>) {
         effects.push(Effect::FailProduces);

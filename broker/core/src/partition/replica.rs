@@ -36,6 +36,8 @@ pub struct FollowerFetch {
     pub broker_epoch: BrokerEpoch,
     /// Its log: `end` is the offset it fetches from, `flushed` comes in a tagged field of ours.
     pub position: LogPosition,
+    /// Where its log starts.
+    pub log_start: Offset,
 }
 
 /// How far a follower has come, as the leader knows.
@@ -46,6 +48,8 @@ pub(super) struct Progress {
     pub(super) position: LogPosition,
     /// The leader's log end when it last gave records to a fetch; no less than where the follower fetches from.
     pub(super) given: Offset,
+    /// Where its log starts; −1 before it has said so.
+    pub(super) log_start: Offset,
     /// Until this moment (monotonic) it is known to have held all that the leader held.
     pub(super) caught_up_at: Duration,
     /// The leader's log end when the last fetch was answered, and when that was: a follower that fetches from there
@@ -62,6 +66,7 @@ impl Progress {
             epoch: BrokerEpoch(-1),
             position: LogPosition::default(),
             given: Offset::ZERO,
+            log_start: Offset(-1),
             caught_up_at: now,
             last_fetch: None,
             waits_since: None,
@@ -73,6 +78,7 @@ impl Progress {
         self.epoch = fetch.broker_epoch;
         self.position = fetch.position;
         self.given = fetch.position.end;
+        self.log_start = fetch.log_start;
         if fetch.position.end >= leader_end {
             self.caught_up_at = now;
         } else if let Some((end_then, then)) = self.last_fetch

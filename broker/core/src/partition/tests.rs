@@ -57,7 +57,7 @@ fn run(step: impl FnOnce(&mut Vec<Effect>)) -> Vec<Effect> {
 }
 
 fn fetch(broker: BrokerId, end: i64, flushed: i64) -> FollowerFetch {
-    FollowerFetch { broker, broker_epoch: BrokerEpoch(70), position: position(end, flushed) }
+    FollowerFetch { broker, broker_epoch: BrokerEpoch(70), position: position(end, flushed), log_start: Offset(0) }
 }
 
 fn advance(to: i64) -> Effect {
@@ -329,6 +329,19 @@ fn a_smaller_isr_comes_with_the_minimum_under_which_it_became_so() {
     let raised = Settings { durability: Durability::Replicated, min_isr: 3 };
     let effects = run(|e| leader.state_committed(at(2), state(10, &[1, 2, 3], &[1, 2]), raised, e));
     assert_eq!(effects, [], "the third is eligible and has nothing of it");
+}
+
+#[test]
+fn the_low_watermark_is_the_least_log_start_of_those_who_are_alive() {
+    let mut leader = leader(&[1, 2, 3], &[1, 2], Durability::Replicated, 1);
+    run(|e| leader.appended(Offset(10), e));
+    let all = |_| true;
+    assert_eq!(leader.low_watermark(Offset(7), all), Offset(-1), "nobody has said");
+    run(|e| leader.follower_fetched(at(1), &FollowerFetch { log_start: Offset(7), ..fetch(FIRST, 10, 0) }, e));
+    run(|e| leader.follower_fetched(at(1), &FollowerFetch { log_start: Offset(4), ..fetch(SECOND, 10, 0) }, e));
+    assert_eq!(leader.low_watermark(Offset(7), all), Offset(4));
+    assert_eq!(leader.low_watermark(Offset(7), |id| id != SECOND), Offset(7));
+    assert_eq!((leader.log_start_of(SECOND), leader.log_start_of(ME)), (Some(Offset(4)), None));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::answer::Exchange;
 use super::plan::{Plan, ReadResult};
+use super::session::Told;
 use crate::net::{Pending, Step};
 use crate::replica::{FetchWait, Interest, ReadLimits};
 
@@ -39,7 +40,9 @@ pub(super) fn park(exchange: Exchange, plan: Plan, results: Vec<ReadResult>) -> 
             if read.end != partition.end_for(interest) {
                 wait.notify(place);
             }
-            if interest == Interest::Appended && plan.session.is_behind(&item.wanted, partition.high_watermark().0) {
+            let high_watermark = partition.high_watermark().0;
+            let now = Told { high_watermark, log_start: partition.reader().log_start().0 };
+            if interest == Interest::Appended && plan.session.is_behind(&item.wanted, now) {
                 wait.hint();
             }
         }

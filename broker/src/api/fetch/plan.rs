@@ -165,6 +165,7 @@ impl Plan {
             // A fetch that is read again has been counted.
             is_news: std::mem::take(&mut wanted.is_named),
             offset,
+            log_start: Offset(wanted.log_start),
             flushed: Offset(wanted.flushed),
             current_epoch,
             last_fetched_epoch,

@@ -36,6 +36,8 @@ pub(super) struct Wanted {
     pub(super) current_epoch: i32,
     pub(super) last_fetched_epoch: i32,
     pub(super) max_bytes: i32,
+    /// Where a follower's log starts; -1 for a consumer.
+    pub(super) log_start: i64,
     /// What a follower holds on the disk; -1 for a consumer.
     pub(super) flushed: i64,
     /// Whether the client has named the partition in this very fetch.
@@ -54,6 +56,7 @@ impl Wanted {
             current_epoch: partition.current_leader_epoch,
             last_fetched_epoch: partition.last_fetched_epoch,
             max_bytes: partition.partition_max_bytes,
+            log_start: partition.log_start_offset,
             flushed: partition.flushed_offset,
             is_named: true,
         }
@@ -264,11 +267,11 @@ impl FetchSession {
         in_turn.filter_map(&mut take).collect()
     }
 
-    /// Whether the client was told another watermark last.
-    pub(super) fn is_behind(&self, wanted: &Wanted, high_watermark: i64) -> bool {
+    /// Whether the client was told something else last than what is to be told `now`.
+    pub(super) fn is_behind(&self, wanted: &Wanted, now: Told) -> bool {
         let Some(state) = &self.state else { return false };
         let state = state.lock();
-        state.partitions.get(&wanted.key()).is_some_and(|(_, told)| told.high_watermark != high_watermark)
+        state.partitions.get(&wanted.key()).is_some_and(|(_, told)| *told != now)
     }
 
     /// Notes what the client is told now of a partition; whether that is a change, or `has_news` besides.

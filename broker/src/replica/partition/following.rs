@@ -88,6 +88,7 @@ impl Partition {
             log.request_flush();
         }
         self.perform(inner);
+        self.log_starts.notify_waiters();
         self.tell_fetcher();
     }
 

@@ -30,6 +30,8 @@ pub struct FollowerRead {
     pub offset: Offset,
     /// What it holds on the disk.
     pub flushed: Offset,
+    /// Where its log starts.
+    pub log_start: Offset,
     /// The term it follows in; -1 if it does not say.
     pub current_epoch: LeaderEpoch,
     /// The epoch of its last record; -1 if it has none.
@@ -150,8 +152,13 @@ impl Partition {
             fetch.notify(place);
         }
         if interest == Interest::Committed {
-            self.followers.lock().iter().for_each(|(fetch, _)| fetch.hint());
+            self.hint_followers();
         }
+    }
+
+    /// There is something to tell followers that need not be told at once.
+    pub(super) fn hint_followers(&self) {
+        self.followers.lock().iter().for_each(|(fetch, _)| fetch.hint());
     }
 
     fn waiting(&self, interest: Interest) -> &super::Waiting {
@@ -226,8 +233,13 @@ impl Partition {
         }
         if fetch.is_news {
             let position = LogPosition { end: fetch.offset, flushed: fetch.flushed.min(fetch.offset) };
-            let fetched = FollowerFetch { broker: fetch.broker, broker_epoch: fetch.broker_epoch, position };
+            let FollowerRead { broker, broker_epoch, log_start, .. } = *fetch;
+            let before = leader.log_start_of(broker);
+            let fetched = FollowerFetch { broker, broker_epoch, position, log_start };
             leader.follower_fetched(now.monotonic, &fetched, effects);
+            if leader.log_start_of(broker) != before {
+                self.log_starts.notify_waiters();
+            }
             read.high_watermark = leader.high_watermark();
         }
         let is_held_back = read.is_throttled && self.throttles.leader.closed_until(now).is_some();

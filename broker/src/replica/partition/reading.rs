@@ -5,6 +5,7 @@
 use ottla_core::partition::check_epoch;
 use ottla_core::{BrokerId, LeaderEpoch, Offset};
 use ottla_storage::EpochEnd;
+use tokio::sync::Notify;
 
 use super::{Consumer, Partition, Read, ReadLimits, Role};
 use crate::replica::Error;
@@ -112,7 +113,8 @@ impl Partition {
         }
     }
 
-    /// Deletes the records below `offset`; −1 means all that is committed. Gives the new log start offset.
+    /// Deletes the records below `offset`; −1 means all that is committed. Gives the new log start offset, which the
+    /// followers are told.
     pub fn delete_records(&self, offset: Offset) -> Result<Offset, Error> {
         self.check_leader(LeaderEpoch::NONE)?;
         let end = self.high_watermark();
@@ -124,6 +126,21 @@ impl Partition {
         let mut inner = self.inner.lock();
         let log = inner.log.as_mut().ok_or(Error::UnknownPartition)?;
         log.advance_log_start(target)?;
+        drop(inner);
+        self.hint_followers();
         Ok(self.reader.log_start())
+    }
+
+    /// The offset below which nothing is left here or on any follower that `is_alive`.
+    pub fn low_watermark(&self, is_alive: impl Fn(BrokerId) -> bool) -> Result<Offset, Error> {
+        match &self.inner.lock().role {
+            Role::Leader(leader) => Ok(leader.low_watermark(self.reader.log_start(), is_alive)),
+            role => Err(super::not_leader(role)),
+        }
+    }
+
+    /// Notified when [`Partition::low_watermark`] may have another answer.
+    pub fn log_starts(&self) -> &Notify {
+        &self.log_starts
     }
 }
