@@ -5,11 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ottla_core::controller::{ConfigChange, ConfigOp, IncrementalAlterConfigs, ResourceChanges};
+use ottla_core::metadata::Resource;
 use ottla_core::{BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset, TopicName};
 use ottla_protocol::ErrorCode;
 use ottla_storage::{FileCache, FlushListener, Flushed, Identity, LoadOptions, LogConfig, LogDir, LogDirOptions};
 
-use super::produce_fetch::batch;
+use super::produce_fetch::{batch, produce};
+use super::raw::Raw;
 use crate::api::error::of_replica;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -172,4 +175,25 @@ async fn of_two_logs_of_a_replica_the_one_of_the_later_term_counts_though_it_is_
     cluster.start_broker(1, &[]).await;
     assert_eq!(cluster.replica(1, "t").reader().log_end(), Offset(3));
     eventually("the older one is gone", || !older.join("t-0").exists()).await;
+}
+
+#[tokio::test]
+async fn a_topic_whose_logs_cannot_be_made_or_filled_is_a_storage_error_to_its_producers() {
+    let broker = TestBroker::start().await;
+    let directories = broker.running.broker.replicas.directories();
+    // A file where the folder belongs.
+    std::fs::write(directories[0].path.join("blocked-0"), b"").unwrap();
+    let key = "ottla.free.space.reserve.bytes".to_owned();
+    let change = ConfigChange { key, op: ConfigOp::Set, value: Some(i64::MAX.to_string()) };
+    let resources = vec![ResourceChanges { resource: Resource::every_broker(), changes: vec![change] }];
+    broker.controller.submit(IncrementalAlterConfigs { resources, validate_only: false }).await.unwrap();
+    let mut client = Raw::connect(broker.address()).await;
+    for topic in ["blocked", "full"] {
+        broker.create_topic(topic, 1, &[]).await;
+        for acks in [1, -1] {
+            let answer = client.call(&produce(topic, acks, batch("v")), 9).await;
+            let code = answer.responses[0].partition_responses[0].error_code;
+            assert_eq!(code, ErrorCode::KAFKA_STORAGE_ERROR, "{topic}, acks {acks}");
+        }
+    }
 }
