@@ -6,11 +6,13 @@ mod gauges;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ottla_core::controller::Settings;
 use ottla_storage::{Identity, MetaProperties};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::info;
 use uuid::Uuid;
 
@@ -24,6 +26,9 @@ use crate::telemetry::{self, Health, Metrics, State};
 
 /// The folder of the metadata log, in the first log directory.
 const METADATA: &str = "__cluster_metadata";
+
+/// How long the CONTROLLER and HTTP listeners are waited for.
+const LISTENERS_END: Duration = Duration::from_secs(1);
 
 /// Why a node does not start, or does not go on.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +62,9 @@ pub enum Error {
     /// Another process has this broker's id.
     #[error("another process has registered with this broker's node.id")]
     Superseded,
+    /// The cluster was told to forget this broker while it was at work: stopped and started it registers anew.
+    #[error("the cluster has forgotten this broker")]
+    Forgotten,
     /// A thread could not be started, or has panicked.
     #[error("cannot set up the process: {0}")]
     Process(#[from] std::io::Error),
@@ -72,7 +80,7 @@ impl Error {
             Self::Storage(_) | Self::Metadata(_) | Self::MetadataStopped(_) | Self::AllDirectoriesFailed => 4,
             Self::Start(broker::StartError::Register(SubmitError::Stopped)) => 4,
             Self::Start(broker::StartError::Register(SubmitError::Refused(_))) => 3,
-            Self::Start(_) | Self::Process(_) => 70,
+            Self::Start(_) | Self::Process(_) | Self::Forgotten => 70,
         }
     }
 }
@@ -90,6 +98,7 @@ pub struct Node {
     http_address: Option<SocketAddr>,
     /// Ends the CONTROLLER and HTTP listeners.
     shutdown: CancellationToken,
+    listeners: TaskTracker,
 }
 
 impl Node {
@@ -103,7 +112,8 @@ impl Node {
         let http_address = http.as_ref().map(|(_, address)| *address);
         let token = read_token(&config)?;
         let peers = Peers::new(token.as_ref());
-        let (services, controller_address) = listen(&config, token, &shutdown).await?;
+        let listeners = TaskTracker::new();
+        let (services, controller_address) = listen(&config, token, &shutdown, &listeners).await?;
 
         let door = Door::new(config.node_id, config.quorum.founders());
         services.add(door.service());
@@ -137,10 +147,10 @@ impl Node {
         if let Some((listener, address)) = http {
             info!(%address, "serving metrics and probes");
             let registry = metrics.registry(gauges::of(&running));
-            tokio::spawn(telemetry::serve(listener, Arc::clone(&health), registry, shutdown.clone()));
+            listeners.spawn(telemetry::serve(listener, Arc::clone(&health), registry, shutdown.clone()));
         }
         guard.disarm();
-        Ok(Self { running, metadata, health, services, peers, controller_address, http_address, shutdown })
+        Ok(Self { running, metadata, health, services, peers, controller_address, http_address, shutdown, listeners })
     }
 
     /// The broker.
@@ -186,11 +196,12 @@ impl Node {
             reason = log.stopped() => Error::MetadataStopped(reason.unwrap_or_default()),
             refusal = log.sent_away() => controller::StartError::from(refusal).into(),
             () = self.running.superseded() => Error::Superseded,
+            () = self.running.forgotten() => Error::Forgotten,
             () = self.broker().replicas.all_directories_failed() => Error::AllDirectoriesFailed,
         }
     }
 
-    /// Stops in order; what was acked is on disk, and marked so, when it returns.
+    /// Stops in order; what was acked is on disk, and marked so, and the addresses are free, when it returns.
     pub async fn stop(self) -> Result<(), Error> {
         self.health.set(State::Stopping);
         self.running.hand_over().await;
@@ -199,6 +210,9 @@ impl Node {
         let stopped = self.running.leave().await;
         self.metadata.shutdown().await;
         self.shutdown.cancel();
+        self.listeners.close();
+        // What keeps one longer is a connection to the metrics, not its address.
+        drop(tokio::time::timeout(LISTENERS_END, self.listeners.wait()).await);
         Ok(stopped?)
     }
 }
@@ -235,12 +249,13 @@ async fn listen(
     config: &Config,
     token: Option<Token>,
     shutdown: &CancellationToken,
+    tasks: &TaskTracker,
 ) -> Result<(Services, Option<SocketAddr>), Error> {
     let Some(endpoint) = &config.listeners.controller else { return Ok((Services::default(), None)) };
     let listener = ControllerListener::bind(endpoint, token).await?;
     let (services, address) = (listener.services(), listener.address());
     info!(listener = %endpoint.name, %address, "listening");
-    tokio::spawn(listener.serve(shutdown.clone()));
+    tasks.spawn(listener.serve(shutdown.clone()));
     Ok((services, Some(address)))
 }
 

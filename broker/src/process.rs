@@ -81,24 +81,38 @@ fn try_run(arguments: &Arguments) -> Result<(), Failure> {
 async fn serve(config: Arc<Config>) -> Result<(), Failure> {
     let mut stop = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // A start may wait for others as long as it likes, and there is nothing to stop in order before it is done.
-    let node = tokio::select! {
-        started = Node::start(config) => started?,
-        _ = stop.recv() => {
-            info!("SIGTERM before the start was done");
-            return Ok(());
-        }
-        _ = interrupt.recv() => {
-            info!("SIGINT before the start was done");
-            return Ok(());
+    let (node, failure) = loop {
+        // A start may wait for others as long as it likes, and there is nothing to stop in order before it is done.
+        let node = tokio::select! {
+            started = Node::start(Arc::clone(&config)) => started?,
+            _ = stop.recv() => {
+                info!("SIGTERM before the start was done");
+                return Ok(());
+            }
+            _ = interrupt.recv() => {
+                info!("SIGINT before the start was done");
+                return Ok(());
+            }
+        };
+        let failure = tokio::select! {
+            _ = stop.recv() => {
+                info!("SIGTERM: stopping");
+                None
+            }
+            _ = interrupt.recv() => {
+                info!("SIGINT: stopping");
+                None
+            }
+            reason = node.failed() => Some(reason),
+        };
+        match failure {
+            Some(reason @ node::Error::Forgotten) => {
+                warn!("{reason}: beginning anew");
+                node.stop().await?;
+            }
+            failure => break (node, failure),
         }
     };
-    let mut failure = None;
-    tokio::select! {
-        _ = stop.recv() => info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => info!("SIGINT: stopping"),
-        reason = node.failed() => failure = Some(reason),
-    }
     tokio::spawn(async move {
         tokio::select! { _ = stop.recv() => {}, _ = interrupt.recv() => {} }
         warn!("second signal: stopping at once");

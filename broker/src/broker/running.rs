@@ -88,6 +88,11 @@ impl Running {
         self.life.superseded().await;
     }
 
+    /// Resolves once the cluster has forgotten this broker, which has to begin anew.
+    pub async fn forgotten(&self) {
+        self.life.forgotten().await;
+    }
+
     /// Client connections open at this moment.
     pub fn open_connections(&self) -> usize {
         self.shared.open_connections()

@@ -89,6 +89,23 @@ impl Life {
         }
     }
 
+    /// Resolves once the cluster has forgotten this uptime (UnregisterBroker) though the broker goes on: it has to begin
+    /// anew. One that was cordoned is meant to leave, and waits to be stopped.
+    pub async fn forgotten(&self) {
+        let mut images = self.me.controller.watch();
+        let mut is_cordoned = false;
+        let is_gone = |image: &Arc<Image>| match image.broker(self.me.broker) {
+            Some(now) => {
+                is_cordoned = now.cordoned;
+                false
+            }
+            None => !is_cordoned && i64::try_from(image.index().0).is_ok_and(|index| index >= self.me.epoch.0),
+        };
+        if images.wait_for(is_gone).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     /// Controlled shutdown: has the controller give what this broker leads to others, and returns once that is done and
     /// clients were told. Returns without it when no controller answers, and when there is no other broker.
     pub async fn hand_over(&self) {
