@@ -13,8 +13,9 @@ const DRIBBLERS: usize = 200;
 /// The size that each frame claims.
 const CLAIM: u32 = 50 << 20;
 const BETWEEN_BYTES: Duration = Duration::from_millis(50);
-const MAX_IDLE: Duration = Duration::from_secs(6);
-const LIMIT: Duration = Duration::from_secs(25);
+/// So long would whoever is held up by the dribblers wait.
+const MAX_IDLE: Duration = Duration::from_secs(15);
+const LIMIT: Duration = Duration::from_secs(40);
 /// What a dribbler of real data sends before it begins to dribble: more than all of them are let in with.
 const REAL_DATA: usize = 2 << 20;
 
