@@ -5,6 +5,7 @@
 
 mod answer;
 mod cold;
+mod followed;
 mod parked;
 mod plan;
 mod session;
@@ -40,5 +41,11 @@ pub(super) fn handle(context: Context, header: &RequestHeader, mut reader: Reade
     };
     let mut plan = Plan::new(&context, &request, session);
     let results = plan.read();
-    Ok(if plan.is_due(&results) { exchange.answer(plan, results) } else { parked::park(exchange, plan, results) })
+    if plan.is_due(&results) {
+        return Ok(exchange.answer(plan, results));
+    }
+    Ok(match plan.session.watch.clone() {
+        Some(watch) => followed::wait(exchange, plan, results, watch),
+        None => parked::park(exchange, plan, results),
+    })
 }

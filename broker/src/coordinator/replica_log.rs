@@ -11,7 +11,7 @@ use ottla_records::{Attributes, BatchBuilder, Compression, Limits, Marker, Produ
 use ottla_storage::ProducerError;
 
 use super::log::{Appended, CoordinatorLog, LoadError, Replay};
-use crate::replica::{Error, FetchWait, Interest, Outcome, Partition, ProduceWait};
+use crate::replica::{Error, FetchWait, Outcome, Partition, ProduceWait};
 
 /// Bytes read at a time while loading (`offsets.load.buffer.size`).
 const LOAD_BYTES: usize = 5 << 20;
@@ -98,7 +98,7 @@ impl CoordinatorLog for ReplicaLog {
         Box::pin(async move {
             let wait = Arc::new(FetchWait::default());
             while partition.high_watermark() < end {
-                partition.park_fetch(&wait, 0, Interest::Committed);
+                partition.park_fetch(&wait, 0);
                 // It may have moved before the wait was known.
                 if partition.high_watermark() >= end {
                     break;
@@ -112,7 +112,7 @@ impl CoordinatorLog for ReplicaLog {
                 })
                 .await;
             }
-            partition.unpark_fetch(&wait, Interest::Committed);
+            partition.unpark_fetch(&wait);
             Ok(())
         })
     }

@@ -15,14 +15,16 @@ mod throttle;
 mod topics;
 mod unpacking;
 mod wait;
+mod watch;
 
 pub use batch_check::{Checked, Invalid, RecordError, check_batch, has_to_unpack};
 pub use error::Error;
 pub use isr::{Proposals, send_proposals, watch_lag};
 pub use manager::{Directory, FutureReplica, Manager, MoveError};
-pub use partition::{Consumer, Fetched, FollowerRead, Interest, Partition, Read, ReadLimits};
+pub use partition::{Consumer, Fetched, FollowerRead, Partition, Read, ReadLimits};
 pub use settings::TopicSettings;
 pub use throttle::{ThrottledReplicas, Throttles};
 pub use topics::{LocalTopic, Topics};
 pub use unpacking::Unpacking;
 pub use wait::{FetchWait, Outcome, ProduceWait};
+pub use watch::FollowerWatch;

@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 
 use super::fetcher::Followed;
 use super::isr::Proposals;
+use super::watch::Watches;
 use super::{Error, FetchWait, Outcome, ProduceWait, Throttles, TopicSettings};
 use crate::telemetry::TopicCounters;
 
@@ -33,18 +34,7 @@ enum Role {
     Follower(Box<Follower>),
 }
 
-/// What a waiting fetch waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interest {
-    /// Records below the high watermark: a consumer's.
-    Committed,
-    /// Records below the last stable offset: a consumer's of committed transactions.
-    Stable,
-    /// Records in the log: a follower's.
-    Appended,
-}
-
-/// Fetches that wait, each with the place of this partition in it.
+/// Fetches of consumers that wait, each with the place of this partition in it.
 type Waiting = Mutex<Vec<(Arc<FetchWait>, usize)>>;
 
 /// A batch whose reply waits for the watermark.
@@ -75,7 +65,7 @@ pub struct Partition {
     high_watermark: AtomicI64,
     inner: Mutex<Inner>,
     consumers: Waiting,
-    followers: Waiting,
+    followers: Watches,
     /// Told when a follower's log has another start, or this broker leads no more.
     log_starts: Notify,
     /// Where this replica is fetched for while it follows.
@@ -155,7 +145,7 @@ impl Partition {
             high_watermark: AtomicI64::new(high_watermark.0),
             inner: Mutex::new(Inner { log: Some(log), role, settings, produces: VecDeque::new(), effects: Vec::new() }),
             consumers: Mutex::default(),
-            followers: Mutex::default(),
+            followers: Watches::default(),
             log_starts: Notify::new(),
             fetcher: Mutex::default(),
             proposals: links.proposals,
@@ -250,8 +240,8 @@ impl Partition {
             produce.wait.end(produce.place, Outcome::StorageFailed);
         }
         self.stop_following();
-        self.wake(Interest::Committed);
-        self.wake(Interest::Appended);
+        self.wake_consumers();
+        self.followers.notify();
     }
 
     /// Runs `work` on the log under the lock, unless it has been taken.

@@ -97,8 +97,6 @@ impl ProduceWait {
 #[derive(Debug, Default)]
 pub struct FetchWait {
     moved: Mutex<Vec<usize>>,
-    hinted: AtomicBool,
-    heeds_hints: AtomicBool,
     interrupted: AtomicBool,
     over: AtomicBool,
     waker: AtomicWaker,
@@ -109,20 +107,6 @@ impl FetchWait {
     pub fn notify(&self, place: usize) {
         self.moved.lock().push(place);
         self.waker.wake();
-    }
-
-    /// A partition has something to tell that is not worth an answer of its own: its watermark has moved,
-    /// and who waits is a follower. Wakes it only once it heeds hints.
-    pub fn hint(&self) {
-        if !self.hinted.swap(true, Ordering::SeqCst) && self.heeds_hints.load(Ordering::SeqCst) {
-            self.waker.wake();
-        }
-    }
-
-    /// From now on a hint wakes; whether there has been one already.
-    pub fn heed_hints(&self) -> bool {
-        self.heeds_hints.store(true, Ordering::SeqCst);
-        self.hinted.load(Ordering::SeqCst)
     }
 
     /// A newer fetch takes its place: the answer is due now. False if it has been given already.
@@ -158,8 +142,6 @@ impl FetchWait {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[test]
@@ -174,34 +156,6 @@ mod tests {
         assert!(wait.is_over());
         let outcomes = [0, 1, 2].map(|place| wait.outcome(place));
         assert_eq!(outcomes, [Outcome::Committed, Outcome::Committed, Outcome::NotLeader]);
-    }
-
-    #[test]
-    fn a_hint_wakes_only_once_hints_are_heeded_and_none_is_lost_before() {
-        let (waker, woken) = counting_waker();
-        let wait = FetchWait::default();
-        wait.register(&waker);
-        wait.hint();
-        assert_eq!(woken.load(Ordering::SeqCst), 0);
-        assert!(wait.heed_hints(), "what came before is told at once");
-
-        let wait = FetchWait::default();
-        assert!(!wait.heed_hints());
-        wait.register(&waker);
-        wait.hint();
-        wait.hint();
-        assert_eq!(woken.load(Ordering::SeqCst), 1);
-    }
-
-    fn counting_waker() -> (Waker, Arc<AtomicUsize>) {
-        struct Counter(Arc<AtomicUsize>);
-        impl std::task::Wake for Counter {
-            fn wake(self: Arc<Self>) {
-                self.0.fetch_add(1, Ordering::SeqCst);
-            }
-        }
-        let woken = Arc::new(AtomicUsize::new(0));
-        (Waker::from(Arc::new(Counter(Arc::clone(&woken)))), woken)
     }
 
     #[test]

@@ -53,13 +53,11 @@ impl Exchange {
     /// The answer to `plan` with what its reads came to.
     pub(super) fn answer(self, plan: Plan, results: Vec<ReadResult>) -> Step {
         plan.count_throttled(&results);
+        plan.note_unread(&results);
         let mut files = Vec::new();
         let mut topics = TopicList::default();
         for (item, result) in plan.items.iter().zip(results) {
-            let told = result.as_ref().map_or(Told::NOTHING, |read| Told {
-                high_watermark: read.high_watermark.0,
-                log_start: read.log_start.0,
-            });
+            let told = result.as_ref().map_or(Told::NOTHING, Told::of);
             let has_news = result
                 .as_ref()
                 .map_or(true, |read| read.records.is_some() || read.diverging.is_some() || read.preferred.is_some());

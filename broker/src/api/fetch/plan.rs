@@ -13,7 +13,7 @@ use super::session::{FetchSession, Wanted, replica_of};
 use crate::api::{Context, leaders};
 use crate::broker::Broker;
 use crate::net::Peer;
-use crate::replica::{Consumer, Error, FollowerRead, Interest, Partition, Read, ReadLimits};
+use crate::replica::{Consumer, Error, FollowerRead, Partition, Read, ReadLimits};
 
 /// A fetch under way.
 pub(super) struct Plan {
@@ -23,7 +23,7 @@ pub(super) struct Plan {
     pub(super) items: Vec<Item>,
     by_id: bool,
     replica: Option<(BrokerId, BrokerEpoch)>,
-    consumer: Consumer,
+    pub(super) consumer: Consumer,
     /// Where the consumer stands, if this broker is to tell it of nearer replicas.
     near: Option<Near>,
     /// There is a place in the answer for where leaders are.
@@ -91,13 +91,10 @@ impl Plan {
         }
     }
 
-    /// What its partitions have to have more of before there is an answer.
-    pub(super) fn interest(&self) -> Interest {
-        match self.replica {
-            Some(_) => Interest::Appended,
-            None if self.consumer.read_committed => Interest::Stable,
-            None => Interest::Committed,
-        }
+    /// Takes up another partition; gives its place in the plan.
+    pub(super) fn add(&mut self, wanted: Wanted) -> usize {
+        self.items.push(Item { wanted, partition: None });
+        self.items.len() - 1
     }
 
     /// Reads every partition within the limits of the whole.
@@ -159,6 +156,10 @@ impl Plan {
             }
             return partition.read(offset, current_epoch, last_fetched_epoch, self.consumer, limits);
         };
+        if let Some(watch) = &self.session.watch {
+            // Before the read, lest a move in between be missed.
+            partition.watch(watch, wanted.place);
+        }
         let fetch = FollowerRead {
             broker,
             broker_epoch,
@@ -171,6 +172,19 @@ impl Plan {
             last_fetched_epoch,
         };
         partition.read_as_follower(&fetch, limits, self.broker.replicas.clock().now())
+    }
+
+    /// Notes which partitions of a follower have records that this answer lacks: the next one has to look at them.
+    pub(super) fn note_unread(&self, results: &[ReadResult]) {
+        let Some(watch) = &self.session.watch else { return };
+        for (item, result) in self.items.iter().zip(results) {
+            let has_more = |read: &Read| {
+                read.records.is_none() && read.diverging.is_none() && Offset(item.wanted.offset) < read.end
+            };
+            if result.as_ref().is_ok_and(has_more) {
+                watch.look_again(item.wanted.place);
+            }
+        }
     }
 
     /// Counts what is answered to followers that are throttled: now, since what was read before may be read anew.
@@ -226,7 +240,7 @@ impl Plan {
             result.as_ref().map_or(true, |read| read.diverging.is_some() || read.preferred.is_some())
         };
         bytes >= self.min_bytes
-            || results.is_empty()
+            || (results.is_empty() && self.session.watch.is_none())
             || self.session.is_update
             || self.deadline <= Instant::now()
             || results.iter().any(urgent)

@@ -2,12 +2,15 @@
 //!
 //! Bounded: as many sessions as `max.incremental.fetch.session.cache.slots`. When they are all in use, one that has been
 //! quiet for long enough makes place; else the client goes on without a session.
+//!
+//! A fetch of a consumer's session reads all its partitions in turn. A follower's reads those only that have changed since
+//! the last one looked, by its own naming or by what their watch has noted.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::Str;
 use ottla_protocol::messages::fetch::{FetchPartition, FetchRequest};
@@ -15,7 +18,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::replica::FetchWait;
+use crate::replica::{FetchWait, FollowerWatch, Read};
 
 /// `min.incremental.fetch.session.eviction.ms`.
 const QUIET: Duration = Duration::from_secs(120);
@@ -42,6 +45,8 @@ pub(super) struct Wanted {
     pub(super) flushed: i64,
     /// Whether the client has named the partition in this very fetch.
     pub(super) is_named: bool,
+    /// A follower's: by which its watch knows the partition.
+    pub(super) place: u32,
 }
 
 type Key = (Str, Uuid, i32);
@@ -59,6 +64,7 @@ impl Wanted {
             log_start: partition.log_start_offset,
             flushed: partition.flushed_offset,
             is_named: true,
+            place: 0,
         }
     }
 
@@ -77,6 +83,11 @@ pub(super) struct Told {
 impl Told {
     /// The client is to be told whatever comes next.
     pub(super) const NOTHING: Self = Self { high_watermark: -1, log_start: -1 };
+
+    /// What an answer with `read` tells.
+    pub(super) fn of(read: &Read) -> Self {
+        Self { high_watermark: read.high_watermark.0, log_start: read.log_start.0 }
+    }
 }
 
 #[derive(Debug)]
@@ -89,11 +100,22 @@ struct State {
     first: usize,
     last_used: Instant,
     /// The follower whose session it is. Those are never evicted, and a follower has one.
-    replica: Option<i32>,
+    replica: Option<Followed>,
     /// A follower's: the bytes that its last fetch for records asked for.
     max_bytes: i32,
     /// A follower's: the fetch that waits.
     parked: Weak<FetchWait>,
+}
+
+/// What a follower's session has besides.
+#[derive(Debug)]
+struct Followed {
+    by: i32,
+    watch: Arc<FollowerWatch>,
+    places: HashMap<u32, Key>,
+    next_place: u32,
+    /// What it has named since a fetch last looked.
+    named: IndexSet<u32>,
 }
 
 /// The sessions of a broker.
@@ -117,6 +139,8 @@ pub(super) struct FetchSession {
     pub(super) max_bytes: Option<i32>,
     /// A follower's that only tells where it stands: it gets its answer at once.
     pub(super) is_update: bool,
+    /// A follower's: what notes which of its partitions change.
+    pub(super) watch: Option<Arc<FollowerWatch>>,
 }
 
 impl FetchSessions {
@@ -143,12 +167,13 @@ impl FetchSessions {
                 self.sessions.lock().remove(&id);
             }
             let listed = listed(request);
-            let opened = if epoch == INITIAL { self.create(&listed, request, version) } else { None };
+            let watch = replica_of(request).map(|_| Arc::new(FollowerWatch::default()));
+            let opened = if epoch == INITIAL { self.create(&listed, request, version, watch.as_ref()) } else { None };
             let (id, state) = opened.map_or((0, None), |(id, state)| (id, Some(state)));
-            return Ok(FetchSession { id, state, listed, is_full: true, max_bytes: None, is_update: false });
+            return Ok(FetchSession { id, state, listed, is_full: true, max_bytes: None, is_update: false, watch });
         }
         let state = self.sessions.lock().get(&id).cloned().ok_or(ErrorCode::FETCH_SESSION_ID_NOT_FOUND)?;
-        let (max_bytes, is_update) = {
+        let ((max_bytes, is_update), watch) = {
             let mut state = state.lock();
             if state.epoch != epoch {
                 return Err(ErrorCode::INVALID_FETCH_SESSION_EPOCH);
@@ -157,18 +182,26 @@ impl FetchSessions {
                 return Err(ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR);
             }
             state.update(request);
-            state.overtake(request)
+            let watch = state.replica.as_ref().map(|followed| Arc::clone(&followed.watch));
+            (state.overtake(request), watch)
         };
-        Ok(FetchSession { id, state: Some(state), listed: Vec::new(), is_full: false, max_bytes, is_update })
+        let (state, listed, is_full) = (Some(state), Vec::new(), false);
+        Ok(FetchSession { id, state, listed, is_full, max_bytes, is_update, watch })
     }
 
-    fn create(&self, listed: &[Wanted], request: &FetchRequest, version: i16) -> Option<(i32, Arc<Mutex<State>>)> {
+    fn create(
+        &self,
+        listed: &[Wanted],
+        request: &FetchRequest,
+        version: i16,
+        watch: Option<&Arc<FollowerWatch>>,
+    ) -> Option<(i32, Arc<Mutex<State>>)> {
         let now = Instant::now();
         let replica = replica_of(request);
         let mut sessions = self.sessions.lock();
         if replica.is_some() {
             // The one before ended with its connection.
-            sessions.retain(|_, state| state.lock().replica != replica);
+            sessions.retain(|_, state| state.lock().replica.as_ref().map(|followed| followed.by) != replica);
         } else if sessions.len() >= self.slots {
             let of_consumers = sessions.iter().filter(|(_, state)| state.lock().replica.is_none());
             let quietest = of_consumers.map(|(id, state)| (state.lock().last_used, *id)).min()?;
@@ -183,6 +216,13 @@ impl FetchSessions {
                 break id;
             }
         };
+        let followed = replica.zip(watch).map(|(by, watch)| Followed {
+            by,
+            watch: Arc::clone(watch),
+            places: listed.iter().map(|wanted| (wanted.place, wanted.key())).collect(),
+            next_place: listed.len() as u32,
+            named: IndexSet::new(),
+        });
         let partitions = listed.iter().map(|wanted| (wanted.key(), (wanted.clone(), Told::NOTHING))).collect();
         let state = State {
             epoch: 1,
@@ -190,7 +230,7 @@ impl FetchSessions {
             partitions,
             first: 0,
             last_used: now,
-            replica,
+            replica: followed,
             max_bytes: request.max_bytes,
             parked: Weak::new(),
         };
@@ -205,23 +245,39 @@ impl State {
     fn update(&mut self, request: &FetchRequest) {
         self.epoch = if self.epoch == i32::MAX { 1 } else { self.epoch + 1 };
         self.last_used = Instant::now();
-        for wanted in listed(request) {
-            match self.partitions.get_mut(&wanted.key()) {
+        for mut wanted in listed(request) {
+            let key = wanted.key();
+            let known = self.partitions.get_mut(&key);
+            if let Some(followed) = &mut self.replica {
+                wanted.place = known.as_ref().map_or_else(|| followed.place(&key), |(known, _)| known.place);
+                followed.named.insert(wanted.place);
+            }
+            match known {
                 Some((known, _)) => *known = wanted,
                 None => {
-                    self.partitions.insert(wanted.key(), (wanted, Told::NOTHING));
+                    self.partitions.insert(key, (wanted, Told::NOTHING));
                 }
             }
         }
         for topic in &request.forgotten_topics_data {
             for partition in &topic.partitions {
-                self.partitions.shift_remove(&(topic.topic.clone(), topic.topic_id, *partition));
+                let forgotten = self.partitions.shift_remove(&(topic.topic.clone(), topic.topic_id, *partition));
+                if let (Some((wanted, _)), Some(followed)) = (forgotten, &mut self.replica) {
+                    followed.places.remove(&wanted.place);
+                }
             }
         }
     }
-}
 
-impl State {
+    /// What is wanted of a follower's partition, for a fetch that looks at it.
+    fn look(&mut self, place: u32) -> Option<Wanted> {
+        let key = self.replica.as_ref()?.places.get(&place)?;
+        let (known, _) = self.partitions.get_mut(key)?;
+        let wanted = known.clone();
+        known.is_named = false;
+        Some(wanted)
+    }
+
     /// Has a follower's fetch take the place of the one that is parked. Gives the bytes to answer with, and whether the
     /// fetch is an update with nothing to take the place of: its records are on their way.
     fn overtake(&mut self, request: &FetchRequest) -> (Option<i32>, bool) {
@@ -233,6 +289,16 @@ impl State {
             self.max_bytes = request.max_bytes;
         }
         (Some(self.max_bytes), request.max_bytes == 0 && !was_parked)
+    }
+}
+
+impl Followed {
+    /// A place for a partition that has none yet.
+    fn place(&mut self, key: &Key) -> u32 {
+        let place = self.next_place;
+        self.next_place += 1;
+        self.places.insert(place, key.clone());
+        place
     }
 }
 
@@ -256,6 +322,11 @@ impl FetchSession {
     pub(super) fn wanted(&self) -> Vec<Wanted> {
         let Some(state) = self.state.as_ref().filter(|_| !self.is_full) else { return self.listed.clone() };
         let mut state = state.lock();
+        if let Some(followed) = &mut state.replica {
+            let mut places = followed.watch.take();
+            places.extend(followed.named.drain(..));
+            return places.into_iter().filter_map(|place| state.look(place)).collect();
+        }
         let (first, count) = (state.first, state.partitions.len());
         let in_turn = (0..count).map(|n| (first + n) % count.max(1));
         let mut take = |n: usize| {
@@ -265,6 +336,14 @@ impl FetchSession {
             Some(wanted)
         };
         in_turn.filter_map(&mut take).collect()
+    }
+
+    /// What is wanted of a follower's partition whose watch has noted a change; none if it is forgotten by now.
+    pub(super) fn look(&self, place: u32) -> Option<Wanted> {
+        match &self.state {
+            Some(state) => state.lock().look(place),
+            None => self.listed.get(place as usize).cloned().map(|wanted| Wanted { is_named: false, ..wanted }),
+        }
     }
 
     /// Whether the client was told something else last than what is to be told `now`.
@@ -293,7 +372,8 @@ fn listed(request: &FetchRequest) -> Vec<Wanted> {
         let (name, id) = (topic.topic.clone(), topic.topic_id);
         topic.partitions.iter().map(move |partition| Wanted::new(&name, id, partition)).collect::<Vec<_>>()
     };
-    request.topics.iter().flat_map(of_topic).collect()
+    let all = request.topics.iter().flat_map(of_topic).enumerate();
+    all.map(|(place, wanted)| Wanted { place: place as u32, ..wanted }).collect()
 }
 
 #[cfg(test)]
@@ -343,6 +423,25 @@ mod tests {
         let forgotten = ForgottenTopic { topic: "t".into(), partitions: vec![0], ..ForgottenTopic::default() };
         let change = FetchRequest { forgotten_topics_data: vec![forgotten], ..request(id, 1, &[7]) };
         assert_eq!(partitions(&sessions.open(&change, 12).unwrap()), [1, 7]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_follower_is_read_what_it_names_and_what_its_watch_has_noted() {
+        let sessions = FetchSessions::new(10);
+        let of = |id, epoch, named: &[i32]| FetchRequest { replica_id: 2, ..request(id, epoch, named) };
+        let first = sessions.open(&of(0, 0, &[0, 1, 2]), 12).unwrap();
+        assert_eq!(partitions(&first), [0, 1, 2]);
+        let (id, watch) = (first.id, first.watch.clone().unwrap());
+        let idle = sessions.open(&of(id, 1, &[]), 12).unwrap();
+        assert!(partitions(&idle).is_empty());
+        watch.look_again(2);
+        let next = sessions.open(&of(id, 2, &[1, 9]), 12).unwrap();
+        assert_eq!(partitions(&next), [2, 1, 9], "what has waited comes first");
+        assert_eq!(next.look(2).map(|wanted| wanted.partition), Some(2));
+        let forgotten = ForgottenTopic { topic: "t".into(), partitions: vec![2], ..ForgottenTopic::default() };
+        watch.look_again(2);
+        let last = FetchRequest { forgotten_topics_data: vec![forgotten], ..of(id, 3, &[]) };
+        assert!(partitions(&sessions.open(&last, 12).unwrap()).is_empty());
     }
 
     #[tokio::test(start_paused = true)]

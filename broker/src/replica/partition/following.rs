@@ -12,7 +12,7 @@ use ottla_core::{BrokerId, LeaderEpoch, Now, Offset};
 use ottla_storage::Log;
 use tracing::{info, warn};
 
-use super::{Inner, Interest, Partition, Role};
+use super::{Inner, Partition, Role};
 use crate::replica::TopicSettings;
 use crate::replica::fetcher::Followed;
 
@@ -175,7 +175,7 @@ impl Partition {
         }
         drop(inner);
         if watermark_moved {
-            self.wake(Interest::Committed);
+            self.wake_consumers();
         }
         to_flush
     }

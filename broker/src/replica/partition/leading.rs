@@ -14,8 +14,8 @@ use ottla_records::BatchHeader;
 use ottla_storage::AppendInfo;
 use parking_lot::MutexGuard;
 
-use super::{Inner, Interest, Partition, Read, ReadLimits, Role, WaitingProduce, not_leader};
-use crate::replica::{Error, FetchWait, Outcome, ProduceWait, TopicSettings};
+use super::{Consumer, Inner, Partition, Read, ReadLimits, Role, WaitingProduce, not_leader};
+use crate::replica::{Error, FetchWait, FollowerWatch, Outcome, ProduceWait, TopicSettings};
 
 /// A fetch of a follower.
 #[derive(Clone, Copy, Debug)]
@@ -138,55 +138,49 @@ impl Partition {
             waiting.wait.end(waiting.place, outcome);
         }
         if appended {
-            self.wake(Interest::Appended);
+            self.followers.notify();
         }
         if committed {
-            self.wake(Interest::Committed);
+            self.wake_consumers();
         }
     }
 
-    /// Wakes who waits for this; a move of the watermark is of some interest to followers too.
-    pub(super) fn wake(&self, interest: Interest) {
-        let waiting = std::mem::take(&mut *self.waiting(interest).lock());
+    /// Wakes the consumers that wait for the watermark, or another role; followers are to hear of it too, when it suits.
+    pub(super) fn wake_consumers(&self) {
+        let waiting = std::mem::take(&mut *self.consumers.lock());
         for (fetch, place) in waiting {
             fetch.notify(place);
         }
-        if interest == Interest::Committed {
-            self.hint_followers();
-        }
+        self.hint_followers();
     }
 
     /// There is something to tell followers that need not be told at once.
     pub(super) fn hint_followers(&self) {
-        self.followers.lock().iter().for_each(|(fetch, _)| fetch.hint());
+        self.followers.hint();
     }
 
-    fn waiting(&self, interest: Interest) -> &super::Waiting {
-        match interest {
-            Interest::Committed | Interest::Stable => &self.consumers,
-            Interest::Appended => &self.followers,
-        }
-    }
-
-    /// Has `fetch` told at the next move of what it waits for, or change of role. The caller looks again afterwards,
-    /// lest it miss a move in between.
-    pub fn park_fetch(&self, fetch: &Arc<FetchWait>, place: usize, interest: Interest) {
-        self.waiting(interest).lock().push((Arc::clone(fetch), place));
+    /// Has `fetch` told at the next move of the watermark, or change of role. The caller looks again afterwards, lest it
+    /// miss a move in between.
+    pub fn park_fetch(&self, fetch: &Arc<FetchWait>, place: usize) {
+        self.consumers.lock().push((Arc::clone(fetch), place));
     }
 
     /// Takes back [`Partition::park_fetch`].
-    pub fn unpark_fetch(&self, fetch: &Arc<FetchWait>, interest: Interest) {
-        self.waiting(interest).lock().retain(|(waiting, _)| !Arc::ptr_eq(waiting, fetch));
+    pub fn unpark_fetch(&self, fetch: &Arc<FetchWait>) {
+        self.consumers.lock().retain(|(waiting, _)| !Arc::ptr_eq(waiting, fetch));
     }
 
-    /// Where records end for whoever has this interest.
-    pub fn end_for(&self, interest: Interest) -> Offset {
-        match interest {
-            Interest::Committed => self.high_watermark(),
-            // What cannot be asked for now has not moved.
-            Interest::Stable => self.last_stable().unwrap_or_else(|_| self.high_watermark()),
-            Interest::Appended => self.reader.log_end(),
-        }
+    /// Where records end for `consumer`.
+    pub fn end_for(&self, consumer: Consumer) -> Offset {
+        let stable = if consumer.read_committed { self.last_stable().ok() } else { None };
+        // What cannot be asked for now has not moved.
+        stable.unwrap_or_else(|| self.high_watermark())
+    }
+
+    /// Has `watch` told of the next append, move of the watermark or change of role: of `place`. The caller looks
+    /// afterwards.
+    pub fn watch(&self, watch: &Arc<FollowerWatch>, place: u32) {
+        self.followers.register(watch, place);
     }
 
     /// Reads for a follower, to the log end, and takes note of where it stands. A broker that holds no replica is
