@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crate::{
+    backoff::Backoff, config::OperatorConfig, events::Events, kafka::Connector, metrics::Metrics, topic::CachedTopic,
+};
 use kube::{Client, runtime::reflector::Store};
-use ottla_crds::KafkaTopic;
-
-use crate::{backoff::Backoff, config::OperatorConfig, events::Events, kafka::Connector, metrics::Metrics};
 
 /// Shared by all passes of both kinds.
 pub struct Context {
@@ -44,7 +44,7 @@ impl Context {
     }
 
     /// The cache with all KafkaTopics of `namespace`, if it was filled: good enough for what can be undone.
-    pub fn topics(&self, namespace: &str) -> Option<&Store<KafkaTopic>> {
+    pub fn topics(&self, namespace: &str) -> Option<&Store<CachedTopic>> {
         let has = |scope: &&Scope| scope.namespace.as_deref().is_none_or(|one| one == namespace);
         self.topics.get()?.iter().find(has).map(|scope| &scope.topics)
     }
@@ -55,5 +55,5 @@ pub struct Scope {
     /// The namespace; `None` is all of them.
     pub namespace: Option<String>,
     /// Its KafkaTopics.
-    pub topics: Store<KafkaTopic>,
+    pub topics: Store<CachedTopic>,
 }

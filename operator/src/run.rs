@@ -28,7 +28,7 @@ use kube::{
         watcher,
     },
 };
-use ottla_crds::{KafkaCluster, KafkaTopic};
+use ottla_crds::KafkaCluster;
 use prometheus_client::registry::Registry;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
@@ -46,8 +46,11 @@ use crate::{
     kafka::{Connector, WireConnector},
     metrics::Metrics,
     names::FOUNDED,
-    topic,
+    topic::{self, CachedTopic},
 };
+
+/// How many objects of a kind are looked at side by side: what bounds memory when there are very many.
+const PASSES_AT_ONCE: u16 = 32;
 
 /// How long passes under way may go on once the operator is told to stop.
 const LAST_PASSES: Duration = Duration::from_secs(1);
@@ -228,8 +231,8 @@ fn cluster_of<K: Resource>(part: &K) -> Option<ObjectRef<KafkaCluster>> {
     Some(ObjectRef::new(cluster).within(&part.namespace()?))
 }
 
-fn topic_controller(context: &Context, namespace: Option<&str>) -> Controller<KafkaTopic> {
-    let controller = Controller::new(scope::<KafkaTopic>(context, namespace), watcher::Config::default());
+fn topic_controller(context: &Context, namespace: Option<&str>) -> Controller<CachedTopic> {
+    let controller = Controller::new(scope::<CachedTopic>(context, namespace), watcher::Config::default());
     let (topics, rivals) = (controller.store(), controller.store());
     let seen = ClusterStates::default();
     controller
@@ -237,21 +240,16 @@ fn topic_controller(context: &Context, namespace: Option<&str>) -> Controller<Ka
             if seen.is_old_news(&cluster) { Vec::new() } else { topics_of(&topics, &cluster) }
         })
         // One that waits for another to let go of their topic hears of it at once.
-        .watches(scope::<KafkaTopic>(context, namespace), watcher::Config::default(), move |topic: KafkaTopic| {
-            rivals_of(&rivals, &topic)
+        .watches(scope::<CachedTopic>(context, namespace), watcher::Config::default(), move |topic: CachedTopic| {
+            topic::rivals_in(&rivals, &topic).iter().map(|rival| ObjectRef::from_obj(&**rival)).collect::<Vec<_>>()
         })
 }
 
-fn rivals_of(topics: &Store<KafkaTopic>, topic: &KafkaTopic) -> Vec<ObjectRef<KafkaTopic>> {
-    let is_rival = |other: &KafkaTopic| topic::are_rivals(topic, other);
-    topics.state().iter().filter(|other| is_rival(other)).map(|other| ObjectRef::from_obj(&**other)).collect()
-}
-
-fn topics_of(topics: &Store<KafkaTopic>, cluster: &KafkaCluster) -> Vec<ObjectRef<KafkaTopic>> {
-    let belongs = |topic: &KafkaTopic| {
-        topic.namespace() == cluster.namespace() && topic.spec.cluster_ref.name == cluster.name_any()
-    };
-    topics.state().iter().filter(|topic| belongs(topic)).map(|topic| ObjectRef::from_obj(&**topic)).collect()
+fn topics_of(topics: &Store<CachedTopic>, cluster: &KafkaCluster) -> Vec<ObjectRef<CachedTopic>> {
+    topic::references(topics, |topic| {
+        topic.metadata.namespace == cluster.metadata.namespace
+            && Some(&topic.spec.cluster_ref.name) == cluster.metadata.name.as_ref()
+    })
 }
 
 /// What of each cluster matters to its topics, as last seen: every topic that is made changes the cluster's status, and
@@ -303,7 +301,10 @@ async fn drive<K, Pass, PassFuture>(
     let store = controller.store();
     let stopped = shutdown.clone();
     let metrics = context.metrics.clone();
-    let passes = controller.graceful_shutdown_on(shutdown.cancelled_owned()).run(watched, on_error, context);
+    let passes = controller
+        .with_config(controller::Config::default().concurrency(PASSES_AT_ONCE))
+        .graceful_shutdown_on(shutdown.cancelled_owned())
+        .run(watched, on_error, context);
     // What failed is logged where it is tried again; what is left are watches, which are tried again too.
     let all = passes.for_each(async |result| match result {
         Err(controller::Error::ObjectNotFound(object)) => {

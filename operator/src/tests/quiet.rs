@@ -38,7 +38,7 @@ async fn passes_over_a_converged_cluster_write_nothing() {
             cluster::reconcile(Arc::new(cluster), context.clone()).await.unwrap();
         }
         for topic in bench.api::<KafkaTopic>().list(&ListParams::default()).await.unwrap() {
-            topic::reconcile(Arc::new(topic), context.clone()).await.unwrap();
+            topic::reconcile(Arc::new(topic.into()), context.clone()).await.unwrap();
         }
     };
     super::support::eventually("a round of passes without a write", async || {

@@ -4,6 +4,7 @@
 //! topic that another KafkaTopic also claims is never deleted.
 
 mod apply;
+mod cached;
 mod observe;
 mod plan;
 mod status;
@@ -13,12 +14,10 @@ use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
-use ottla_crds::{
-    KafkaTopic,
-    conditions::{self, ConditionType},
-};
+use ottla_crds::conditions::{self, ConditionType};
 
 use crate::{backoff::spread, context::Context, error::Result};
+pub use cached::{CachedTopic, references, rivals_in};
 use observe::Observed;
 pub use observe::are_rivals;
 use plan::Plan;
@@ -32,7 +31,7 @@ const LOOK_SOON: Duration = Duration::from_secs(5);
 const LOOK_NOW: Duration = Duration::from_millis(20);
 
 /// One pass over one topic.
-pub async fn reconcile(topic: Arc<KafkaTopic>, context: Arc<Context>) -> Result<Action> {
+pub async fn reconcile(topic: Arc<CachedTopic>, context: Arc<Context>) -> Result<Action> {
     let Some(mut observed) = observe::observe(&topic, &context).await? else {
         return Ok(Action::await_change());
     };

@@ -1,7 +1,5 @@
 //! Everything one pass over a topic knows: read live, so that no decision rests on a cache that lags.
 
-use std::sync::Arc;
-
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt, api::ListParams};
 use ottla_crds::{KafkaCluster, KafkaTopic};
@@ -12,6 +10,7 @@ use crate::{
     error::{Error, Result},
     kafka::{self, Bootstrap, ConfigOf, OwnConfig, TopicView},
     names::{FOUNDED, Names},
+    topic::{CachedTopic, rivals_in},
 };
 
 /// What there is of one topic.
@@ -24,7 +23,7 @@ pub struct Observed {
     /// Its uid.
     pub uid: String,
     /// Every other KafkaTopic that names the same topic of the same cluster.
-    pub rivals: Vec<KafkaTopic>,
+    pub rivals: Vec<CachedTopic>,
     /// The cluster it belongs to.
     pub cluster: Cluster,
 }
@@ -76,15 +75,19 @@ impl Observed {
 
 /// The name in Kafka that a KafkaTopic stands for.
 pub fn topic_name(topic: &KafkaTopic) -> String {
-    topic.spec.topic_name.clone().unwrap_or_else(|| topic.name_any())
+    own_name(topic).unwrap_or_default().to_owned()
+}
+
+fn own_name(topic: &KafkaTopic) -> Option<&str> {
+    topic.spec.topic_name.as_deref().or(topic.metadata.name.as_deref())
 }
 
 /// Whether two objects stand for one topic of one cluster.
 pub fn are_rivals(one: &KafkaTopic, other: &KafkaTopic) -> bool {
-    one.uid() != other.uid()
-        && one.namespace() == other.namespace()
+    one.metadata.uid != other.metadata.uid
+        && one.metadata.namespace == other.metadata.namespace
         && one.spec.cluster_ref == other.spec.cluster_ref
-        && topic_name(one) == topic_name(other)
+        && own_name(one) == own_name(other)
 }
 
 /// Reads everything about `topic`; `None` if it is gone by now.
@@ -96,24 +99,23 @@ pub async fn observe(topic: &KafkaTopic, context: &Context) -> Result<Option<Obs
         return Ok(None);
     };
     let uid = topic.uid().ok_or(Error::Incomplete { kind: "KafkaTopic", field: "a uid" })?;
-    let all = all_topics(&api, &topic, &namespace, context).await?;
-    let rivals = all.iter().filter(|other| are_rivals(&topic, other)).map(|other| KafkaTopic::clone(other)).collect();
+    let rivals = rivals(&api, &topic, &namespace, context).await?;
     let cluster = observe_cluster(&topic, &namespace, context).await?;
     Ok(Some(Observed { topic, namespace, uid, rivals, cluster }))
 }
 
 /// From the cache, so that a thousand topics do not list each other a thousand times; but live before a deletion.
-async fn all_topics(
+async fn rivals(
     api: &Api<KafkaTopic>,
     topic: &KafkaTopic,
     namespace: &str,
     context: &Context,
-) -> Result<Vec<Arc<KafkaTopic>>> {
+) -> Result<Vec<CachedTopic>> {
     if let Some(cache) = context.topics(namespace).filter(|_| topic.metadata.deletion_timestamp.is_none()) {
-        return Ok(cache.state());
+        return Ok(rivals_in(cache, topic).iter().map(|rival| CachedTopic::clone(rival)).collect());
     }
     let all = api.list(&ListParams::default()).await.map_err(Error::kubernetes("list the KafkaTopics"))?;
-    Ok(all.items.into_iter().map(Arc::new).collect())
+    Ok(all.items.into_iter().filter(|other| are_rivals(topic, other)).map(CachedTopic::from).collect())
 }
 
 async fn observe_cluster(topic: &KafkaTopic, namespace: &str, context: &Context) -> Result<Cluster> {

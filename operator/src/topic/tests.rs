@@ -131,16 +131,18 @@ fn a_topic_of_the_brokers_own_is_refused() {
 #[test]
 fn of_two_kafka_topics_for_one_topic_the_younger_stalls() {
     let mut younger = observed("");
-    younger.rivals = vec![topic("first", 99, "topicName: orders")];
+    let mut first = topic("first", 99, "topicName: orders");
+    younger.rivals = vec![first.clone().into()];
     let conflict = refusal(&younger);
     assert_eq!(conflict.reason, "TopicConflict");
     assert!(conflict.message.contains("KafkaTopic first already owns topic orders"), "{}", conflict.message);
 
     let mut older = observed("");
-    older.rivals = vec![topic("second", 101, "topicName: orders")];
+    older.rivals = vec![topic("second", 101, "topicName: orders").into()];
     assert!(validate(&older).is_ok());
 
-    younger.rivals[0].metadata.deletion_timestamp = Some(Time(NOW));
+    first.metadata.deletion_timestamp = Some(Time(NOW));
+    younger.rivals = vec![first.into()];
     assert_eq!(validate(&younger).unwrap_err(), NotNow::Waiting, "the topic is handed over once the older one is gone");
 }
 
@@ -168,9 +170,11 @@ fn deletion_takes_the_topic_along_only_if_it_is_this_objects() {
     assert_eq!(farewell(&remade), release, "somebody made it anew");
 
     let mut wanted = owner();
-    wanted.rivals = vec![topic("second", 101, "topicName: orders")];
+    let mut rival = topic("second", 101, "topicName: orders");
+    wanted.rivals = vec![rival.clone().into()];
     assert_eq!(farewell(&wanted), release, "another KafkaTopic takes it over");
-    wanted.rivals[0].metadata.deletion_timestamp = Some(Time(NOW));
+    rival.metadata.deletion_timestamp = Some(Time(NOW));
+    wanted.rivals = vec![rival.into()];
     assert_eq!(farewell(&wanted), delete, "both are being deleted");
 }
 
