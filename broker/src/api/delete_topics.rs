@@ -9,7 +9,10 @@ use ottla_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
 
 use super::{Context, error};
 
-/// Answers once the deletion is committed; the logs go in the background.
+const FORBIDDEN: &str = "delete.topic.enable is false on this broker";
+
+/// Answers once the deletion is committed; the logs go in the background. Deletes nothing where `delete.topic.enable`
+/// forbids it.
 pub async fn handle(context: Context, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
     let by_name = request.topic_names.iter().map(|name| TopicRef { name: Some(name.to_string()), id: TopicId::ZERO });
     let by_either = request
@@ -17,6 +20,11 @@ pub async fn handle(context: Context, request: DeleteTopicsRequest) -> DeleteTop
         .iter()
         .map(|topic| TopicRef { name: topic.name.as_ref().map(Str::to_string), id: TopicId(topic.topic_id) });
     let topics: Vec<TopicRef> = by_name.chain(by_either).collect();
+    if !is_enabled(&context) {
+        let refuse = |topic| failed(topic, ErrorCode::TOPIC_DELETION_DISABLED, Some(FORBIDDEN.into()));
+        let responses = topics.into_iter().map(refuse).collect();
+        return DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() };
+    }
     let patience = super::patience(request.timeout_ms);
     let command = DeleteTopics { topics: topics.clone() };
     let responses = match context.broker.controller.submit_within(command, patience).await {
@@ -27,6 +35,12 @@ pub async fn handle(context: Context, request: DeleteTopicsRequest) -> DeleteTop
         }
     };
     DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
+}
+
+fn is_enabled(context: &Context) -> bool {
+    let image = context.broker.image();
+    let enabled = context.broker.with_layers(&image, |layers| layers.broker_value("delete.topic.enable"));
+    enabled.is_none_or(|value| !value.eq_ignore_ascii_case("false"))
 }
 
 fn answer(topic: TopicRef, result: Result<DeletedTopic, Error>) -> DeletableTopicResult {

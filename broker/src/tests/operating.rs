@@ -7,6 +7,7 @@ use ottla_core::controller::{ConfigChange, ConfigOp, IncrementalAlterConfigs, Re
 use ottla_core::metadata::Resource;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::client::{Client, ClientConfig};
+use ottla_protocol::messages::DeleteTopicsRequest;
 
 use super::produce_fetch::{batch, produce};
 use super::raw::Raw;
@@ -68,4 +69,16 @@ async fn internal_topics_are_written_by_kafkas_own_tools_alone() {
     let tool = Client::connect([broker.address().to_string()], ClientConfig::new("__admin_client")).await.unwrap();
     let written = tool.produce(topic, 0, batch("v"), 1, TIMEOUT).await.unwrap();
     assert_eq!((written.error_code, written.base_offset), (ErrorCode::NONE, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_topic_is_deleted_where_it_is_forbidden() {
+    let broker = TestBroker::start_with(&[("delete.topic.enable", "false")]).await;
+    let mut client = Raw::connect(broker.address()).await;
+    broker.create_topic("t", 1, &[]).await;
+    let request = DeleteTopicsRequest { topic_names: vec!["t".into()], ..DeleteTopicsRequest::default() };
+    let refused = client.call(&request, 5).await.responses;
+    assert_eq!(refused[0].error_code, ErrorCode::TOPIC_DELETION_DISABLED);
+    assert_eq!(refused[0].error_message.as_deref(), Some("delete.topic.enable is false on this broker"));
+    assert!(broker.running.broker.image().topic("t").is_some());
 }
