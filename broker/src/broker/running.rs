@@ -59,7 +59,7 @@ impl Running {
         let mut addresses = Vec::new();
         for endpoint in &broker.config.listeners.kafka {
             let listen = |source| StartError::Listen { address: endpoint.to_string(), source };
-            let listener = bind(endpoint).await.map_err(listen)?;
+            let listener = bind(endpoint, broker.config.net.backlog).await.map_err(listen)?;
             addresses.push((endpoint.name.clone(), listener.local_addr().map_err(listen)?));
             listeners.push(listener);
         }
@@ -167,10 +167,10 @@ fn look_after_directories(broker: &Arc<Broker>, tasks: &TaskTracker, shutdown: &
     tasks.spawn(Arc::clone(&broker.replicas).run_moves(shutdown.clone()));
 }
 
-async fn bind(endpoint: &crate::config::Endpoint) -> io::Result<Listener> {
+async fn bind(endpoint: &crate::config::Endpoint, backlog: u32) -> io::Result<Listener> {
     let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host has no address");
     for address in lookup_host(endpoint.bind_address()).await? {
-        match Listener::bind(&endpoint.name, address).await {
+        match Listener::bind(&endpoint.name, address, backlog) {
             Ok(listener) => return Ok(listener),
             Err(error) => last = error,
         }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
@@ -60,9 +60,13 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds `address` for the listener called `name`.
-    pub async fn bind(name: &str, address: SocketAddr) -> io::Result<Self> {
-        Ok(Self { name: name.into(), socket: TcpListener::bind(address).await? })
+    /// Binds `address` for the listener called `name`; as many as `backlog` connections may wait to be accepted.
+    pub fn bind(name: &str, address: SocketAddr, backlog: u32) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // The port of a broker that has just stopped is taken again at once.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(Self { name: name.into(), socket: socket.listen(backlog)? })
     }
 
     /// The address it is bound to; tells the port where 0 was asked for.

@@ -1,6 +1,6 @@
 //! Every broker key of Kafka 4.3 and Ottla's own (`ottla.*`, `cluster.id`), with type, default, range and mode.
 //!
-//! Defaults are Kafka's but for the listeners, the log directory and the two session times (CHANGELOG says why).
+//! Defaults are Kafka's but for those that CHANGELOG gives the reasons of.
 
 use super::{BrokerKey, Check, Kind, Mode};
 
@@ -170,16 +170,16 @@ pub const BROKER: &[BrokerKey] = table! {
     "log.cleaner.min.cleanable.ratio",                        Double,   "0.5",                   Any, Cluster, used;
     "group.share.min.record.lock.duration.ms",                Int,      "15000",                 Between(1000.0, 30000.0), ReadOnly, unused;
     "replica.lag.time.max.ms",                                Long,     "30000",                 Any, ReadOnly, used;
-    "num.network.threads",                                    Int,      "3",                     AtLeast(1), Cluster, used;
+    "num.network.threads",                                    Int,      "3",                     AtLeast(1), Cluster, unused;
     "group.share.min.session.timeout.ms",                     Int,      "45000",                 AtLeast(1), ReadOnly, unused;
     "ssl.keystore.key",                                       Password, None,                    Any, PerBroker, unused;
     "sasl.client.callback.handler.class",                     Class,    None,                    Any, ReadOnly, unused;
     "compression.gzip.level",                                 Int,      "-1",                    GzipLevel, Cluster, used;
     "metrics.num.samples",                                    Int,      "2",                     AtLeast(1), ReadOnly, unused;
-    "socket.send.buffer.bytes",                               Int,      "102400",                Any, ReadOnly, used;
+    "socket.send.buffer.bytes",                               Int,      "102400",                Any, ReadOnly, unused;
     "group.coordinator.rebalance.protocols",                  List,     "classic,consumer,streams", Any, ReadOnly, used;
     "remote.log.storage.manager.class.name",                  String,   None,                    Any, ReadOnly, unused;
-    "socket.receive.buffer.bytes",                            Int,      "102400",                Any, ReadOnly, used;
+    "socket.receive.buffer.bytes",                            Int,      "102400",                Any, ReadOnly, unused;
     "group.streams.initial.rebalance.delay.ms",               Int,      "3000",                  Any, ReadOnly, unused;
     "replica.fetch.min.bytes",                                Int,      "1",                     Any, ReadOnly, unused;
     "group.streams.max.session.timeout.ms",                   Int,      "60000",                 Any, ReadOnly, unused;
@@ -219,7 +219,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "remote.log.reader.max.pending.tasks",                    Int,      "100",                   AtLeast(1), ReadOnly, unused;
     "transactional.id.expiration.ms",                         Int,      "604800000",             AtLeast(1), ReadOnly, used;
     "transaction.state.log.replication.factor",               Short,    "3",                     AtLeast(1), ReadOnly, used;
-    "num.io.threads",                                         Int,      "8",                     AtLeast(1), Cluster, used;
+    "num.io.threads",                                         Int,      "8",                     AtLeast(1), Cluster, unused;
     "group.streams.max.size",                                 Int,      "2147483647",            Any, ReadOnly, unused;
     "sasl.login.refresh.buffer.seconds",                      Short,    "300",                   Between(0.0, 3600.0), PerBroker, unused;
     "connection.failed.authentication.delay.ms",              Int,      "100",                   AtLeast(0), ReadOnly, unused;
@@ -286,7 +286,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "log.cleaner.io.buffer.size",                             Int,      "524288",                AtLeast(0), Cluster, unused;
     "config.providers",                                       List,     "",                      Any, Cluster, unused;
     "create.topic.policy.class.name",                         Class,    None,                    Any, ReadOnly, unused;
-    "socket.listen.backlog.size",                             Int,      "50",                    AtLeast(1), ReadOnly, used;
+    "socket.listen.backlog.size",                             Int,      "1024",                  AtLeast(1), ReadOnly, used;
     "ssl.truststore.certificates",                            Password, None,                    Any, PerBroker, unused;
     "controller.quorum.fetch.snapshot.max.bytes",             Int,      "1048576",               Any, ReadOnly, unused;
     "sasl.oauthbearer.jwt.validator.class",                   Class,    "org.apache.kafka.common.security.oauthbearer.DefaultJwtValidator", Any, ReadOnly, unused;
@@ -360,7 +360,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "group.max.size",                                         Int,      "2147483647",            AtLeast(1), ReadOnly, used;
     "broker.id",                                              Int,      "-1",                    Any, ReadOnly, used;
     "max.request.partition.size.limit",                       Int,      "2000",                  AtLeast(1), ReadOnly, unused;
-    "offsets.topic.compression.codec",                        Int,      "0",                     Any, ReadOnly, used;
+    "offsets.topic.compression.codec",                        Int,      "0",                     Any, ReadOnly, unused;
     "sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms",    Long,     "10000",                 Any, ReadOnly, unused;
     "delegation.token.max.lifetime.ms",                       Long,     "604800000",             AtLeast(1), ReadOnly, unused;
     "replication.quota.window.num",                           Int,      "11",                    AtLeast(1), ReadOnly, unused;
