@@ -4,16 +4,17 @@
 check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
-    cargo test --quiet --package ottla-crds
+    cargo test --quiet --package ottla-crds --package ottla-codegen
     if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; fi
 
 # Every test that needs nothing but cargo.
 test:
     cargo test --workspace
 
-# Writes the custom resource definitions from their Rust types.
+# Writes the custom resource definitions from their Rust types, and the Rust code of the protobuf schemas.
 generate:
     cargo run --quiet --package ottla-crds --bin generate-crds
+    cargo run --quiet --package ottla-codegen
 
 # The seeded simulations: of whole clusters over SEEDS seeds (OTTLA_SIM_SEED=n replays one), and of single parts (OTTLA_SEED=n).
 sim SEEDS="2000":

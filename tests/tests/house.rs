@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Crates of this repository and those of it that each may depend on (outside tests).
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
+    ("broker/codegen", &[]),
     ("broker/control", &[]),
     ("broker/core", &[]),
     ("broker/records", &[]),
@@ -40,7 +41,7 @@ fn files(extension: &str) -> Vec<PathBuf> {
         for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
             let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
             if path.is_dir() {
-                if !["target", ".git", "corpus", "artifacts", "node_modules"].contains(&name.as_str()) {
+                if !["target", ".git", "corpus", "artifacts", "generated", "node_modules"].contains(&name.as_str()) {
                     walk(&path, extension, found);
                 }
             } else if path.extension().is_some_and(|e| e == extension) {

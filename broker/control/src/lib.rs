@@ -5,7 +5,7 @@
 
 #[allow(missing_docs, clippy::all, unused_qualifications)]
 mod generated {
-    tonic::include_proto!("ottla.cluster.v1");
+    include!(concat!(env!("CARGO_MANIFEST_DIR"), "/generated/ottla.cluster.v1.rs"));
 }
 
 pub use generated::*;

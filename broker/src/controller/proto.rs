@@ -2,7 +2,7 @@
 
 #[allow(missing_docs, clippy::all, unused_qualifications, clippy::unwrap_used)]
 mod generated {
-    include!(concat!(env!("OUT_DIR"), "/ottla.controller.v1.rs"));
+    include!(concat!(env!("CARGO_MANIFEST_DIR"), "/generated/ottla.controller.v1.rs"));
 }
 
 use ottla_core::controller::{BrokerHeartbeat, BrokerStatus};

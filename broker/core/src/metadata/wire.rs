@@ -20,7 +20,7 @@ use crate::{
 
 #[allow(missing_docs, clippy::all, unused_qualifications)]
 mod proto {
-    include!(concat!(env!("OUT_DIR"), "/ottla.metadata.v1.rs"));
+    include!(concat!(env!("CARGO_MANIFEST_DIR"), "/generated/ottla.metadata.v1.rs"));
 }
 
 use proto::record::Kind;

@@ -13,7 +13,7 @@ use super::types::{Decided, LogEntry, LogId, Membership, Payload, SnapshotMeta, 
 
 #[allow(missing_docs, clippy::all, unused_qualifications)]
 pub(super) mod proto {
-    include!(concat!(env!("OUT_DIR"), "/ottla.quorum.v1.rs"));
+    include!(concat!(env!("CARGO_MANIFEST_DIR"), "/generated/ottla.quorum.v1.rs"));
 }
 
 /// Why bytes are no data of the quorum.

@@ -1,8 +1,0 @@
-//! Compiles the schema without a system `protoc`.
-
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo:rerun-if-changed=proto");
-    let descriptors = protox::compile(["proto/cluster.proto"], ["proto"])?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
-    Ok(())
-}

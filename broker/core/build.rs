@@ -1,8 +1,0 @@
-//! Compiles the schema of the metadata log without a system `protoc`.
-
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo:rerun-if-changed=proto/metadata.proto");
-    let descriptors = protox::compile(["proto/metadata.proto"], ["proto"])?;
-    tonic_prost_build::configure().build_client(false).build_server(false).compile_fds(descriptors)?;
-    Ok(())
-}
