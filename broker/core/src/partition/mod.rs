@@ -9,12 +9,14 @@ mod effect;
 mod follower;
 mod leader;
 mod replica;
+mod term;
 
 pub use acks::RequiredAcks;
 pub use effect::{Effect, IsrProposal};
 pub use follower::{Answer, EpochEnd, Follower, FollowerEffect, FollowerLog, FollowerTerm, NextFetch, common_end};
-pub use leader::{Leader, LeaderTerm, Refusal, check_epoch};
+pub use leader::Leader;
 pub use replica::{FollowerFetch, LogPosition};
+pub use term::{LeaderTerm, Refusal, check_epoch};
 
 /// When a record counts as written on a replica: the topic's `ottla.durability`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
