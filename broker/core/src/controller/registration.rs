@@ -84,7 +84,7 @@ fn register(operation: RegisterBroker, context: &Context<'_>) -> Result<Decision
         in_controlled_shutdown: false,
     });
     let mut records = vec![Record::BrokerRegistered(Arc::clone(&broker))];
-    // Of an id that was unregistered nobody knows the uptime before; its places may still be there.
+    // An id that was unregistered may still have its places.
     let before = Before {
         epoch: registered.map(|registered| registered.epoch),
         replacement: registered.and_then(|registered| replacement(registered, &broker)),
@@ -150,8 +150,8 @@ fn leave<'a>(
         proposal.place(broker.id, directory);
     }
     let (complete, damaged) = match before.stop {
-        PreviousStop::Clean(epoch) if before.epoch == Some(*epoch) => (true, false),
-        PreviousStop::Clean(_) => (false, false),
+        // Of an id that was unregistered the uptime is not known; the marker goes before anything is written in a new one.
+        PreviousStop::Clean(epoch) => (before.epoch.is_none_or(|known| known == *epoch), false),
         PreviousStop::Unclean { page_cache_kept, damaged } => {
             let damaged = damaged.contains(&(topic.id, index));
             let flushed = !state.unflushed || mutant::is(Mutant::FsyncAtOnce);

@@ -157,7 +157,7 @@ fn a_broker_that_was_unregistered_and_comes_back_is_judged_like_any_other() {
     };
     assert_eq!(eligible(unclean(true)), [1]);
     assert_eq!(eligible(unclean(false)), Vec::<i32>::new());
-    assert_eq!(eligible(PreviousStop::Clean(BrokerEpoch(3))), Vec::<i32>::new(), "nobody knows of what uptime");
+    assert_eq!(eligible(PreviousStop::Clean(BrokerEpoch(3))), [1], "it has lost nothing");
 }
 
 #[test]
