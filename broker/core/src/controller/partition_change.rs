@@ -217,7 +217,9 @@ impl<'a> Proposal<'a> {
         let nobody_is_complete = after.isr.is_empty() && after.elr.is_empty();
         let last = after.last_known_elr.first().copied().filter(|_| nobody_is_complete).filter(electable);
         let anyone = || {
-            let known = after.last_known_elr.iter().chain(replicas).copied();
+            // Whoever is being added and was never in sync may hold nothing at all.
+            let (new, old): (Vec<_>, Vec<_>) = replicas.iter().partition(|broker| after.adding.contains(broker));
+            let known = after.last_known_elr.iter().chain(old).chain(new).copied();
             known.filter(electable).find(|_| self.election == Election::Unclean)
         };
         last.or_else(anyone)

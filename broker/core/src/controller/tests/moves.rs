@@ -260,6 +260,17 @@ proptest! {
 }
 
 #[test]
+fn an_unclean_election_prefers_a_copy_of_old_to_one_that_is_being_added() {
+    let mut cluster = Cluster::with_brokers(3);
+    cluster.topic("t", &[&[0, 1]], &[("unclean.leader.election.enable", "true")]);
+    cluster.propose("t", 0, &[0]).unwrap();
+    reassign(&mut cluster, Some(&[2, 1])).1.unwrap();
+    assert_eq!(sets(&cluster), [vec![2, 1, 0], vec![2], vec![0]]);
+    cluster.fence(0);
+    assert_eq!(cluster.roles("t", 0), (1, vec![1], vec![]));
+}
+
+#[test]
 fn a_copy_added_in_vain_stays_while_nobody_else_holds_everything() {
     let mut cluster = Cluster::with_brokers(3);
     cluster.topic("t", &[&[0]], &[]);
