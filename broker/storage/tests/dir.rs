@@ -73,6 +73,34 @@ fn after_a_clean_stop_logs_are_opened_without_a_scan_and_continue() {
 }
 
 #[test]
+fn a_cut_tail_that_a_power_loss_brings_back_is_not_taken_for_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::open(folder.path());
+    let mut log = bench.create("t", LogConfig::default());
+    for n in 0..5 {
+        append(&mut log, &batch(1, 100, n, 0));
+    }
+    bench.flush(&mut log);
+    let segment = folder.path().join("t-0/00000000000000000000.log");
+    let before_the_cut = fs::read(&segment).unwrap();
+    log.truncate_to(Offset(3)).unwrap();
+    for n in 5..7 {
+        append(&mut log, &batch(1, 100, n, 0));
+    }
+    let watermarks = [(log.partition().clone(), Offset(5))];
+    bench.dir().checkpoint_high_watermarks(watermarks.into_iter()).unwrap();
+    drop((log, bench));
+    fs::write(&segment, before_the_cut).unwrap();
+    fs::write(folder.path().join(".ottla-boot"), "another boot").unwrap();
+    for start in ["the first", "one after a start that was cut short"] {
+        let bench = Bench::open(folder.path());
+        assert_eq!(bench.dir().previous_stop(), PreviousStop::PowerLoss);
+        let loaded = bench.load(&LogConfig::default(), false).remove(0);
+        assert_eq!((loaded.high_watermark, loaded.log.unwrap().0.log_end()), (Offset(3), Offset(5)), "{start}");
+    }
+}
+
+#[test]
 fn a_deleted_log_is_gone_at_once_and_its_name_can_be_used_again_even_after_a_crash() {
     let folder = tempfile::tempdir().unwrap();
     let bench = Bench::open(folder.path());

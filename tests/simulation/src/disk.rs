@@ -45,10 +45,13 @@ impl Directory {
         if page_cache_kept || clean.is_some() || is_new {
             self.booted = boot;
         }
-        for log in self.logs.values_mut() {
+        for (tp, log) in &mut self.logs {
             if page_cache_kept {
                 let flush = log.begin_flush();
                 log.end_flush(flush);
+            } else if let Some(known) = self.watermarks.get_mut(tp) {
+                // What lies above may be a tail that had been cut off, and was never committed.
+                *known = (*known).min(log.flushed());
             }
             log.recover();
         }

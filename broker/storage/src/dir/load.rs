@@ -34,7 +34,7 @@ pub struct LoadedLog {
     pub partition: TopicPartition,
     /// The topic's id; none if an old Kafka made it.
     pub topic_id: Option<TopicId>,
-    /// The high watermark of the last checkpoint; a lower bound.
+    /// The high watermark of the last checkpoint, no further than the log is sure to hold what that spoke of.
     pub high_watermark: Offset,
     /// The log and what recovery did to it; or why it is not served: flushed data is missing or broken.
     pub log: std::result::Result<(Log, Recovered), Damage>,
@@ -95,13 +95,20 @@ pub(super) fn load(dir: &LogDir, options: &LoadOptions<'_>) -> Result<Vec<Loaded
     }
     let is_new = loaded.is_empty() && dir.marks_found.is_empty() && checkpoints.recovery_points.is_empty();
     if !is_new {
-        settle(dir, &loaded)?;
+        settle(dir, &loaded, &checkpoints)?;
     }
     Ok(loaded)
 }
 
 /// Makes durable what recovery has found and cut, so that it is the recovery point from now on.
-fn settle(dir: &LogDir, loaded: &[LoadedLog]) -> Result<()> {
+fn settle(dir: &LogDir, loaded: &[LoadedLog], checkpoints: &Checkpoints) -> Result<()> {
+    let known = |l: &LoadedLog| checkpoints.high_watermarks.get(&l.partition).copied().unwrap_or_default();
+    let lowered = loaded.iter().filter(|l| l.high_watermark < known(l));
+    let lowered: Vec<_> = lowered.map(|l| (&l.partition, l.high_watermark)).collect();
+    // Before anything makes the tails recovery points: the next start would trust them then.
+    if !lowered.is_empty() {
+        dir.shared.lower_watermarks(&lowered)?;
+    }
     let scanned = loaded.iter().filter_map(|l| l.log.as_ref().ok()).filter(|(_, recovered)| recovered.scanned);
     let dirty: Vec<_> = scanned.map(|(log, _)| Arc::clone(&log.shared)).collect();
     let is_clean = matches!(dir.previous_stop, PreviousStop::Clean(_));
@@ -114,12 +121,13 @@ fn settle(dir: &LogDir, loaded: &[LoadedLog]) -> Result<()> {
         dir.write_recovery_points()?;
         dir.shared.marks.clear()?;
     }
-    let ends = loaded.iter().filter_map(|l| Some((l, l.log.as_ref().ok()?.0.log_end())));
-    let shorter: Vec<_> = ends.filter(|(l, end)| *end < l.high_watermark).map(|(l, end)| (&l.partition, end)).collect();
-    if !shorter.is_empty() {
-        dir.shared.lower_watermarks(&shorter)?;
-    }
     Ok(())
+}
+
+/// Up to where `log` holds what the checkpoints of the last run spoke of. After a power loss a tail that had been cut off
+/// may be back above the recovery point, in place of what was written there since.
+fn sure_end(dir: &LogDir, log: &Log) -> Offset {
+    if dir.previous_stop == PreviousStop::PowerLoss { log.flushed() } else { log.log_end() }
 }
 
 fn load_one(
@@ -145,7 +153,8 @@ fn load_one(
     };
     let config = (options.config)(&partition.topic);
     let log = recovery::open(&dir.shared, partition.clone(), config, hints)?;
-    let high_watermark = checkpoints.high_watermarks.get(partition).copied().unwrap_or_default();
+    let checkpointed = checkpoints.high_watermarks.get(partition).copied().unwrap_or_default();
+    let high_watermark = log.as_ref().map_or(checkpointed, |(log, _)| checkpointed.min(sure_end(dir, log)));
     Ok(LoadedLog { partition: partition.clone(), topic_id, high_watermark, log })
 }
 
