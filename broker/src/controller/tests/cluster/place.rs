@@ -18,8 +18,8 @@ use super::super::super::quorum::{Door, Newcomer, VoterId, find, has_log};
 use super::super::super::*;
 use crate::config::{self, Endpoint};
 
-/// How long anything may take before it is a failure.
-pub(super) const DEADLINE: Duration = Duration::from_secs(20);
+/// How long anything may take before it counts as never coming, be the machine as loaded as it may.
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
 struct NoReplicas;
 
@@ -119,7 +119,7 @@ impl Place {
         let Some(Run { runtime, service }) = self.run.take() else { return };
         drop(service);
         // Waits until its threads are gone, so that the address is free again.
-        tokio::task::block_in_place(|| runtime.shutdown_timeout(Duration::from_secs(5)));
+        tokio::task::block_in_place(|| runtime.shutdown_timeout(DEADLINE));
     }
 
     /// Loses its disk.
