@@ -26,6 +26,8 @@ pub enum Mutant {
     MoveEndsEarly,
     /// A broker with an empty disk keeps its places.
     DirectoryForgotten,
+    /// Entries that were decided on another image count.
+    StaleEntryCounts,
     /// A topic counts as `fsync` from the moment it is changed to it.
     FsyncAtOnce,
     /// A leader answers for the latest offset before its watermark has reached the start of its term.
@@ -42,7 +44,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every bug.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::TruncateToHighWatermark,
         Self::WatermarkOnPlainIsr,
         Self::AckBeforeFlush,
@@ -54,6 +56,7 @@ impl Mutant {
         Self::FetchOfAnyEpoch,
         Self::MoveEndsEarly,
         Self::DirectoryForgotten,
+        Self::StaleEntryCounts,
         Self::FsyncAtOnce,
         Self::LatestBeforeEstablished,
         Self::IsrBeforeMinimum,

@@ -1,5 +1,6 @@
 //! The metadata log and the controller on it, as `broker/src/controller` drives them.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use ottla_core::controller::sessions::{Effect as SessionEffect, Event as SessionEvent, Probed, SessionId, Sessions};
@@ -17,6 +18,8 @@ use crate::world::World;
 const SESSION_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often a leader of the metadata log says that it is there.
 const RAFT_BEAT: Duration = Duration::from_millis(50);
+/// How long a leader may go without the answer of a majority before it is none to its own broker.
+const ISOLATION: Duration = Duration::from_secs(2);
 /// Entries sent at once.
 const ENTRIES: usize = 32;
 /// Entries after which a snapshot is made, and sent instead of what it covers.
@@ -28,6 +31,7 @@ impl World {
         let patience = self.dice.millis(150, 400);
         let Some(process) = self.process(broker) else { return };
         if process.raft.leads() {
+            self.give_up(broker);
             self.replicate(broker);
         } else if clock.saturating_sub(process.raft.heard) > patience {
             self.stand_for_election(broker);
@@ -117,7 +121,7 @@ impl World {
         process.applied = upto;
         for index in first..upto {
             let machine = &self.machines[broker];
-            let entry = std::rc::Rc::clone(&machine.disk.raft.log[index]);
+            let entry = Rc::clone(&machine.disk.raft.log[index]);
             self.metadata_committed(index, &entry);
             let Some(process) = self.process(broker) else { return };
             let counts = pass(&mut process.committed, index, &entry.payload, entry.leader);
@@ -202,7 +206,8 @@ impl World {
             return self.answer_all(broker, decided, decided_on);
         }
         let entry = Entry { controller_epoch, decided_on, records };
-        process.driver.in_flight = Some(InFlight { entry: Some(entry), index: usize::MAX, term: 0, decided });
+        let entry = Some((entry, Rc::new(process.committed.clone())));
+        process.driver.in_flight = Some(InFlight { entry, index: usize::MAX, term: 0, since: self.clock, decided });
         let delay = if self.dice.one_in(50) { self.dice.millis(20, 1_500) } else { self.dice.micros(5, 100) };
         self.set_timer(broker, delay, Timer::HandOver);
     }
@@ -212,15 +217,29 @@ impl World {
         let machine = &mut self.machines[broker];
         let Some(process) = &mut machine.process else { return };
         let Some(out) = &mut process.driver.in_flight else { return };
-        let Some(entry) = out.entry.take() else { return };
+        let Some((entry, decided_on)) = out.entry.take() else { return };
         if process.raft.leads() {
-            out.index = process.raft.propose(&mut machine.disk.raft, Payload::Decided(entry));
+            out.index = process.raft.propose(&mut machine.disk.raft, Payload::Decided(entry, decided_on));
             out.term = machine.disk.raft.term;
             self.replicate(broker);
             return self.apply_committed(broker);
         }
         let decided = process.driver.in_flight.take().map(|out| out.decided);
         for (pending, _) in decided.into_iter().flatten() {
+            self.answer(broker, pending.from, pending.id, Err(AskError::Unknown));
+        }
+    }
+
+    /// A leader that nobody answers decides no more until somebody does. What it has proposed may be committed yet, before
+    /// what is decided in its place.
+    fn give_up(&mut self, broker: usize) {
+        let clock = self.clock;
+        let Some(process) = self.process(broker) else { return };
+        let is_late = |out: &mut InFlight| out.entry.is_none() && clock.saturating_sub(out.since) > ISOLATION;
+        let Some(out) = process.driver.in_flight.take_if(is_late) else { return };
+        process.driver.sessions = None;
+        self.coverage.count("entries given up");
+        for (pending, _) in out.decided {
             self.answer(broker, pending.from, pending.id, Err(AskError::Unknown));
         }
     }
@@ -369,7 +388,7 @@ pub(crate) fn pass(image: &mut Image, index: usize, payload: &Payload, leader: u
             image.advance(index);
             true
         }
-        Payload::Decided(entry) => {
+        Payload::Decided(entry, _) => {
             image.apply_entry(index, entry).expect("a controller decides only what fits the image it decided on")
         }
     }

@@ -1,6 +1,7 @@
 //! A broker: the machine with its disk and clocks, and the process on it while there is one.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,12 +86,14 @@ pub struct Pending {
 /// An entry that was decided and is not committed yet.
 #[derive(Debug)]
 pub struct InFlight {
-    /// The entry, until it is handed to the log.
-    pub entry: Option<Entry>,
+    /// The entry and what it was decided on, until it is handed to the log.
+    pub entry: Option<(Entry, Rc<Image>)>,
     /// Its index; `usize::MAX` until then.
     pub index: usize,
     /// Its term.
     pub term: u64,
+    /// Since when it is out.
+    pub since: Duration,
     /// The commands in it and what they come to.
     pub decided: Vec<(Pending, Result<Response, AskError>)>,
 }

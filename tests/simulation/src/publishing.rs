@@ -54,6 +54,7 @@ impl World {
                 process.misplaced.remove(&tp);
             }
             self.note("replica deleted", &[("broker", broker as i64), ("partition", tp.number())]);
+            self.copy_deleted(broker, tp);
         }
         for local in &changes.lead {
             self.lead(broker, local, image);

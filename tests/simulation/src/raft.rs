@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ottla_core::metadata::Entry;
+use ottla_core::metadata::{Entry, Image};
 
 /// A voter or learner: a broker and the number of its disk, since an emptied disk is another voter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,8 +26,8 @@ pub enum Payload {
     Blank,
     /// The voters from here on.
     Voters(Vec<NodeKey>),
-    /// Decisions of a controller.
-    Decided(Entry),
+    /// Decisions of a controller, and the cluster as it was to the controller that made them.
+    Decided(Entry, Rc<Image>),
 }
 
 /// An entry of the log.
@@ -55,7 +55,7 @@ impl Durable {
     pub fn voters(&self) -> &[NodeKey] {
         let named = self.log.iter().rev().find_map(|entry| match &entry.payload {
             Payload::Voters(voters) => Some(voters.as_slice()),
-            Payload::Blank | Payload::Decided(_) => None,
+            Payload::Blank | Payload::Decided(..) => None,
         });
         named.unwrap_or_default()
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use ottla_core::metadata::{Image, Partition};
 use ottla_core::partition::{Durability, Settings};
-use ottla_core::{BrokerId, LeaderEpoch, Offset, PartitionEpoch};
+use ottla_core::{BrokerId, DirectoryId, LeaderEpoch, Offset, PartitionEpoch};
 
 use crate::log::{Batch, SimLog};
 use crate::message::Tp;
@@ -35,6 +35,8 @@ pub struct Known {
     pub least_min_isr: usize,
     /// The term of the last unclean election: what earlier terms say counts no more.
     pub unclean: LeaderEpoch,
+    /// Who won it, until it has begun to lead.
+    elected: Option<usize>,
     /// The epochs as last seen.
     epochs: (LeaderEpoch, PartitionEpoch),
 }
@@ -110,7 +112,7 @@ impl World {
                 None => known.end() == Offset::ZERO,
             };
             // A place may be committed that was proposed before its holder lost what it had; what it had flushed, it has.
-            let emptied = log.is_none();
+            let emptied = log.is_none() || self.has_lost_the_directory(*member, state);
             let keeps_promise = log.is_some_and(|log| known.promise_is_kept_by(log));
             let shaken = self.is_shaken(broker, tp) && (emptied || keeps_promise);
             if !holds && shaken {
@@ -194,6 +196,7 @@ impl World {
         let (Some(log), Some(replica), Some(known)) = (log, replica, self.truth.partitions.get_mut(&tp)) else {
             return;
         };
+        known.elected.take_if(|elected| *elected == broker);
         if known.unclean > LeaderEpoch(0) && epoch >= known.unclean && known.is_held_by(log) {
             // A watermark that is remembered from before an unclean election, and whose records outlived it, holds: they
             // lie below the start of the unclean leader's term, and nobody gets into the ISR without them.
@@ -245,6 +248,15 @@ impl World {
             Some(place) => shaken.contains_key(&(broker, place)),
             None => shaken.keys().any(|(one, _)| *one == broker),
         }
+    }
+
+    /// "A directory id lost means an empty replica": a log that is found in another directory is an earlier copy, left
+    /// there from before the replica moved away and came back.
+    fn has_lost_the_directory(&self, member: BrokerId, state: &Partition) -> bool {
+        let disk = &self.machines[member.0 as usize].disk;
+        let directory = state.replica_on(member).map(|replica| replica.directory);
+        let assigned = directory.filter(|directory| *directory != DirectoryId::ZERO);
+        assigned.is_some_and(|directory| disk.directory_of(member.0 as usize, directory).is_none())
     }
 
     /// B10: a process has opened what it found on its disk.

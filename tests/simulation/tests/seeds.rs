@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ottla_simulation::{Coverage, Fault, Outcome, run};
 
 /// What faults and the administrator do besides being counted themselves; each happens within some hundred seeds.
-const EFFECTS: [&str; 27] = [
+const EFFECTS: [&str; 28] = [
     "appends refused for want of replicas",
     "appends refused for want of space",
     "brokers unregistered",
@@ -16,6 +16,7 @@ const EFFECTS: [&str; 27] = [
     "directories of replicas reported",
     "durability changes",
     "eligible leader replicas kept",
+    "entries given up",
     "entries lost",
     "entries skipped",
     "failed directories reported",

@@ -34,7 +34,8 @@ impl World {
         self.truth.entries.push(Rc::clone(entry));
         let mut image = self.truth.image.clone();
         let counts = pass(&mut image, index, &entry.payload, entry.leader);
-        if let (Payload::Decided(decided), true) = (&entry.payload, counts) {
+        if let (Payload::Decided(decided, decided_on), true) = (&entry.payload, counts) {
+            self.check_decided_on(index, decided_on);
             self.records_committed(index, &decided.records);
         }
         self.truth.image = image;
@@ -44,7 +45,7 @@ impl World {
                 self.violated("B7", || format!("the reign that began at {index} has the epoch {epoch:?}"));
             }
         }
-        let Payload::Decided(decided) = &entry.payload else { return };
+        let Payload::Decided(decided, _) = &entry.payload else { return };
         if !counts {
             return;
         }
@@ -61,6 +62,16 @@ impl World {
         }
         for tp in self.truth.all() {
             self.check_members(tp);
+        }
+    }
+
+    /// B7: "committed metadata [is] never lost". What counts must have been decided in view of all that is committed before
+    /// it, else it takes some of that back.
+    fn check_decided_on(&mut self, index: usize, decided_on: &Image) {
+        let before = &self.truth.image;
+        if decided_on.index() != before.index() && decided_on.to_records() != before.to_records() {
+            let at = decided_on.index();
+            self.violated("B7", || format!("what was decided on the cluster as of {at} counts at {index}"));
         }
     }
 
@@ -180,7 +191,7 @@ impl World {
             written && log.chain_at(batch.end()) == Some(batch.chain)
         };
         let kept = known.committed.iter().take_while(counts).count();
-        known.unclean = state.leader_epoch;
+        (known.unclean, known.elected) = (state.leader_epoch, Some(leader));
         if kept == known.committed.len() {
             known.promised = known.promised.min(log.flushed());
             return;
@@ -198,6 +209,21 @@ impl World {
         self.coverage.count("unclean elections that lost records");
         self.note("set back", &[("partition", tp.number()), ("to", upto.0)]);
         self.clients.history.forgive(tp, upto);
+    }
+
+    /// A broker has deleted its copy, since an image that it has only now does not have it among the replicas. If it was
+    /// made one anew since then, and elected uncleanly at once ("only where a topic asks"), it begins with nothing.
+    pub(crate) fn copy_deleted(&mut self, broker: usize, tp: Tp) {
+        let Some((_, state)) = self.truth.state(tp) else { return };
+        let holds_alone = state.isr.iter().chain(&state.elr).all(|member| member.0 as usize == broker);
+        let Some(known) = self.truth.partitions.get_mut(&tp) else { return };
+        if known.elected != Some(broker) || !holds_alone || known.committed.is_empty() {
+            return;
+        }
+        known.committed.clear();
+        known.promised = Offset::ZERO;
+        self.note("set back", &[("partition", tp.number()), ("to", 0)]);
+        self.clients.history.forgive(tp, Offset::ZERO);
     }
 
     /// Whether the metadata log goes on if the disk of `broker` is lost: under each set of voters that may turn out to be in
