@@ -13,7 +13,7 @@ use ottla_storage::{Identity, MetaProperties};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::info;
+use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::admin::Admin;
@@ -115,6 +115,7 @@ impl Node {
         let listeners = TaskTracker::new();
         let (services, controller_address) = listen(&config, token, &shutdown, &listeners).await?;
 
+        put_retired_aside(&config).await?;
         let door = Door::new(config.node_id, config.quorum.founders());
         services.add(door.service());
         let entrance = quorum::find(&newcomer(&config)?, &peers, &door).await.map_err(controller::StartError::from)?;
@@ -270,6 +271,20 @@ fn advertised_controller(config: &Config, bound: Option<SocketAddr>) -> String {
     let port = if endpoint.port == 0 { bound.port() } else { endpoint.port };
     let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
     format!("{open}{host}{close}:{port}")
+}
+
+/// Puts aside what lies in log directories that the cluster has retired; they are then as good as empty.
+async fn put_retired_aside(config: &Arc<Config>) -> Result<(), Error> {
+    let config = Arc::clone(config);
+    let put_all = move || {
+        for dir in &config.log_dirs {
+            if let Some(aside) = ottla_storage::put_aside(dir, &config.retired_directories)? {
+                warn!(dir = %dir.display(), aside = %aside.display(), "the cluster has retired this log directory: it is put aside");
+            }
+        }
+        Ok(())
+    };
+    tokio::task::spawn_blocking(put_all).await.map_err(std::io::Error::other)?
 }
 
 /// What the configuration and the disks say of this broker.

@@ -112,6 +112,14 @@ impl Cluster {
         }
     }
 
+    /// Gives broker `id` another value of the property `key`, from its next start on.
+    pub fn configure(&mut self, id: usize, key: &str, value: &str) {
+        let place = &mut self.brokers[id];
+        let mut values = place.config.fixed.clone();
+        values.insert(key.to_owned(), value.to_owned());
+        place.config = Arc::new(Config::from_values(values).unwrap_or_else(|error| panic!("{error}")));
+    }
+
     /// How many brokers there are, running or not.
     pub fn size(&self) -> usize {
         self.brokers.len()

@@ -1,14 +1,18 @@
 //! The cluster-control service of whole brokers: any of them is asked, and all give the controller's answer.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use ottla_control::cluster_control_client::ClusterControlClient;
 use ottla_control::{
     AddVoterRequest, CheckRestartRequest, CordonRequest, GetPartitionHealthRequest, ListBrokersRequest,
-    ListVotersRequest, LogDirectoryState, QuorumEffect, RemoveVoterRequest, UncordonRequest,
+    ListPlacementsRequest, ListVotersRequest, LogDirectoryState, QuorumEffect, RemoveVoterRequest, RetireDiskRequest,
+    UncordonRequest,
 };
+use ottla_core::TopicId;
+use ottla_core::controller::{CreateTopics, NewTopic};
 use ottla_tests::cluster::Cluster;
 use tonic::Code;
 use tonic::transport::Channel;
+use uuid::Uuid;
 
 async fn control(cluster: &Cluster, id: usize) -> ClusterControlClient<Channel> {
     let address = cluster.node(id).unwrap().controller_address().unwrap();
@@ -70,4 +74,47 @@ async fn every_broker_gives_the_answers_of_the_active_controller() {
     cluster.until("the dead broker is fenced", is_fenced).await;
     let verdict = asked.check_restart(CheckRestartRequest { broker_id }).await.unwrap().into_inner();
     assert_eq!((verdict.allowed, verdict.quorum()), (false, QuorumEffect::Lost));
+
+    let disk = |list: &[ottla_control::QuorumNode]| {
+        let node = list.iter().find(|node| Some(node.broker_id) == i32::try_from(dead).ok());
+        node.map(|node| node.directory_id.clone())
+    };
+    let broker_id = i32::try_from(dead).unwrap();
+    let voters = asked.list_voters(ListVotersRequest {}).await.unwrap().into_inner();
+    let retire = RetireDiskRequest { broker_id, directory_id: disk(&voters.voters).unwrap() };
+    assert_eq!(asked.retire_disk(retire.clone()).await.unwrap_err().code(), Code::FailedPrecondition, "it votes");
+    asked.remove_voter(RemoveVoterRequest { broker_id, directory_id: String::new() }).await.unwrap();
+    for _ in 0..2 {
+        asked.retire_disk(retire.clone()).await.unwrap();
+    }
+    let voters = asked.list_voters(ListVotersRequest {}).await.unwrap().into_inner();
+    assert_eq!(disk(&voters.observers), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_broker_tells_where_partitions_lie_and_how_large_they_are() {
+    let cluster = Cluster::start(3).await;
+    cluster.settled().await;
+    let serving = |cluster: &Cluster| cluster.image(0).brokers().values().filter(|broker| !broker.fenced).count();
+    cluster.until("all are in service", || serving(&cluster) == 3).await;
+    let orders =
+        NewTopic { partitions: 2, replication_factor: 3, ..NewTopic::with_defaults("orders", TopicId(Uuid::new_v4())) };
+    let controller = &cluster.node(0).unwrap().broker().controller;
+    controller.submit(CreateTopics { topics: vec![orders], validate_only: false }).await.unwrap();
+    for id in 0..3 {
+        let mut asked = control(&cluster, id).await;
+        let page = asked.list_placements(ListPlacementsRequest::default()).await.unwrap().into_inner();
+        assert!(!page.has_more);
+        let [topic] = &page.topics[..] else { panic!("{page:?}") };
+        assert_eq!((topic.topic.as_str(), topic.topic_id.len(), topic.partitions.len()), ("orders", 16, 2));
+        for partition in &topic.partitions {
+            let mut replicas = partition.replicas.clone();
+            replicas.sort_unstable();
+            assert_eq!(replicas, [0, 1, 2]);
+            assert_eq!((partition.leader, partition.in_sync.len()), (partition.replicas[0], 3));
+            assert_eq!((&partition.adding[..], &partition.removing[..], partition.bytes), (&[][..], &[][..], Some(0)));
+        }
+        let rest = ListPlacementsRequest { after_topic: "orders".to_owned() };
+        assert_eq!(asked.list_placements(rest).await.unwrap().into_inner().topics, []);
+    }
 }

@@ -209,6 +209,74 @@ pub struct RemoveVoterRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RemoveVoterResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetireDiskRequest {
+    /// The broker.
+    #[prost(int32, tag = "1")]
+    pub broker_id: i32,
+    /// The disk, as in ListVoters.
+    #[prost(string, tag = "2")]
+    pub directory_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetireDiskResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPlacementsRequest {
+    /// The name of the last topic of the page before; empty for the first page.
+    #[prost(string, tag = "1")]
+    pub after_topic: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPlacementsResponse {
+    /// Topics in order of their names, each with all its partitions. About 10,000 partitions in all.
+    #[prost(message, repeated, tag = "1")]
+    pub topics: ::prost::alloc::vec::Vec<TopicPlacement>,
+    /// Whether there are more topics after these.
+    #[prost(bool, tag = "2")]
+    pub has_more: bool,
+    /// Index of the last metadata entry that this answer rests on.
+    #[prost(uint64, tag = "3")]
+    pub metadata_index: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TopicPlacement {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub topic: ::prost::alloc::string::String,
+    /// Its id: 16 bytes of a UUID.
+    #[prost(bytes = "vec", tag = "2")]
+    pub topic_id: ::prost::alloc::vec::Vec<u8>,
+    /// In-sync replicas that acks=all needs.
+    #[prost(uint32, tag = "3")]
+    pub min_in_sync: u32,
+    /// Its partitions, by ascending index.
+    #[prost(message, repeated, tag = "4")]
+    pub partitions: ::prost::alloc::vec::Vec<PartitionPlacement>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PartitionPlacement {
+    /// The partition's index.
+    #[prost(int32, tag = "1")]
+    pub partition: i32,
+    /// The brokers that hold it once the reassignment under way, if any, has ended: the preferred leader first.
+    #[prost(int32, repeated, tag = "2")]
+    pub replicas: ::prost::alloc::vec::Vec<i32>,
+    /// Those that the reassignment adds.
+    #[prost(int32, repeated, tag = "3")]
+    pub adding: ::prost::alloc::vec::Vec<i32>,
+    /// Those that the reassignment takes away in the end.
+    #[prost(int32, repeated, tag = "4")]
+    pub removing: ::prost::alloc::vec::Vec<i32>,
+    /// Who is in sync.
+    #[prost(int32, repeated, tag = "5")]
+    pub in_sync: ::prost::alloc::vec::Vec<i32>,
+    /// Its leader; -1 when it has none.
+    #[prost(int32, tag = "6")]
+    pub leader: i32,
+    /// Bytes that the leader holds; absent when it did not answer.
+    #[prost(uint64, optional, tag = "7")]
+    pub bytes: ::core::option::Option<u64>,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetPartitionHealthRequest {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -648,6 +716,34 @@ pub mod cluster_control_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Takes a broker's disk out of the metadata quorum for good: whoever comes back with it is sent away (exit code 3).
+        /// Succeeds if it is no member. FAILED_PRECONDITION while it votes. For brokers that are gone: one that runs stops.
+        pub async fn retire_disk(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RetireDiskRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RetireDiskResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/ottla.cluster.v1.ClusterControl/RetireDisk",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("ottla.cluster.v1.ClusterControl", "RetireDisk"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Counts over all partitions, from the active controller.
         pub async fn get_partition_health(
             &mut self,
@@ -675,6 +771,33 @@ pub mod cluster_control_client {
                         "ottla.cluster.v1.ClusterControl",
                         "GetPartitionHealth",
                     ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Where every partition lies and how large it is, from the active controller, some topics at a time.
+        pub async fn list_placements(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListPlacementsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPlacementsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/ottla.cluster.v1.ClusterControl/ListPlacements",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("ottla.cluster.v1.ClusterControl", "ListPlacements"),
                 );
             self.inner.unary(req, path, codec).await
         }
@@ -749,12 +872,29 @@ pub mod cluster_control_server {
             tonic::Response<super::RemoveVoterResponse>,
             tonic::Status,
         >;
+        /// Takes a broker's disk out of the metadata quorum for good: whoever comes back with it is sent away (exit code 3).
+        /// Succeeds if it is no member. FAILED_PRECONDITION while it votes. For brokers that are gone: one that runs stops.
+        async fn retire_disk(
+            &self,
+            request: tonic::Request<super::RetireDiskRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RetireDiskResponse>,
+            tonic::Status,
+        >;
         /// Counts over all partitions, from the active controller.
         async fn get_partition_health(
             &self,
             request: tonic::Request<super::GetPartitionHealthRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetPartitionHealthResponse>,
+            tonic::Status,
+        >;
+        /// Where every partition lies and how large it is, from the active controller, some topics at a time.
+        async fn list_placements(
+            &self,
+            request: tonic::Request<super::ListPlacementsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPlacementsResponse>,
             tonic::Status,
         >;
     }
@@ -1154,6 +1294,51 @@ pub mod cluster_control_server {
                     };
                     Box::pin(fut)
                 }
+                "/ottla.cluster.v1.ClusterControl/RetireDisk" => {
+                    #[allow(non_camel_case_types)]
+                    struct RetireDiskSvc<T: ClusterControl>(pub Arc<T>);
+                    impl<
+                        T: ClusterControl,
+                    > tonic::server::UnaryService<super::RetireDiskRequest>
+                    for RetireDiskSvc<T> {
+                        type Response = super::RetireDiskResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RetireDiskRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ClusterControl>::retire_disk(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RetireDiskSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/ottla.cluster.v1.ClusterControl/GetPartitionHealth" => {
                     #[allow(non_camel_case_types)]
                     struct GetPartitionHealthSvc<T: ClusterControl>(pub Arc<T>);
@@ -1185,6 +1370,52 @@ pub mod cluster_control_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetPartitionHealthSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/ottla.cluster.v1.ClusterControl/ListPlacements" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListPlacementsSvc<T: ClusterControl>(pub Arc<T>);
+                    impl<
+                        T: ClusterControl,
+                    > tonic::server::UnaryService<super::ListPlacementsRequest>
+                    for ListPlacementsSvc<T> {
+                        type Response = super::ListPlacementsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListPlacementsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ClusterControl>::list_placements(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListPlacementsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

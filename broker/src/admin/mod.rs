@@ -7,6 +7,7 @@
 mod brokers;
 mod disks;
 mod health;
+mod placements;
 mod restart;
 mod service;
 mod status;

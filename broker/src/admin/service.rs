@@ -5,8 +5,9 @@ use ottla_control::cluster_control_server::ClusterControl;
 use ottla_control::{
     AddVoterRequest, AddVoterResponse, CheckRestartRequest, CheckRestartResponse, CordonRequest, CordonResponse,
     DescribeDisksRequest, DescribeDisksResponse, GetPartitionHealthRequest, GetPartitionHealthResponse,
-    ListBrokersRequest, ListBrokersResponse, ListVotersRequest, ListVotersResponse, RemoveVoterRequest,
-    RemoveVoterResponse, UncordonRequest, UncordonResponse,
+    ListBrokersRequest, ListBrokersResponse, ListPlacementsRequest, ListPlacementsResponse, ListVotersRequest,
+    ListVotersResponse, RemoveVoterRequest, RemoveVoterResponse, RetireDiskRequest, RetireDiskResponse,
+    UncordonRequest, UncordonResponse,
 };
 use ottla_core::BrokerId;
 use ottla_core::controller::CordonBroker;
@@ -73,6 +74,17 @@ impl ClusterControl for Admin {
         }
     }
 
+    async fn retire_disk(&self, request: Request<RetireDiskRequest>) -> Answer<RetireDiskResponse> {
+        match self.way(&request).await? {
+            Way::Here => {
+                let RetireDiskRequest { broker_id, directory_id } = request.into_inner();
+                self.retire(BrokerId(broker_id), &directory_id).await?;
+                Ok(Response::new(RetireDiskResponse {}))
+            }
+            Way::There(mut controller) => controller.retire_disk(onward(request)).await,
+        }
+    }
+
     async fn get_partition_health(
         &self,
         request: Request<GetPartitionHealthRequest>,
@@ -80,6 +92,13 @@ impl ClusterControl for Admin {
         match self.way(&request).await? {
             Way::Here => Ok(Response::new(self.health().await)),
             Way::There(mut controller) => controller.get_partition_health(onward(request)).await,
+        }
+    }
+
+    async fn list_placements(&self, request: Request<ListPlacementsRequest>) -> Answer<ListPlacementsResponse> {
+        match self.way(&request).await? {
+            Way::Here => Ok(Response::new(self.placements(&request.get_ref().after_topic).await)),
+            Way::There(mut controller) => controller.list_placements(onward(request)).await,
         }
     }
 }

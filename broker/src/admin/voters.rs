@@ -39,12 +39,28 @@ impl Admin {
         self.log.remove_voter(broker).await.map_err(|error| of_change(&error))
     }
 
-    /// Makes sure that `broker` is in the quorum with the disk `directory`, or with any if that is empty.
-    fn find(&self, broker: BrokerId, directory: &str) -> Result<(), Status> {
+    /// Takes a disk out of the quorum for good. This broker must have the active controller.
+    pub(super) async fn retire(&self, broker: BrokerId, directory: &str) -> Result<(), Status> {
+        if directory.is_empty() {
+            return Err(Status::invalid_argument("which disk is to be retired is not said"));
+        }
+        match self.member(broker, directory) {
+            Some(member) => self.log.forget(member.id).await.map_err(|error| of_change(&error)),
+            None => Ok(()),
+        }
+    }
+
+    /// The member with the disk `directory`, or with any if that is empty.
+    fn member(&self, broker: BrokerId, directory: &str) -> Option<Member> {
         let is_it = |member: &Member| {
             member.id.broker() == broker && (directory.is_empty() || directory_text(member.id.directory()) == directory)
         };
-        if self.log.members().all.iter().any(is_it) {
+        self.log.members().all.into_iter().find(is_it)
+    }
+
+    /// Makes sure that `broker` is in the quorum with the disk `directory`, or with any if that is empty.
+    fn find(&self, broker: BrokerId, directory: &str) -> Result<(), Status> {
+        if self.member(broker, directory).is_some() {
             return Ok(());
         }
         let with = if directory.is_empty() { String::new() } else { format!(" with directory {directory}") };

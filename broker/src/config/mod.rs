@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use ottla_core::BrokerId;
 use ottla_core::config::{self, Layers};
+use ottla_core::{BrokerId, DirectoryId};
 
 pub(crate) use listener::host_name;
 pub use listener::{Endpoint, Listeners};
@@ -37,6 +37,9 @@ pub struct Config {
     pub controller_token: Option<PathBuf>,
     /// `log.dirs`, at least one.
     pub log_dirs: Vec<PathBuf>,
+    /// `ottla.retired.directories`: directory ids that the cluster has retired; a log directory with one of them is put
+    /// aside and formatted anew.
+    pub retired_directories: Vec<DirectoryId>,
     /// `ottla.http.listener`: where metrics and probes are served.
     pub http: Option<String>,
     /// Limits of the listeners.
@@ -153,6 +156,7 @@ impl Config {
             quorum: Quorum::read(get)?,
             controller_token: get("ottla.controller.token.file").map(PathBuf::from),
             log_dirs: log_dirs(get)?,
+            retired_directories: retired_directories(get)?,
             http: get("ottla.http.listener").map(http_listener).transpose()?,
             net: net(get)?,
             storage: Storage::read(&layers),
@@ -232,6 +236,14 @@ fn log_dirs(get: impl Fn(&str) -> Option<String>) -> Result<Vec<PathBuf>, Error>
     Ok(dirs)
 }
 
+fn retired_directories(get: impl Fn(&str) -> Option<String>) -> Result<Vec<DirectoryId>, Error> {
+    const KEY: &str = "ottla.retired.directories";
+    let value = get(KEY).unwrap_or_default();
+    let id = |word| ottla_storage::id_of_text(word).map(DirectoryId);
+    let ids: Option<_> = listener::words(&value).map(id).collect();
+    ids.ok_or_else(|| Error::invalid(KEY, &value, "a directory id has 22 characters of URL-safe base64"))
+}
+
 fn http_listener(value: String) -> Result<String, Error> {
     let has_port = value.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     if has_port { Ok(value) } else { Err(Error::invalid("ottla.http.listener", &value, "it is not host:port")) }
@@ -294,6 +306,14 @@ mod tests {
     fn keys_that_kafka_knows_and_ottla_does_not_use_are_listed() {
         let config = load(&["num.replica.fetchers=4", "listener.name.plaintext.ssl.key.password=x"]).unwrap();
         assert_eq!(config.unused_keys(), ["num.replica.fetchers"]);
+    }
+
+    #[test]
+    fn retired_directories_are_named_by_their_ids() {
+        let ids = load(&["ottla.retired.directories=AAAAAAAAAAAAAAAAAAAAAQ, AAAAAAAAAAAAAAAAAAAACQ"]).unwrap();
+        assert_eq!(ids.retired_directories, [1, 9].map(|id| DirectoryId(uuid::Uuid::from_u128(id))));
+        assert!(load(&["ottla.retired.directories=/var/lib/ottla"]).unwrap_err().to_string().contains("22 characters"));
+        assert_eq!(load(&[]).unwrap().retired_directories, []);
     }
 
     #[test]

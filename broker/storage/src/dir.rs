@@ -25,7 +25,7 @@ use crate::shared::{DirShared, LogShared};
 use crate::space::DiskSpace;
 use crate::{Damage, Error, IdentityError, Log, LogConfig, Result, names, recovery};
 
-const LOCK: &str = ".lock";
+pub(crate) const LOCK: &str = ".lock";
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 const LOG_STARTS: &str = "log-start-offset-checkpoint";
 
@@ -251,7 +251,7 @@ impl LogDir {
 }
 
 /// Locks the directory against other processes (as Kafka does, by a record lock) and against this one.
-fn lock(path: &Path) -> Result<File> {
+pub(crate) fn lock(path: &Path) -> Result<File> {
     use rustix::fs::{FlockOperation, fcntl_lock, flock};
     let file_path = path.join(LOCK);
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&file_path);

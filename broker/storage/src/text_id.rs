@@ -17,7 +17,7 @@ pub fn encode(id: Uuid) -> String {
 }
 
 /// The id that `text` stands for; none if it is not 22 characters of the alphabet.
-pub(crate) fn decode(text: &str) -> Option<Uuid> {
+pub fn decode(text: &str) -> Option<Uuid> {
     // Kafka's own parser takes padding too.
     let text = text.trim_end_matches('=');
     if text.len() != 22 {

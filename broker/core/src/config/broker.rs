@@ -27,6 +27,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "ottla.http.listener",                                    String,   "127.0.0.1:9404",        Any, ReadOnly, used;
     "ottla.free.space.reserve.bytes",                         Long,     "67108864",              AtLeast(0), Cluster, used;
     "ottla.controller.token.file",                            String,   None,                    Any, ReadOnly, used;
+    "ottla.retired.directories",                              List,     "",                      Any, ReadOnly, used;
     "cluster.id",                                             String,   None,                    Any, ReadOnly, used;
     "log.cleaner.min.compaction.lag.ms",                      Long,     "0",                     Any, Cluster, used;
     "offsets.topic.num.partitions",                           Int,      "50",                    AtLeast(1), ReadOnly, used;
@@ -370,9 +371,10 @@ pub const BROKER: &[BrokerKey] = table! {
     "queued.max.request.bytes",                               Long,     "-1",                    Any, ReadOnly, used;
 };
 
-/// Keys that no properties file may have, and that a broker lists only while they are set (KIP-73, KIP-113).
+/// Keys that no properties file may have, and that a broker lists only while they are set (KIP-73, KIP-113, and Ottla's own).
 pub const DYNAMIC_ONLY: &[BrokerKey] = table! {
     "leader.replication.throttled.rate",                      Long,     None,                    AtLeast(0), Cluster, used;
     "follower.replication.throttled.rate",                    Long,     None,                    AtLeast(0), Cluster, used;
     "replica.alter.log.dirs.io.max.bytes.per.second",         Long,     None,                    AtLeast(0), Cluster, used;
+    "ottla.move.max.bytes.per.second",                        Long,     None,                    AtLeast(1), Cluster, used;
 };

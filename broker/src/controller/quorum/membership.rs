@@ -146,12 +146,15 @@ impl RaftLog {
     }
 
     /// Takes a learner out of the quorum for good: its disk is retired. Does nothing if it is no member.
-    pub async fn forget(&self, broker: BrokerId) -> Result<(), ChangeError> {
+    pub async fn forget(&self, learner: VoterId) -> Result<(), ChangeError> {
         let _one_at_a_time = self.change.lock().await;
         let metrics = self.leading()?;
-        let Some(learner) = member(&metrics, broker) else { return Ok(()) };
-        if metrics.membership_config.membership().voter_ids().any(|id| id == learner) {
-            return Err(ChangeError::IsVoter(broker));
+        let membership = metrics.membership_config.membership();
+        if membership.get_node(&learner).is_none() {
+            return Ok(());
+        }
+        if membership.voter_ids().any(|id| id == learner) {
+            return Err(ChangeError::IsVoter(learner.broker()));
         }
         info!(%learner, "taking a learner out of the quorum");
         self.change(ChangeMembers::RemoveNodes(BTreeSet::from([learner])), true).await
