@@ -168,6 +168,7 @@ impl Manager {
                 }
             },
         };
+        partition.set_adding(&local.state.adding);
         if let Err(error) = begin(&partition, settings) {
             error!(partition = %local.partition, %error, "cannot lead the partition");
         }

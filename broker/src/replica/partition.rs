@@ -51,6 +51,8 @@ pub(super) struct Inner {
     settings: Arc<TopicSettings>,
     produces: VecDeque<WaitingProduce>,
     effects: Vec<Effect>,
+    /// Brokers to which a reassignment brings a copy.
+    adding: Vec<BrokerId>,
 }
 
 /// A replica of a partition on this broker.
@@ -143,7 +145,14 @@ impl Partition {
             reader,
             leading: AtomicI32::new(LeaderEpoch::NONE.0),
             high_watermark: AtomicI64::new(high_watermark.0),
-            inner: Mutex::new(Inner { log: Some(log), role, settings, produces: VecDeque::new(), effects: Vec::new() }),
+            inner: Mutex::new(Inner {
+                log: Some(log),
+                role,
+                settings,
+                produces: VecDeque::new(),
+                effects: Vec::new(),
+                adding: Vec::new(),
+            }),
             consumers: Mutex::default(),
             followers: Watches::default(),
             log_starts: Notify::new(),
@@ -151,6 +160,14 @@ impl Partition {
             proposals: links.proposals,
             throttles: links.throttles,
             counters: links.counters,
+        }
+    }
+
+    /// A reassignment brings copies to the brokers `adding`, or none does any more.
+    pub(super) fn set_adding(&self, adding: &[BrokerId]) {
+        let mut inner = self.inner.lock();
+        if inner.adding != adding {
+            inner.adding = adding.to_vec();
         }
     }
 

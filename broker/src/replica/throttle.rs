@@ -1,9 +1,12 @@
 //! Throttled replication (KIP-73): how fast replicas that lag may be copied, as leader and as follower.
 //!
+//! Which ones is said by lists in the topics' configurations, as in Kafka; or by one rate for all that reassignments
+//! copy (`ottla.move.max.bytes.per.second`), which needs no lists and so leaves none behind.
 //! Only what a replica outside the in-sync set catches up on is counted and held back: records that are being produced
 //! reach the others as fast as ever, and use up nothing of the rate.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ottla_core::metadata::{Image, Resource};
@@ -13,6 +16,7 @@ use parking_lot::Mutex;
 
 const LEADER_RATE: &str = "leader.replication.throttled.rate";
 const FOLLOWER_RATE: &str = "follower.replication.throttled.rate";
+const MOVE_RATE: &str = "ottla.move.max.bytes.per.second";
 
 /// Which replicas of a topic are throttled, on one of the two sides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,21 +85,33 @@ pub struct Throttles {
     pub leader: Side,
     /// What this broker fetches as follower.
     pub follower: Side,
+    /// Whether what reassignments copy counts on both sides.
+    limit_moves: AtomicBool,
 }
 
 impl Throttles {
     /// Those of broker `me`; nothing is held back yet.
     pub fn new(me: BrokerId) -> Self {
-        Self { me, leader: Side::open(), follower: Side::open() }
+        Self { me, leader: Side::open(), follower: Side::open(), limit_moves: AtomicBool::new(false) }
     }
 
-    /// Takes the rates from the dynamic configuration of this broker, else of all; without one nothing is held back.
+    /// Whether the copies that reassignments make are throttled, on both sides.
+    pub fn limit_moves(&self) -> bool {
+        self.limit_moves.load(Ordering::Relaxed)
+    }
+
+    /// Takes the rates from the dynamic configuration of this broker, else of all; without one nothing is held back. A
+    /// side's own rate counts more than that of moves.
     pub fn configure(&self, image: &Image, now: Now) {
-        for (side, key) in [(&self.leader, LEADER_RATE), (&self.follower, FOLLOWER_RATE)] {
+        let rate = |key: &str| -> Option<u64> {
             let own = image.config_value(&Resource::broker(self.me.to_string()), key);
-            let value = own.or_else(|| image.config_value(&Resource::every_broker(), key));
-            let rate = value.and_then(|value| value.trim().parse().ok());
-            side.0.lock().set_rate(rate, now.monotonic);
+            let value = own.or_else(|| image.config_value(&Resource::every_broker(), key))?;
+            value.trim().parse().ok()
+        };
+        let moves = rate(MOVE_RATE);
+        self.limit_moves.store(moves.is_some(), Ordering::Relaxed);
+        for (side, key) in [(&self.leader, LEADER_RATE), (&self.follower, FOLLOWER_RATE)] {
+            side.0.lock().set_rate(rate(key).or(moves), now.monotonic);
         }
     }
 }

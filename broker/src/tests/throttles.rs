@@ -23,16 +23,22 @@ async fn set_rate(broker: &TestBroker, key: &str) {
 /// Has broker 2 copy 2 MB of `topic` from broker 1, throttled on one side or none; how long that takes.
 async fn copy(cluster: &TestCluster, topic: &str, side: Option<&str>) -> Duration {
     let throttled = side.map(|side| format!("{side}.replication.throttled.replicas"));
+    let rate = side.map(|side| format!("{side}.replication.throttled.rate"));
     let configs: Vec<_> = throttled.iter().map(|key| (key.as_str(), "*")).collect();
-    cluster.create_topic(topic, &[1], &configs).await;
+    copy_at(cluster, topic, &configs, rate.as_deref()).await
+}
+
+/// Has broker 2 copy 2 MB of a topic with these `configs` from broker 1, at [`RATE`] under the key `rate`.
+async fn copy_at(cluster: &TestCluster, topic: &str, configs: &[(&str, &str)], rate: Option<&str>) -> Duration {
+    cluster.create_topic(topic, &[1], configs).await;
     let client = cluster.client(1).await;
     for _ in 0..40 {
         let records = batch(&"x".repeat(50_000));
         client.produce(topic, 0, records, -1, Duration::from_secs(5)).await.unwrap();
     }
-    if let Some(side) = side {
+    if let Some(rate) = rate {
         // Only now: what a throttle lets pass gathers from the moment it is set.
-        set_rate(cluster.broker(1), &format!("{side}.replication.throttled.rate")).await;
+        set_rate(cluster.broker(1), rate).await;
     }
     let begin = Instant::now();
     let target = Some(vec![BrokerId(1), BrokerId(2)]);
@@ -53,4 +59,11 @@ async fn a_copy_catches_up_no_faster_than_either_side_lets_it() {
         let free = copy(&cluster, &format!("beside.{side}"), None).await;
         assert!(free < taken, "what is not throttled takes {free:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_rate_holds_back_all_that_moves_without_any_lists() {
+    let cluster = TestCluster::start(2, &[]).await;
+    let taken = copy_at(&cluster, "t", &[], Some("ottla.move.max.bytes.per.second")).await;
+    assert!(taken > Duration::from_millis(900), "{taken:?}");
 }

@@ -112,7 +112,7 @@ impl Partition {
         match &inner.role {
             Role::Follower(follower) if follower.term().leader == leader => {
                 let next = follower.next_fetch(now.monotonic).ok_or_else(|| follower.resumes_at())?;
-                let is_held_back = follower.lag() > 0 && self.is_throttled_follower(&inner.settings);
+                let is_held_back = follower.lag() > 0 && self.is_throttled_follower(&inner.settings, &inner.adding);
                 match self.throttles.follower.closed_until(now).filter(|_| is_held_back) {
                     Some(until) => Err(Some(until)),
                     None => Ok(next),
@@ -122,15 +122,19 @@ impl Partition {
         }
     }
 
-    fn is_throttled_follower(&self, settings: &TopicSettings) -> bool {
-        settings.throttled_followers.contains(self.id.partition, self.throttles.me)
+    fn is_throttled_follower(&self, settings: &TopicSettings, adding: &[BrokerId]) -> bool {
+        let me = self.throttles.me;
+        let is_moving = adding.contains(&me) && self.throttles.limit_moves();
+        is_moving || settings.throttled_followers.contains(self.id.partition, me)
     }
 
     /// The leader's answer to `asked`: appends, truncates, adopts the watermark. Answers that do not count any more
     /// change nothing. Gives whether something was appended that is to be flushed.
     pub(in crate::replica) fn fetched(&self, asked: &NextFetch, fetched: &Fetched<'_>, now: Now) -> bool {
         let mut inner = self.inner.lock();
-        let Inner { log: Some(log), role: Role::Follower(follower), settings, .. } = &mut *inner else { return false };
+        let Inner { log: Some(log), role: Role::Follower(follower), settings, adding, .. } = &mut *inner else {
+            return false;
+        };
         let was_lagging = follower.lag() > 0;
         let mut to_flush = false;
         let mut effects = Vec::new();
@@ -170,7 +174,7 @@ impl Partition {
             }
             effects.extend(more);
         }
-        if (was_lagging || follower.lag() > 0) && self.is_throttled_follower(settings) {
+        if (was_lagging || follower.lag() > 0) && self.is_throttled_follower(settings, adding) {
             self.throttles.follower.take(fetched.bytes().len(), now);
         }
         drop(inner);

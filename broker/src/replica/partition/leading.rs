@@ -187,9 +187,10 @@ impl Partition {
     /// answered as by Kafka: with UNKNOWN_LEADER_EPOCH, since its image may be newer than this broker's.
     pub fn read_as_follower(&self, fetch: &FollowerRead, limits: ReadLimits, now: Now) -> Result<Read, Error> {
         let mut inner = self.inner.lock();
-        let Inner { log: Some(log), role: Role::Leader(leader), effects, settings, .. } = &mut *inner else {
+        let Inner { log: Some(log), role: Role::Leader(leader), effects, settings, adding, .. } = &mut *inner else {
             return Err(not_leader(&inner.role));
         };
+        let is_moving = adding.contains(&fetch.broker) && self.throttles.limit_moves();
         let current = leader.term().leader_epoch;
         check_epoch(fetch.current_epoch, current)?;
         if leader.progress(fetch.broker).is_none() {
@@ -206,7 +207,7 @@ impl Partition {
             preferred: None,
             end: log.log_end(),
             aborted: Vec::new(),
-            is_throttled: settings.throttled_leaders.contains(self.id.partition, leader.term().leader)
+            is_throttled: (is_moving || settings.throttled_leaders.contains(self.id.partition, leader.term().leader))
                 && !leader.term().isr.contains(&fetch.broker),
         };
         if fetch.last_fetched_epoch != LeaderEpoch::NONE {
