@@ -1,6 +1,6 @@
 //! What the operator itself is told at its start.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use crate::election::LeaseName;
 
@@ -20,6 +20,25 @@ pub struct OperatorConfig {
     pub http_listener: Option<SocketAddr>,
     /// The name under which it reports events and stands for election: its pod's.
     pub instance: Option<String>,
+    /// How often it looks.
+    pub pace: Pace,
+}
+
+/// How often clusters are looked at, and how long something must be so that is acted on for good.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// How long a settled cluster is left before it is looked at without a reason.
+    pub again: Duration,
+    /// How soon one is looked at that waits for something no watch tells.
+    pub soon: Duration,
+    /// How long a broker must be seen to hold nothing before its pod goes.
+    pub empty: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { again: Duration::from_secs(30), soon: Duration::from_secs(1), empty: Duration::from_secs(5) }
+    }
 }
 
 impl Default for OperatorConfig {
@@ -30,6 +49,7 @@ impl Default for OperatorConfig {
             broker_image: format!("ghcr.io/ottla-io/ottla-broker:{VERSION}"),
             http_listener: None,
             instance: None,
+            pace: Pace::default(),
         }
     }
 }

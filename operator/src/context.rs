@@ -2,10 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
+use kube::{Client, runtime::reflector::Store};
+
 use crate::{
     backoff::Backoff, config::OperatorConfig, events::Events, kafka::Connector, metrics::Metrics, topic::CachedTopic,
+    vigil::Vigil,
 };
-use kube::{Client, runtime::reflector::Store};
 
 /// Shared by all passes of both kinds.
 pub struct Context {
@@ -21,6 +23,8 @@ pub struct Context {
     pub backoff: Backoff,
     /// What passes count.
     pub metrics: Metrics,
+    /// How long brokers have been seen empty.
+    pub vigil: Vigil,
     topics: OnceLock<Vec<Scope>>,
 }
 
@@ -28,8 +32,8 @@ impl Context {
     /// A context that reaches Kubernetes by `client` and clusters by `connector`.
     pub fn new(client: Client, config: OperatorConfig, connector: Arc<dyn Connector>) -> Self {
         let events = Events::new(client.clone(), config.instance.clone());
-        let (backoff, metrics) = (Backoff::default(), Metrics::default());
-        Self { client, config, connector, events, backoff, metrics, topics: OnceLock::new() }
+        let (backoff, metrics, vigil) = (Backoff::default(), Metrics::default(), Vigil::default());
+        Self { client, config, connector, events, backoff, metrics, vigil, topics: OnceLock::new() }
     }
 
     /// The same, with metrics that are already served.

@@ -9,6 +9,7 @@ mod control;
 #[cfg(test)]
 pub mod fake;
 mod grpc;
+mod placement;
 mod wire;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -18,6 +19,7 @@ use ottla_core::ids::{BrokerId, TopicId};
 
 pub use bootstrap::{Bootstrap, Control, Token};
 pub use control::{BrokerView, DirectoryView, HarmedPartition, PartitionHealth, QuorumView, RestartVerdict, VoterView};
+pub use placement::{NotReassigned, PartitionPlacement, Reassignment, TopicPlacement};
 pub use wire::WireConnector;
 
 /// The result of asking a cluster.
@@ -141,6 +143,19 @@ pub trait ClusterAdmin: Send + Sync {
     /// Gives `broker` no new replicas, or, with `cordoned` false, does so again.
     fn cordon(&self, broker: BrokerId, cordoned: bool) -> BoxFuture<'_, Result<()>>;
 
+    /// Where every partition lies.
+    fn placements(&self) -> BoxFuture<'_, Result<Vec<TopicPlacement>>>;
+
+    /// Begins, replaces and calls off reassignments; gives those that the controller refuses. One that is to be called
+    /// off and has ended is no refusal.
+    fn reassign<'a>(&'a self, wanted: &'a [Reassignment]) -> BoxFuture<'a, Result<Vec<NotReassigned>>>;
+
+    /// Has the preferred leaders of these partitions lead them, where they can.
+    fn elect_preferred<'a>(&'a self, partitions: &'a [(String, i32)]) -> BoxFuture<'a, Result<()>>;
+
+    /// Has the cluster forget `broker`; that it does not know it is no error. What it holds would be lost: ask first.
+    fn unregister(&self, broker: BrokerId) -> BoxFuture<'_, Result<()>>;
+
     /// The metadata quorum.
     fn quorum(&self) -> BoxFuture<'_, Result<QuorumView>>;
 
@@ -149,6 +164,10 @@ pub trait ClusterAdmin: Send + Sync {
 
     /// Takes the vote of `broker` with the disk `directory` away; that it has none is no error.
     fn remove_voter<'a>(&'a self, broker: BrokerId, directory: &'a str) -> BoxFuture<'a, Result<()>>;
+
+    /// Takes the disk `directory` of `broker`, which must not vote, out of the quorum for good: it is sent away when it
+    /// comes back. That it is no member is no error.
+    fn retire_disk<'a>(&'a self, broker: BrokerId, directory: &'a str) -> BoxFuture<'a, Result<()>>;
 }
 
 /// Where the operator gets its [`ClusterAdmin`] for a cluster from.

@@ -25,6 +25,7 @@ mod quantity;
 mod run;
 mod settings;
 mod topic;
+mod vigil;
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,11 @@ pub const CLUSTER_ID: &str = "ottla.io/cluster-id";
 pub const FOUNDED: &str = "ottla.io/founded";
 /// On a KafkaCluster: which lost broker is being replaced, and what of it goes.
 pub const REPAIR: &str = "ottla.io/repair";
+/// On a KafkaCluster: the change of its number of brokers that is under way.
+pub const SCALING: &str = "ottla.io/scaling";
+/// On a kept claim: the disks that the cluster has retired, so that a broker that comes back on it begins with an empty
+/// one.
+pub const RETIRED: &str = "ottla.io/retired-directories";
 /// On every child: the fingerprint of what was applied.
 pub const APPLIED: &str = "ottla.io/applied";
 /// On broker pods: the fingerprint of all that needs a restart.
@@ -92,6 +97,12 @@ impl Names {
         (self.pod(id) == pod).then_some(id)
     }
 
+    /// The broker id of the claim called `claim`, if its name is that of a volume of one of this cluster's brokers.
+    pub fn broker_of_claim(&self, claim: &str) -> Option<i32> {
+        let pod = claim.rfind(&format!("-{}-", self.brokers()))? + 1;
+        self.broker_of(&claim[pod..])
+    }
+
     /// The labels that pick the brokers' pods and claims; these never change.
     pub fn selector(&self) -> BTreeMap<String, String> {
         [("app.kubernetes.io/name", APP), ("app.kubernetes.io/component", "broker")]
@@ -127,6 +138,11 @@ mod tests {
         assert_eq!(names.broker_of("demo-broker-12"), Some(12));
         for other in ["demo-broker-", "demo-broker-01", "demo-broker--1", "demo-brokers-0", "other-broker-0", "demo"] {
             assert_eq!(names.broker_of(other), None, "{other}");
+        }
+        assert_eq!(names.broker_of_claim("data-demo-broker-4"), Some(4));
+        assert_eq!(names.broker_of_claim("fast-disk-demo-broker-0"), Some(0));
+        for other in ["demo-broker-4", "data-other-broker-4", "data-demo-broker-x"] {
+            assert_eq!(names.broker_of_claim(other), None, "{other}");
         }
     }
 }

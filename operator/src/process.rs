@@ -72,6 +72,7 @@ async fn operate(arguments: Arguments) -> anyhow::Result<()> {
         broker_image: arguments.broker_image.unwrap_or(defaults.broker_image),
         http_listener: Some(arguments.http_listener),
         instance: arguments.instance,
+        pace: defaults.pace,
     };
     let shutdown = CancellationToken::new();
     let stop = shutdown.clone();

@@ -54,6 +54,20 @@ fn decimal_milli(number: &str) -> Option<i128> {
     Some(if negative { -amount } else { amount })
 }
 
+/// `bytes` as a person reads them.
+pub fn human(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut amount = bytes as f64;
+    let mut unit = "bytes";
+    for next in UNITS {
+        if amount < 1024.0 {
+            break;
+        }
+        (amount, unit) = (amount / 1024.0, next);
+    }
+    if unit == "bytes" { format!("{bytes} bytes") } else { format!("{amount:.1} {unit}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,5 +87,11 @@ mod tests {
         for text in ["", "Gi", "1GB", "ten", "1..2", "1-2", "--1", "1e", "e3", "99999999999999999999999"] {
             assert_eq!(milli(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn bytes_are_told_in_the_largest_unit_that_they_fill() {
+        let told = [0, 1023, 1024, 5 << 20, (3 << 30) + (1 << 29), u64::MAX].map(human);
+        assert_eq!(told, ["0 bytes", "1023 bytes", "1.0 KiB", "5.0 MiB", "3.5 GiB", "16384.0 PiB"]);
     }
 }

@@ -1,5 +1,7 @@
 //! Does the steps of a plan, in order, and stops at the first that fails: the next pass sees what is left.
 
+mod brokers;
+
 use std::sync::Arc;
 
 use k8s_openapi::api::{
@@ -17,6 +19,7 @@ use tracing::info;
 use super::{
     observe::Observed,
     plan::{Plan, Restart, Step, Why},
+    scaling::Scaling,
 };
 use crate::{
     child::Child,
@@ -24,7 +27,7 @@ use crate::{
     error::{Error, Refusal, Result},
     events::Note,
     kafka::{self, ClusterAdmin, ConfigChange, ConfigOf},
-    names::FIELD_MANAGER,
+    names::{FIELD_MANAGER, RETIRED, SCALING},
 };
 
 /// Does `plan`.
@@ -44,13 +47,18 @@ pub async fn apply(plan: &Plan, observed: &Observed, context: &Context) -> Resul
                     restart_broker(restart, observed, context).await?;
                 }
             }
+            Step::Scaling(scaling) => scale(scaling.as_ref(), observed, context).await?,
+            Step::MarkClaim { claim, uid, disks } => mark_claim(claim, uid, disks, observed, context).await?,
+            Step::Shrink(child, size) => shrink(child, *size, observed, context).await?,
+            Step::Ask(request) => brokers::ask(request, observed, context).await?,
         }
     }
     Ok(())
 }
 
-/// Writes an annotation, or removes it without a value, only on the very version that the plan was made from, so that of two operators one wins.
-async fn annotate(key: &str, value: Option<&String>, observed: &Observed, context: &Context) -> Result<()> {
+/// Writes an annotation, or removes it without a value, only on the very version that the plan was made from, so that of
+/// two operators one wins.
+async fn annotate(key: &str, value: Option<&str>, observed: &Observed, context: &Context) -> Result<()> {
     let api: Api<KafkaCluster> = Api::namespaced(context.client.clone(), &observed.names.namespace);
     let patch = json!({ "metadata": {
         "annotations": { key: value },
@@ -61,6 +69,45 @@ async fn annotate(key: &str, value: Option<&String>, observed: &Observed, contex
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     api.patch_metadata(name, &params, &Patch::Merge(&patch)).await.map_err(Error::kubernetes(doing))?;
     info!(cluster = %name, namespace = %observed.names.namespace, key, value, "annotation written");
+    Ok(())
+}
+
+/// Writes how the number of brokers changes, or that it does no longer, and tells of it.
+async fn scale(scaling: Option<&Scaling>, observed: &Observed, context: &Context) -> Result<()> {
+    let text = scaling.map(serde_json::to_string).transpose()?;
+    annotate(SCALING, text.as_deref(), observed, context).await?;
+    if let Some(note) = scaling_note(observed.scaling().as_ref(), scaling) {
+        context.events.publish(&observed.cluster, note).await;
+    }
+    Ok(())
+}
+
+fn scaling_note(before: Option<&Scaling>, after: Option<&Scaling>) -> Option<Note> {
+    let begun = |scaling: &Scaling| {
+        let Scaling { from, to, .. } = scaling;
+        Note::normal("ScaleBegun", "Scale", format!("the cluster is scaled from {from} to {to} brokers"))
+    };
+    match (before, after) {
+        (None, Some(after)) => Some(begun(after)),
+        (Some(before), Some(after)) if before.to != after.to => Some(begun(after)),
+        (Some(before), None) => {
+            let text = format!("the cluster has {} brokers, and partitions are spread over them", before.to);
+            Some(Note::normal("ScaleFinished", "Scale", text))
+        }
+        _ => None,
+    }
+}
+
+async fn mark_claim(claim: &str, uid: &str, disks: &str, observed: &Observed, context: &Context) -> Result<()> {
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(context.client.clone(), &observed.names.namespace);
+    let patch = json!({ "metadata": { "uid": uid, "annotations": { RETIRED: disks } } });
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    match api.patch_metadata(claim, &params, &Patch::Merge(&patch)).await {
+        // It is gone, or another one by now: what it held is nobody's any more.
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(()),
+        other => other.map_err(Error::kubernetes(format!("mark claim {claim} as retired")))?,
+    };
+    info!(cluster = %observed.names.cluster, claim, disks, "claim marked as retired");
     Ok(())
 }
 
@@ -86,6 +133,19 @@ async fn apply_child(child: &Child, observed: &Observed, context: &Context) -> R
     api.patch(&child.name, &params, &Patch::Apply(&child.body)).await.map_err(Error::kubernetes(doing))?;
     info!(cluster = %observed.names.cluster, kind = %child.resource.kind, name = %child.name, "applied");
     Ok(())
+}
+
+/// Lets pods go whose brokers hold nothing: asked once more at the last moment, and only of the very StatefulSet that the
+/// plan was made from.
+async fn shrink(child: &Child, size: i32, observed: &Observed, context: &Context) -> Result<()> {
+    if let Some(broker) = brokers::first_in_use(size, observed, context).await? {
+        info!(cluster = %observed.names.cluster, %broker, "the broker holds something again: its pod stays");
+        return Ok(());
+    }
+    let mut child = child.clone();
+    let stored = observed.children.of(&child).map(|stored| stored["metadata"]["resourceVersion"].clone());
+    child.body["metadata"]["resourceVersion"] = stored.unwrap_or_default();
+    apply_child(&child, observed, context).await
 }
 
 async fn change_config(changes: &[ConfigChange], observed: &Observed, context: &Context) -> Result<()> {

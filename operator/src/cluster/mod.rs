@@ -10,6 +10,7 @@ mod observe;
 mod plan;
 mod pods;
 mod report;
+mod scaling;
 mod spare;
 mod status;
 #[cfg(test)]
@@ -26,17 +27,13 @@ use ottla_crds::{
 };
 use uuid::Uuid;
 
-use crate::{backoff::spread, context::Context, error::Result};
+use crate::{backoff::spread, config::Pace, context::Context, error::Result};
 use observe::{Kafka, Observed};
-use plan::Plan;
+use plan::{Plan, Step};
 use status::Outcome;
 
 pub use pods::addresses;
 
-/// How long a settled cluster is left before it is looked at without a reason.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// How soon one is looked at that waits for something no watch tells.
-const LOOK_SOON: Duration = Duration::from_secs(2);
 /// How soon one is looked at that was just changed.
 const LOOK_NOW: Duration = Duration::from_millis(50);
 
@@ -58,7 +55,7 @@ pub async fn reconcile(cluster: Arc<KafkaCluster>, context: Arc<Context>) -> Res
     };
     note(&mut observed, &outcome, &context).await?;
     context.metrics.ended("KafkaCluster", &observed.cluster, outcome.name());
-    Ok(Action::requeue(spread(next_look(&observed, &outcome))))
+    Ok(Action::requeue(spread(next_look(&observed, &outcome, context.config.pace))))
 }
 
 fn decide(observed: &Observed, context: &Context) -> Result<Plan, plan::Error> {
@@ -72,11 +69,12 @@ async fn carry_out(plan: Plan, observed: &mut Observed, context: &Context) -> Re
         Ok(plan) => plan,
         Err(reason) => return Ok(Outcome::HeldUp(reason)),
     };
-    if !was_refused(observed) {
-        note(observed, &Outcome::Changing, context).await?;
+    let outcome = if plan.iter().all(Step::only_balances) { Outcome::Balancing } else { Outcome::Changing };
+    if outcome == Outcome::Changing && !was_refused(observed) {
+        note(observed, &outcome, context).await?;
     }
     match apply::apply(&plan, observed, context).await {
-        Ok(()) => Ok(Outcome::Changing),
+        Ok(()) => Ok(outcome),
         Err(error) => match error.refusal() {
             Some(refusal) => Ok(Outcome::Refused(refusal)),
             None => Err(error),
@@ -107,14 +105,16 @@ fn is_ready(observed: &Observed) -> bool {
     status.is_some_and(|status| conditions::is_true(&status.conditions, ConditionType::Ready))
 }
 
-fn next_look(observed: &Observed, outcome: &Outcome) -> Duration {
+fn next_look(observed: &Observed, outcome: &Outcome, pace: Pace) -> Duration {
+    let is_moving = observed.controller().is_some_and(|controller| controller.health.moving > 0);
     match (outcome, &observed.kafka) {
         (Outcome::Changing, _) => LOOK_NOW,
-        (Outcome::HeldUp(_), _) => LOOK_SOON,
-        (Outcome::Refused(refusal), _) if refusal.reason == validate::WAITING => LOOK_SOON,
-        (Outcome::Settled, Kafka::Failed(_)) => LOOK_SOON,
-        // No watch tells that replicas have caught up, that a disk has grown, or that a lost broker had its time.
-        (Outcome::Settled, _) if !is_ready(observed) => LOOK_SOON,
-        (Outcome::Refused(_) | Outcome::Paused | Outcome::Settled, _) => LOOK_AGAIN,
+        (Outcome::HeldUp(_) | Outcome::Balancing, _) => pace.soon,
+        (Outcome::Refused(refusal), _) if refusal.reason == validate::WAITING => pace.soon,
+        (Outcome::Settled, Kafka::Failed(_)) => pace.soon,
+        // No watch tells that replicas have caught up or been moved, that a disk has grown, or that a lost broker had its
+        // time.
+        (Outcome::Settled, _) if is_moving || !is_ready(observed) => pace.soon,
+        (Outcome::Refused(_) | Outcome::Paused | Outcome::Settled, _) => pace.again,
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! Only reads. What cannot be read fails the pass; only brokers that do not answer are a finding, not a failure.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use futures::future::try_join_all;
 use k8s_openapi::{
@@ -18,6 +21,7 @@ use kube::{
     Api, Client, Resource, ResourceExt,
     api::{ApiResource, DynamicObject, ListParams},
 };
+use ottla_core::ids::BrokerId;
 use ottla_crds::{KafkaCluster, KafkaClusterSpec};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -26,13 +30,17 @@ use super::{
     build::TOKEN_FILE,
     nodes::{self, Nodes},
     pods,
+    scaling::Scaling,
 };
 use crate::{
     child::Child,
     context::Context,
     error::{Error, Result},
-    kafka::{self, Bootstrap, BrokerView, ClusterView, ConfigOf, Control, OwnConfig, PartitionHealth, Token},
-    names::Names,
+    kafka::{
+        self, Bootstrap, BrokerView, ClusterView, ConfigOf, Control, OwnConfig, PartitionHealth, QuorumView, Token,
+        TopicPlacement,
+    },
+    names::{Names, SCALING},
 };
 
 /// What there is of one cluster.
@@ -56,6 +64,8 @@ pub struct Observed {
     pub nodes: Nodes,
     /// When all this was so.
     pub now: Timestamp,
+    /// Brokers that have been seen to hold nothing for a while.
+    pub surely_empty: BTreeSet<BrokerId>,
 }
 
 /// Stored objects by kind and name.
@@ -87,6 +97,10 @@ pub struct Controller {
     pub brokers: Vec<BrokerView>,
     /// Counts over all partitions.
     pub health: PartitionHealth,
+    /// Where every partition lies.
+    pub placements: Vec<TopicPlacement>,
+    /// Who votes.
+    pub quorum: QuorumView,
 }
 
 impl Observed {
@@ -126,6 +140,16 @@ impl Observed {
         self.claims.iter().find(|claim| claim.name_any() == name)
     }
 
+    /// The change of the number of brokers that is under way.
+    pub fn scaling(&self) -> Option<Scaling> {
+        Scaling::read(self.cluster.annotations().get(SCALING)?)
+    }
+
+    /// Whether the active controller says that `broker` holds nothing and is to get nothing.
+    pub fn is_empty(&self, broker: BrokerId) -> bool {
+        self.controller().is_some_and(|controller| controller.is_empty(broker))
+    }
+
     /// Where the cluster is reached; `None` while none of its brokers serves.
     pub fn bootstrap(&self) -> Option<Bootstrap> {
         let brokers = pods::addresses(&self.cluster, &self.pods);
@@ -150,10 +174,26 @@ impl Observed {
     }
 }
 
+impl Controller {
+    /// Whether no count and no partition says that `broker` holds anything, or is to.
+    fn is_empty(&self, broker: BrokerId) -> bool {
+        let mut partitions = self.placements.iter().flat_map(|topic| &topic.partitions);
+        let mut brokers = self.brokers.iter().filter(|one| one.id == broker);
+        brokers.all(|one| one.replicas == 0 && one.leaders == 0)
+            && !partitions.any(|partition| partition.involves(broker))
+    }
+}
+
 impl Children {
     /// Adds a stored object.
     pub fn insert(&mut self, kind: &str, name: &str, body: Value) {
         self.0.insert((kind.to_owned(), name.to_owned()), body);
+    }
+
+    /// Takes a stored object away.
+    #[cfg(test)]
+    pub fn remove(&mut self, kind: &str, name: &str) {
+        self.0.remove(&(kind.to_owned(), name.to_owned()));
     }
 
     /// The stored object that has the child's kind and name.
@@ -189,12 +229,27 @@ pub async fn observe(cluster: &KafkaCluster, context: &Context) -> Result<Option
         list::<PersistentVolumeClaim>(&context.client, &names, "list the brokers' claims"),
     )?;
     let nodes = nodes::look(&context.client, &pods, &claims).await?;
-    let now = Timestamp::now();
-    let mut observed = Observed { cluster, names, uid, children, pods, claims, kafka: Kafka::NotAsked, nodes, now };
+    let (now, kafka, surely_empty) = (Timestamp::now(), Kafka::NotAsked, BTreeSet::new());
+    let mut observed = Observed { cluster, names, uid, children, pods, claims, kafka, nodes, now, surely_empty };
     if let Some(bootstrap) = observed.bootstrap() {
         observed.kafka = ask_brokers(&bootstrap, context).await;
     }
+    observed.surely_empty = watch_over_leaving(&observed, context);
     Ok(Some(observed))
+}
+
+/// The brokers beyond those that are wanted that have been empty for a while.
+fn watch_over_leaving(observed: &Observed, context: &Context) -> BTreeSet<BrokerId> {
+    if observed.controller().is_none() {
+        context.vigil.interrupt(&observed.uid);
+        return BTreeSet::new();
+    }
+    let pods = observed.pods.iter().filter_map(|pod| observed.names.broker_of(&pod.name_any()));
+    let wanted = observed.spec().brokers;
+    let made = observed.stateful_set().and_then(|stateful_set| stateful_set.spec.replicas).unwrap_or(wanted);
+    let beyond = pods.chain(wanted..made).filter(|id| *id >= wanted).map(BrokerId);
+    let empty: BTreeSet<BrokerId> = beyond.filter(|broker| observed.is_empty(*broker)).collect();
+    context.vigil.note(&observed.uid, &empty, Instant::now(), context.config.pace.empty)
 }
 
 async fn children(client: &Client, names: &Names) -> Result<Children> {
@@ -238,13 +293,15 @@ where
 
 async fn ask_brokers(bootstrap: &Bootstrap, context: &Context) -> Kafka {
     let admin = context.connector.connect(bootstrap);
-    let controller = async { futures::try_join!(admin.brokers(), admin.partition_health()) };
+    // The counts last: what the placements show is not older.
+    let controller = async {
+        let (placements, quorum) = futures::try_join!(admin.placements(), admin.quorum())?;
+        let (brokers, health) = futures::try_join!(admin.brokers(), admin.partition_health())?;
+        Ok(Controller { brokers, health, placements, quorum })
+    };
     let answers = futures::join!(admin.cluster(), admin.own_config(&ConfigOf::Cluster), controller);
     match answers {
-        (Ok(view), Ok(config), controller) => {
-            let controller = controller.map(|(brokers, health)| Controller { brokers, health });
-            Kafka::Seen { view, config, controller }
-        }
+        (Ok(view), Ok(config), controller) => Kafka::Seen { view, config, controller },
         (Err(error), ..) | (_, Err(error), _) => Kafka::Failed(error),
     }
 }

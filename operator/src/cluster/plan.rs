@@ -2,11 +2,19 @@
 //!
 //! One question a file. Each pass does a bounded part: at most one broker is disturbed.
 
+mod balance;
+mod farewell;
 mod identity;
 pub(super) mod repair;
 mod restart;
+mod scale;
+mod step;
 mod storage;
+mod voters;
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use uuid::Uuid;
 
@@ -17,62 +25,16 @@ use super::{
     validate::ValidCluster,
 };
 use crate::{
-    child::Child,
     error::Refusal,
-    kafka::ConfigChange,
     names::{CLUSTER_ID, FOUNDED},
     settings,
 };
 
 use repair::{Repair, Verdict};
+use scale::Scale;
 
 pub use restart::{Restart, Why};
-
-/// One thing to do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// Write an annotation on the KafkaCluster before anything rests on it.
-    Annotate {
-        /// The annotation.
-        key: &'static str,
-        /// Its value.
-        value: String,
-    },
-    /// Remove an annotation of the KafkaCluster: what it says is done.
-    Forget {
-        /// The annotation.
-        key: &'static str,
-    },
-    /// Give up a claim, and the disk with it, once its pod is gone.
-    DeleteClaim {
-        /// Its name.
-        name: String,
-        /// That claim and no later one of its name.
-        uid: String,
-    },
-    /// Make a claim larger, and its disk with it.
-    GrowClaim {
-        /// Its name.
-        name: String,
-        /// That claim and no later one of its name.
-        uid: String,
-        /// How large.
-        size: String,
-    },
-    /// Delete the StatefulSet and leave its pods to the next one.
-    OrphanBrokers {
-        /// That StatefulSet and no later one.
-        uid: String,
-    },
-    /// Make a child that is never changed.
-    Create(Child),
-    /// Make a child as it should be.
-    Apply(Child),
-    /// Change settings that need no restart.
-    ChangeConfig(Vec<ConfigChange>),
-    /// Let the first of these brokers that can be spared start again from what is wanted now. Never empty.
-    Restart(Vec<Restart>),
-}
+pub use step::{Request, Step};
 
 /// The steps of this pass, in order.
 pub type Plan = Vec<Step>;
@@ -98,47 +60,117 @@ pub fn plan(cluster: &ValidCluster, observed: &Observed, chance: [Uuid; 2]) -> R
         identity::Identity::Recorded(id) => id,
         identity::Identity::ToRecord(id) => return Ok(vec![Step::Annotate { key: CLUSTER_ID, value: id }]),
     };
-    let mut steps = Plan::new();
-    let token = build::controller_token(cluster, chance)?;
-    if observed.children.of(&token).is_none() {
-        steps.push(Step::Create(token));
+    let scale = scale::scale(cluster, observed).map_err(Error::Refused)?;
+    if let Some(intent) = scale::intent(cluster, observed, &scale) {
+        return Ok(vec![intent]);
     }
-    steps.extend(storage::growing(cluster, observed));
-    for child in build::children(cluster, &cluster_id)? {
-        match observed.children.of(&child) {
-            Some(stored) if storage::has_to_be_made_anew(&child, stored) => steps.extend(orphaning(observed)),
-            Some(stored) if child.is_in(stored) => {}
-            _ => steps.push(Step::Apply(child)),
-        }
-    }
+    let sized = ValidCluster { brokers: scale.size, controllers: voters(cluster, observed), ..cluster.clone() };
+    let mut steps = objects(&sized, observed, &cluster_id, chance)?;
     if let Kafka::Seen { config, .. } = &observed.kafka {
         let changes = settings::changes(&cluster.settings.running, &managed(observed), config);
         if !changes.is_empty() {
             steps.push(Step::ChangeConfig(changes));
         }
-        if !cluster.founded && serves(cluster, observed) {
+        if !cluster.founded && serves(&sized, observed) {
             steps.push(Step::Annotate { key: FOUNDED, value: "true".to_owned() });
         }
     }
-    // Pods are replaced only once the StatefulSet would make the new ones as they should be.
+    // Pods are replaced, and partitions moved, only once all objects are as they should be.
     if steps.is_empty() {
-        steps = disturb_one(cluster, &cluster_id, observed)?;
+        let template = build::template(&sized, &cluster_id)?;
+        steps = disturb_one(cluster, observed, &scale, &template);
     }
     Ok(steps)
 }
 
-/// What disturbs a broker: it is lost and replaced, or due for a restart.
-fn disturb_one(cluster: &ValidCluster, cluster_id: &str, observed: &Observed) -> Result<Plan, Error> {
-    if let Some(Repair { verdict: Verdict::Act(steps), .. }) = repair::repair(observed) {
-        return Ok(steps);
+/// The objects that are missing or differ, and claims that are too small.
+fn objects(sized: &ValidCluster, observed: &Observed, cluster_id: &str, chance: [Uuid; 2]) -> Result<Plan, Error> {
+    let mut steps = Plan::new();
+    let token = build::controller_token(sized, chance)?;
+    if observed.children.of(&token).is_none() {
+        steps.push(Step::Create(token));
     }
-    let due = restart::due(observed, &build::template(cluster, cluster_id)?);
-    Ok((!due.is_empty()).then_some(Step::Restart(due)).into_iter().collect())
+    steps.extend(storage::growing(sized, observed));
+    for child in build::children(sized, cluster_id)? {
+        match observed.children.of(&child) {
+            Some(stored) if storage::has_to_be_made_anew(&child, stored) => steps.extend(orphaning(observed)),
+            Some(stored) if child.is_in(stored) => {}
+            Some(stored) if scale::shrinks(&child, stored, sized.brokers) => {
+                steps.push(Step::Shrink(child, sized.brokers));
+            }
+            _ => steps.push(Step::Apply(child)),
+        }
+    }
+    Ok(steps)
 }
 
 /// Deletes the StatefulSet and leaves its pods.
 fn orphaning(observed: &Observed) -> Option<Step> {
     Some(Step::OrphanBrokers { uid: observed.stateful_set()?.uid()? })
+}
+
+/// The one thing that is done next to the running brokers.
+fn disturb_one(cluster: &ValidCluster, observed: &Observed, scale: &Scale, template: &str) -> Plan {
+    match repair::repair(observed) {
+        // One that leaves needs no new disk.
+        Some(Repair { broker, verdict: Verdict::Act(steps) }) if broker < cluster.brokers => return steps,
+        _ => {}
+    }
+    let due = restart::due(observed, template);
+    let restart = |due| vec![Step::Restart(due)];
+    // What does not serve is disturbed by nothing.
+    if due.iter().any(|restart| restart.serving.is_none()) || (!cluster.founded && !due.is_empty()) {
+        return restart(due);
+    }
+    if !cluster.founded {
+        return Plan::new();
+    }
+    let mut steps = farewell::steps(observed, scale.size);
+    steps.extend(scale::cordons(observed, scale));
+    if steps.is_empty() {
+        steps.extend(voters::next(cluster, observed, scale));
+    }
+    if !steps.is_empty() {
+        return steps;
+    }
+    let balance = balance::next(cluster, observed, scale);
+    let is_draining = !scale.leaving.is_empty() && (balance.is_moving || !balance.steps.is_empty());
+    // Restarts wait until leaving brokers are empty, because those need none any more; other moves wait for restarts.
+    if !due.is_empty() && !is_draining {
+        return restart(due);
+    }
+    if !balance.steps.is_empty() {
+        return balance.steps;
+    }
+    let is_done = !balance.is_moving && due.is_empty() && scale::is_reached(cluster, observed, scale);
+    Plan::from_iter((is_done && observed.scaling().is_some()).then_some(Step::Scaling(None)))
+}
+
+/// Whom the files name as voters: once the cluster is founded those that are wanted, before that those that it was begun
+/// with, since brokers that name different ones found nothing.
+fn voters(cluster: &ValidCluster, observed: &Observed) -> i32 {
+    if cluster.founded {
+        return cluster.controllers;
+    }
+    let config: Option<ConfigMap> = observed.children.typed(&observed.names.config());
+    let files = config.and_then(|config| config.data).unwrap_or_default();
+    files.values().find_map(|file| build::properties::voters(file)).unwrap_or(cluster.controllers)
+}
+
+/// By broker, the retired disks that its claims are marked with.
+pub fn retired_disks(observed: &Observed) -> BTreeMap<i32, String> {
+    let mut disks: BTreeMap<i32, Vec<&str>> = BTreeMap::new();
+    for claim in &observed.claims {
+        if let Some(broker) = observed.names.broker_of_claim(&claim.name_any()) {
+            disks.entry(broker).or_default().extend(farewell::retired(claim));
+        }
+    }
+    let text = |mut disks: Vec<&str>| {
+        disks.sort_unstable();
+        disks.dedup();
+        disks.join(",")
+    };
+    disks.into_iter().filter(|(_, disks)| !disks.is_empty()).map(|(broker, disks)| (broker, text(disks))).collect()
 }
 
 /// The settings that earlier specs asked for.
@@ -152,5 +184,7 @@ fn serves(cluster: &ValidCluster, observed: &Observed) -> bool {
     ready.filter_map(|name| cluster.names.broker_of(&name)).count() >= usize::try_from(cluster.brokers).unwrap_or(0)
 }
 
+#[cfg(test)]
+mod scaling_tests;
 #[cfg(test)]
 mod tests;

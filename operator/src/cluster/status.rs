@@ -21,6 +21,7 @@ use serde_json::json;
 use super::{
     observe::{Kafka, Observed},
     pods,
+    validate::MOVE_RATE,
 };
 use crate::{
     config::VERSION,
@@ -40,6 +41,8 @@ pub enum Outcome {
     Changing,
     /// Something is to be changed once the cluster can bear it; this keeps it.
     HeldUp(String),
+    /// Partitions were moved, and nothing else.
+    Balancing,
     /// Nothing was left to change.
     Settled,
 }
@@ -52,6 +55,7 @@ impl Outcome {
             Self::Paused => "paused",
             Self::Changing => "changed",
             Self::HeldUp(_) => "held up",
+            Self::Balancing => "balanced",
             Self::Settled => "settled",
         }
     }
@@ -62,9 +66,9 @@ pub fn assess(observed: &Observed, outcome: &Outcome, now: Timestamp) -> KafkaCl
     let old = observed.cluster.status.clone().unwrap_or_default();
     let generation = observed.cluster.metadata.generation;
     // Without an answer there is none: the last known numbers would look like the present ones.
-    let partitions = observed.controller().map(|controller| partitions::summary(&controller.health));
+    let partitions = observed.controller().map(partitions::summary);
     let broker_states = brokers::states(observed);
-    let serves = |broker: &&BrokerStatus| matches!(broker.state, BrokerState::Ready | BrokerState::Draining);
+    let serves = |broker: &&BrokerStatus| broker.state == BrokerState::Ready;
     let ready = broker_states.iter().filter(serves).count();
     let mut status = KafkaClusterStatus {
         observed_generation: generation,
@@ -112,10 +116,11 @@ fn managed_config(observed: &Observed, outcome: &Outcome, old: &KafkaClusterStat
     let mut keys: Vec<String> = match outcome {
         Outcome::Refused(_) | Outcome::Paused => return old.managed_config.clone(),
         Outcome::Changing | Outcome::HeldUp(_) => old.managed_config.clone(),
-        Outcome::Settled if matches!(observed.kafka, Kafka::Seen { .. }) => Vec::new(),
-        Outcome::Settled => old.managed_config.clone(),
+        Outcome::Settled | Outcome::Balancing if matches!(observed.kafka, Kafka::Seen { .. }) => Vec::new(),
+        Outcome::Settled | Outcome::Balancing => old.managed_config.clone(),
     };
     keys.extend(observed.spec().config.keys().cloned());
+    keys.extend(observed.spec().rebalance.throttle_bytes_per_second.map(|_| MOVE_RATE.to_owned()));
     keys.sort();
     keys.dedup();
     keys

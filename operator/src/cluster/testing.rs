@@ -1,5 +1,7 @@
 //! Fixtures from YAML, through the real steps.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::{
     api::core::v1::{PersistentVolumeClaim, Pod},
     jiff::Timestamp,
@@ -18,7 +20,7 @@ use crate::{
     child::Child,
     config::OperatorConfig,
     error::Refusal,
-    kafka::{ClusterView, PartitionHealth, fake},
+    kafka::{ClusterView, PartitionHealth, QuorumView, VoterView, fake},
     names::{CLUSTER_ID, Names, TEMPLATE},
 };
 
@@ -49,6 +51,7 @@ pub fn observed(spec: &str) -> Observed {
         kafka: Kafka::NotAsked,
         nodes: Nodes::default(),
         now: Timestamp::UNIX_EPOCH,
+        surely_empty: BTreeSet::new(),
     }
 }
 
@@ -87,9 +90,19 @@ pub fn settled(spec: &str) -> Observed {
         controller: Ok(Controller {
             brokers: (0..cluster.brokers).map(fake::broker).collect(),
             health: PartitionHealth::default(),
+            placements: Vec::new(),
+            quorum: QuorumView {
+                voters: (0..cluster.controllers).map(voter).collect(),
+                observers: (cluster.controllers..cluster.brokers).map(voter).collect(),
+            },
         }),
     };
     observed
+}
+
+/// The disk of a broker, as the quorum knows it.
+fn voter(id: i32) -> VoterView {
+    VoterView { broker: BrokerId(id), directory: format!("disk-{id}") }
 }
 
 /// Puts a child where a later pass finds it.

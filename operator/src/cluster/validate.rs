@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::{api::core::v1::ResourceRequirements, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use ottla_crds::{
     KafkaClusterSpec,
-    cluster::{Advertise, Listener, ListenerType, PodTemplate, RetainClaims, Volume},
+    cluster::{Advertise, Listener, ListenerType, PodTemplate, Rebalance, RetainClaims, Volume},
 };
 
-use super::observe::Observed;
+use super::{observe::Observed, plan::retired_disks};
 use crate::{
     child::owner_reference,
     config::OperatorConfig,
@@ -23,7 +23,7 @@ use crate::{
     quantity,
 };
 
-pub use config::Settings;
+pub use config::{MOVE_RATE, Settings};
 pub use running::WAITING;
 
 /// Labels of a pod that Kubernetes itself copies from its node, so that a broker can know its rack.
@@ -46,8 +46,12 @@ pub struct ValidCluster {
     pub image: String,
     /// Settings, by how they reach the brokers.
     pub settings: Settings,
+    /// How partitions are balanced.
+    pub rebalance: Rebalance,
     /// The disks of each broker.
     pub volumes: Vec<Volume>,
+    /// By broker, the disks that the cluster has retired: one that comes back on them begins with an empty one.
+    pub retired: BTreeMap<i32, String>,
     /// What becomes of the claims.
     pub retain: RetainClaims,
     /// Where clients connect.
@@ -83,8 +87,6 @@ pub fn validate(observed: &Observed, operator: &OperatorConfig) -> Result<ValidC
     let settings = config::settings(spec)?;
     let volumes = volumes(spec)?;
     running::unchanged(observed)?;
-    let controllers = spec.controllers.unwrap_or_else(|| default_controllers(spec.brokers));
-    running::same_size(observed, controllers)?;
     let owner = owner_reference(&observed.cluster)
         .ok_or_else(|| Refusal::invalid_spec("the KafkaCluster has no name or uid yet"))?;
     let annotations = observed.cluster.metadata.annotations.as_ref();
@@ -93,10 +95,12 @@ pub fn validate(observed: &Observed, operator: &OperatorConfig) -> Result<ValidC
         owner,
         founded: annotations.is_some_and(|annotations| annotations.contains_key(FOUNDED)),
         brokers: spec.brokers,
-        controllers,
+        controllers: spec.controllers.unwrap_or_else(|| default_controllers(spec.brokers)),
         image: spec.image.clone().unwrap_or_else(|| operator.broker_image.clone()),
         settings,
+        rebalance: spec.rebalance.clone(),
         volumes,
+        retired: retired_disks(observed),
         retain: spec.storage.retain,
         listeners: spec.listeners.iter().map(listener).collect::<Result<_, _>>()?,
         rack_label: spec.rack.as_ref().map(|rack| rack.topology_key.clone()),

@@ -1,4 +1,9 @@
-//! A cluster in memory: what the topic rules are tested against.
+//! A cluster in memory: what the rules of both controllers are tested against.
+//!
+//! Brokers are there from the beginning ([`FakeCluster::of`]), or come and go with their processes ([`life`]).
+
+mod life;
+mod moves;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -25,6 +30,14 @@ pub enum Call {
     AddVoter(BrokerId),
     /// A broker lost its vote.
     RemoveVoter(BrokerId),
+    /// Partitions were reassigned.
+    Reassign(Vec<Reassignment>),
+    /// Preferred leaders were elected.
+    Elect(Vec<(String, i32)>),
+    /// A disk was retired.
+    RetireDisk(BrokerId, String),
+    /// A broker was unregistered.
+    Unregister(BrokerId),
 }
 
 /// What the fake holds.
@@ -32,12 +45,18 @@ pub enum Call {
 pub struct State {
     /// The registered brokers; the first one has the controller.
     pub brokers: Vec<BrokerView>,
-    /// The brokers that vote.
-    pub voters: Vec<BrokerId>,
+    /// The metadata quorum.
+    pub quorum: QuorumView,
     /// What is said of restarts, where it is not that they do no harm.
     pub restart: BTreeMap<BrokerId, RestartVerdict>,
     /// The topics and their settings.
     pub topics: BTreeMap<String, (TopicView, OwnConfig)>,
+    /// The reassignments under way.
+    pub moves: moves::Moves,
+    /// The disks that brokers have been started on, by the name of the claim.
+    pub disks: BTreeMap<String, life::Disk>,
+    /// What must never have happened and did.
+    pub violations: Vec<String>,
     /// The cluster-wide settings.
     pub cluster_config: OwnConfig,
     /// Every change so far.
@@ -57,13 +76,19 @@ impl Default for FakeCluster {
 }
 
 impl FakeCluster {
-    /// A cluster of so many brokers without topics.
+    /// A cluster of so many brokers without topics; the first three vote.
     pub fn of(brokers: i32) -> Self {
+        let brokers: Vec<BrokerView> = (0..brokers).map(broker).collect();
+        let member = |broker: &BrokerView| VoterView { broker: broker.id, directory: broker.directories[0].id.clone() };
+        let (voters, observers) = brokers.iter().map(member).partition(|member| member.broker.0 < 3);
         Self(Arc::new(Mutex::new(State {
-            brokers: (0..brokers).map(broker).collect(),
-            voters: (0..brokers.min(3)).map(BrokerId).collect(),
+            brokers,
+            quorum: QuorumView { voters, observers },
             restart: BTreeMap::new(),
             topics: BTreeMap::new(),
+            moves: moves::Moves::new(),
+            disks: BTreeMap::new(),
+            violations: Vec::new(),
             cluster_config: OwnConfig::new(),
             calls: Vec::new(),
             failure: None,
@@ -83,10 +108,29 @@ impl FakeCluster {
 
     /// Makes a topic as somebody else would.
     pub fn given_topic(&self, name: &str, partitions: i32, config: &[(&str, &str)]) -> TopicView {
-        let view = topic_view(name, partitions, &[BrokerId(0)]);
+        let view = topic_view(name, partitions, 1, &[BrokerId(0)]);
         let config = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         self.state().topics.insert(name.to_owned(), (view.clone(), config));
         view
+    }
+
+    /// Makes a topic of so many copies as somebody else would.
+    pub fn make_topic(&self, name: &str, partitions: i32, copies: i32) {
+        let mut state = self.state();
+        let brokers = state.open_brokers(copies).unwrap();
+        let view = topic_view(name, partitions, usize::try_from(copies).unwrap(), &brokers);
+        state.topics.insert(name.to_owned(), (view, OwnConfig::new()));
+    }
+
+    /// By how many copies, and by how many partitions led, brokers differ.
+    pub fn spread(&self) -> (u32, u32) {
+        let state = self.state();
+        let loaded: Vec<BrokerView> = state.brokers.iter().map(|broker| state.loaded(broker)).collect();
+        let spread = |of: fn(&BrokerView) -> u32| {
+            let all = || loaded.iter().map(of);
+            all().max().unwrap_or(0) - all().min().unwrap_or(0)
+        };
+        (spread(|broker| broker.replicas), spread(|broker| broker.leaders))
     }
 
     /// The changes since the last call of this.
@@ -131,7 +175,7 @@ pub fn broker(id: i32) -> BrokerView {
         is_controller: id == 0,
         leaders: 0,
         replicas: 0,
-        directories: vec![DirectoryView { id: format!("disk-{id}"), failure: None, space: Some((1000, 750)) }],
+        directories: vec![DirectoryView { id: format!("disk-{id}"), failure: None, space: Some((1 << 40, 3 << 38)) }],
     }
 }
 
@@ -147,25 +191,29 @@ pub fn health<'a>(topics: impl Iterator<Item = &'a TopicView>) -> PartitionHealt
     health
 }
 
-fn topic_view(name: &str, partitions: i32, replicas: &[BrokerId]) -> TopicView {
-    let partition =
-        PartitionView { leader: replicas.first().copied(), replicas: replicas.to_vec(), in_sync: replicas.to_vec() };
+/// Partitions with so many copies each, the first on the first of `brokers`, the next one further on.
+fn topic_view(name: &str, partitions: i32, copies: usize, brokers: &[BrokerId]) -> TopicView {
+    let partition = |index: usize| {
+        let replicas: Vec<_> = brokers.iter().copied().cycle().skip(index % brokers.len()).take(copies).collect();
+        PartitionView { leader: replicas.first().copied(), in_sync: replicas.clone(), replicas }
+    };
     TopicView {
         name: name.to_owned(),
         id: TopicId(Uuid::new_v4()),
-        partitions: vec![partition; usize::try_from(partitions).unwrap()],
+        partitions: (0..usize::try_from(partitions).unwrap()).map(partition).collect(),
     }
 }
 
 impl State {
-    /// The first `count` brokers, if there are so many.
-    fn some_brokers(&self, count: i32) -> Result<Vec<BrokerId>> {
-        let count = usize::try_from(count).unwrap();
-        if self.brokers.len() < count {
+    /// The brokers that may get `count` copies of a partition, if there are so many.
+    fn open_brokers(&self, count: i32) -> Result<Vec<BrokerId>> {
+        let open = self.brokers.iter().filter(|broker| !broker.cordoned && !broker.fenced).map(|broker| broker.id);
+        let open: Vec<_> = open.collect();
+        if open.len() < usize::try_from(count).unwrap() {
             let message = format!("Unable to replicate the partition {count} time(s)");
             return refused("INVALID_REPLICATION_FACTOR", &message);
         }
-        Ok(self.brokers[..count].iter().map(|broker| broker.id).collect())
+        Ok(open)
     }
 
     /// A broker with what it leads and holds now.
@@ -178,7 +226,7 @@ impl State {
             count(&|partition| partition.leader == Some(broker.id)),
             count(&|partition| partition.replicas.contains(&broker.id)),
         );
-        BrokerView { leaders, replicas, ..broker.clone() }
+        BrokerView { leaders, replicas, draining: broker.cordoned && replicas > 0, ..broker.clone() }
     }
 }
 
@@ -219,11 +267,13 @@ impl ClusterAdmin for FakeCluster {
     fn create_topic<'a>(&'a self, topic: &'a NewTopic) -> BoxFuture<'a, Result<()>> {
         let answer = self.answer(|state| {
             state.calls.push(Call::Create(topic.clone()));
-            let replicas = state.some_brokers(topic.replicas.unwrap_or(1))?;
+            let copies = topic.replicas.unwrap_or(1);
+            let brokers = state.open_brokers(copies)?;
             if state.topics.contains_key(&topic.name) {
                 return refused("TOPIC_ALREADY_EXISTS", "exists");
             }
-            let view = topic_view(&topic.name, topic.partitions.unwrap_or(1), &replicas);
+            let copies = usize::try_from(copies).unwrap();
+            let view = topic_view(&topic.name, topic.partitions.unwrap_or(1), copies, &brokers);
             state.topics.insert(topic.name.clone(), (view, topic.config.clone()));
             Ok(())
         });
@@ -237,7 +287,8 @@ impl ClusterAdmin for FakeCluster {
                 return refused("UNKNOWN_TOPIC_OR_PARTITION", "no such topic");
             };
             let replicas = view.partitions[0].replicas.clone();
-            view.partitions = topic_view(name, total, &replicas).partitions;
+            let new = topic_view(name, total, replicas.len(), &replicas).partitions;
+            view.partitions.extend(new.into_iter().skip(view.partitions.len()));
             Ok(())
         });
         async { answer }.boxed()
@@ -268,6 +319,7 @@ impl ClusterAdmin for FakeCluster {
         let answer = self.answer(|state| {
             state.calls.push(Call::Delete(name.to_owned()));
             state.topics.remove(name);
+            state.moves.retain(|(topic, _), _| topic != name);
             Ok(())
         });
         async { answer }.boxed()
@@ -280,7 +332,11 @@ impl ClusterAdmin for FakeCluster {
     }
 
     fn partition_health(&self) -> BoxFuture<'_, Result<PartitionHealth>> {
-        let answer = self.answer(|state| Ok(health(state.topics.values().map(|(view, _)| view))));
+        let answer = self.answer(|state| {
+            let health = health(state.topics.values().map(|(view, _)| view));
+            let moving = u32::try_from(state.moves.len()).unwrap();
+            Ok(PartitionHealth { moving, bytes_left: u64::from(moving) * moves::BYTES, ..health })
+        });
         async { answer }.boxed()
     }
 
@@ -301,31 +357,62 @@ impl ClusterAdmin for FakeCluster {
         async { answer }.boxed()
     }
 
-    fn quorum(&self) -> BoxFuture<'_, Result<QuorumView>> {
+    fn placements(&self) -> BoxFuture<'_, Result<Vec<TopicPlacement>>> {
+        let answer = self.answer(|state| Ok(state.placements()));
+        async { answer }.boxed()
+    }
+
+    fn reassign<'a>(&'a self, wanted: &'a [Reassignment]) -> BoxFuture<'a, Result<Vec<NotReassigned>>> {
         let answer = self.answer(|state| {
-            let view =
-                |broker: &BrokerView| VoterView { broker: broker.id, directory: broker.directories[0].id.clone() };
-            let (voters, observers) = state.brokers.iter().map(view).partition(|it| state.voters.contains(&it.broker));
-            Ok(QuorumView { voters, observers })
+            state.calls.push(Call::Reassign(wanted.to_vec()));
+            Ok(wanted.iter().filter_map(|one| state.reassign(one)).collect())
         });
+        async { answer }.boxed()
+    }
+
+    fn elect_preferred<'a>(&'a self, partitions: &'a [(String, i32)]) -> BoxFuture<'a, Result<()>> {
+        let answer = self.answer(|state| {
+            state.calls.push(Call::Elect(partitions.to_vec()));
+            partitions.iter().for_each(|(topic, partition)| state.elect(topic, *partition));
+            Ok(())
+        });
+        async { answer }.boxed()
+    }
+
+    fn unregister(&self, broker: BrokerId) -> BoxFuture<'_, Result<()>> {
+        let answer = self.answer(|state| {
+            state.calls.push(Call::Unregister(broker));
+            state.unregister(broker);
+            Ok(())
+        });
+        async { answer }.boxed()
+    }
+
+    fn quorum(&self) -> BoxFuture<'_, Result<QuorumView>> {
+        let answer = self.answer(|state| Ok(state.quorum.clone()));
         async { answer }.boxed()
     }
 
     fn add_voter(&self, broker: BrokerId) -> BoxFuture<'_, Result<()>> {
         let answer = self.answer(|state| {
             state.calls.push(Call::AddVoter(broker));
-            state.voters.retain(|voter| *voter != broker);
-            state.voters.push(broker);
-            Ok(())
+            state.add_voter(broker)
         });
         async { answer }.boxed()
     }
 
-    fn remove_voter<'a>(&'a self, broker: BrokerId, _directory: &'a str) -> BoxFuture<'a, Result<()>> {
+    fn remove_voter<'a>(&'a self, broker: BrokerId, directory: &'a str) -> BoxFuture<'a, Result<()>> {
         let answer = self.answer(|state| {
             state.calls.push(Call::RemoveVoter(broker));
-            state.voters.retain(|voter| *voter != broker);
-            Ok(())
+            state.remove_voter(broker, directory)
+        });
+        async { answer }.boxed()
+    }
+
+    fn retire_disk<'a>(&'a self, broker: BrokerId, directory: &'a str) -> BoxFuture<'a, Result<()>> {
+        let answer = self.answer(|state| {
+            state.calls.push(Call::RetireDisk(broker, directory.to_owned()));
+            state.retire_disk(broker, directory)
         });
         async { answer }.boxed()
     }

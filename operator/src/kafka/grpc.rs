@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use ottla_control::{
     self as proto, AddVoterRequest, CheckRestartRequest, CordonRequest, GetPartitionHealthRequest, ListBrokersRequest,
-    ListVotersRequest, RemoveVoterRequest, UncordonRequest, cluster_control_client::ClusterControlClient,
+    ListPlacementsRequest, ListVotersRequest, RemoveVoterRequest, RetireDiskRequest, UncordonRequest,
+    cluster_control_client::ClusterControlClient,
 };
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{
@@ -139,6 +140,24 @@ impl Grpc {
         }
     }
 
+    /// Page by page; between two of them the cluster may change, as it may after the last.
+    pub(super) async fn placements(&self) -> Result<Vec<TopicPlacement>> {
+        let mut topics = Vec::new();
+        let mut request = ListPlacementsRequest::default();
+        loop {
+            let ask = |mut client: Client| {
+                let request = request.clone();
+                async move { client.list_placements(request).await }
+            };
+            let page = self.ask(ask).await?;
+            topics.extend(page.topics.into_iter().map(topic_placement));
+            match topics.last().filter(|_| page.has_more) {
+                Some(TopicPlacement { topic, .. }) => request.after_topic = topic.clone(),
+                None => return Ok(topics),
+            }
+        }
+    }
+
     pub(super) async fn quorum(&self) -> Result<QuorumView> {
         let answer = self.ask(|mut client| async move { client.list_voters(ListVotersRequest {}).await }).await?;
         let views = |nodes: Vec<proto::QuorumNode>| {
@@ -165,6 +184,33 @@ impl Grpc {
             async move { client.remove_voter(request).await }
         };
         self.ask(ask).await.map(drop)
+    }
+
+    pub(super) async fn retire_disk(&self, broker: BrokerId, directory: &str) -> Result<()> {
+        let request = RetireDiskRequest { broker_id: broker.0, directory_id: directory.to_owned() };
+        let ask = |mut client: Client| {
+            let request = request.clone();
+            async move { client.retire_disk(request).await }
+        };
+        self.ask(ask).await.map(drop)
+    }
+}
+
+fn topic_placement(topic: proto::TopicPlacement) -> TopicPlacement {
+    let ids = |ids: Vec<i32>| ids.into_iter().map(BrokerId).collect();
+    let partition = |partition: proto::PartitionPlacement| PartitionPlacement {
+        index: partition.partition,
+        target: ids(partition.replicas),
+        adding: ids(partition.adding),
+        removing: ids(partition.removing),
+        in_sync: ids(partition.in_sync),
+        leader: (partition.leader >= 0).then_some(BrokerId(partition.leader)),
+        bytes: partition.bytes,
+    };
+    TopicPlacement {
+        min_in_sync: usize::try_from(topic.min_in_sync).unwrap_or(usize::MAX),
+        topic: topic.topic,
+        partitions: topic.partitions.into_iter().map(partition).collect(),
     }
 }
 
@@ -196,8 +242,9 @@ fn directory_view(directory: proto::LogDirectory) -> DirectoryView {
 fn error(status: &Status) -> Error {
     let message = status.message().to_owned();
     match status.code() {
+        // What is asked for first comes about by itself: another change of the quorum ends, a voter catches up.
+        Code::FailedPrecondition => Error::Unreachable(message),
         Code::NotFound
-        | Code::FailedPrecondition
         | Code::InvalidArgument
         | Code::Unauthenticated
         | Code::PermissionDenied

@@ -1,6 +1,8 @@
 //! [`ClusterAdmin`] over the Kafka protocol, and over gRPC for what Kafka lacks: any broker is asked, and hands on to the
 //! controller what is the controller's.
 
+mod moves;
+
 use std::{
     collections::HashMap,
     path::PathBuf,
@@ -312,6 +314,22 @@ impl ClusterAdmin for Wire {
         async move { self.control()?.cordon(broker, cordoned).await }.boxed()
     }
 
+    fn placements(&self) -> BoxFuture<'_, Result<Vec<TopicPlacement>>> {
+        async { self.control()?.placements().await }.boxed()
+    }
+
+    fn reassign<'a>(&'a self, wanted: &'a [Reassignment]) -> BoxFuture<'a, Result<Vec<NotReassigned>>> {
+        self.alter_reassignments(wanted).boxed()
+    }
+
+    fn elect_preferred<'a>(&'a self, partitions: &'a [(String, i32)]) -> BoxFuture<'a, Result<()>> {
+        self.elect(partitions).boxed()
+    }
+
+    fn unregister(&self, broker: BrokerId) -> BoxFuture<'_, Result<()>> {
+        self.forget_broker(broker).boxed()
+    }
+
     fn quorum(&self) -> BoxFuture<'_, Result<QuorumView>> {
         async { self.control()?.quorum().await }.boxed()
     }
@@ -322,5 +340,9 @@ impl ClusterAdmin for Wire {
 
     fn remove_voter<'a>(&'a self, broker: BrokerId, directory: &'a str) -> BoxFuture<'a, Result<()>> {
         async move { self.control()?.remove_voter(broker, directory).await }.boxed()
+    }
+
+    fn retire_disk<'a>(&'a self, broker: BrokerId, directory: &'a str) -> BoxFuture<'a, Result<()>> {
+        async move { self.control()?.retire_disk(broker, directory).await }.boxed()
     }
 }

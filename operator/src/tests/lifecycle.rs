@@ -75,7 +75,7 @@ async fn three_brokers_found_a_cluster_and_the_status_tells_of_each() {
     let told = |broker: &ottla_crds::cluster::BrokerStatus| {
         (broker.id, broker.epoch, broker.leaders, broker.replicas, broker.disk_used_percent)
     };
-    let expected = [(0, 100, 6, 6), (1, 101, 0, 6), (2, 102, 0, 6)]
+    let expected = [(0, 100, 2, 6), (1, 101, 2, 6), (2, 102, 2, 6)]
         .map(|(id, epoch, leads, holds)| (id, Some(epoch), Some(leads), Some(holds), Some(25)));
     assert_eq!(status.broker_states.iter().map(told).collect::<Vec<_>>(), expected);
 
@@ -154,17 +154,19 @@ async fn a_spec_that_is_not_served_stalls_and_leaves_what_runs_alone() {
     bench.cluster("demo", is_ready).await;
     let before = bench.api::<StatefulSet>().get("demo-broker").await.unwrap();
 
-    bench.edit::<KafkaCluster>("demo", json!({"brokers": 3})).await.unwrap();
+    let tls = json!([{"name": "plain", "port": 9092, "tls": {}}]);
+    bench.edit::<KafkaCluster>("demo", json!({"listeners": tls, "config": {"log.retention.hours": 2}})).await.unwrap();
     let is_stalled =
         |cluster: &KafkaCluster| cluster.status.as_ref().is_some_and(|status| stalled(&status.conditions).is_some());
     let cluster = bench.cluster("demo", is_stalled).await;
     let (reason, message) = stalled(&cluster.status.unwrap().conditions).unwrap();
     assert_eq!(reason, "NotServedYet");
-    assert!(message.contains("set spec.brokers back to 1"), "{message}");
+    assert!(message.contains("remove tls"), "{message}");
     let after = bench.api::<StatefulSet>().get("demo-broker").await.unwrap();
     assert_eq!(after.metadata.generation, before.metadata.generation);
 
-    bench.edit::<KafkaCluster>("demo", json!({"brokers": 1})).await.unwrap();
+    let plain = json!([{"name": "plain", "port": 9092}]);
+    bench.edit::<KafkaCluster>("demo", json!({"listeners": plain, "config": null})).await.unwrap();
     let cluster = bench.cluster("demo", is_ready).await;
     assert_eq!(stalled(&cluster.status.unwrap().conditions), None);
 }

@@ -35,8 +35,14 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::permissions::Rules;
-use crate::{OperatorConfig, context::Context, kafka::fake::FakeCluster, run_with};
+use super::{kubelet, mortal::Mortal, permissions::Rules};
+use crate::{
+    OperatorConfig,
+    config::Pace,
+    context::Context,
+    kafka::{Connector, fake::FakeCluster},
+    run_with,
+};
 
 /// The namespace of everything here.
 pub const NAMESPACE: &str = "default";
@@ -99,6 +105,7 @@ pub struct Bench {
     /// The operator's requests.
     pub wiretap: Arc<Wiretap>,
     operator_client: Client,
+    router: axum::Router,
     shutdown: CancellationToken,
     // Its background work, such as the collection of what has no owner, ends with it.
     _server: ApiServer,
@@ -126,7 +133,16 @@ impl Bench {
         Self::with_wiretap(Wiretap { fail_at: fail_at.into(), does_it: does_it.into(), ..Wiretap::default() }).await
     }
 
+    /// A Kubernetes whose pods are the processes of brokers: they found a cluster, join it, stop and come back.
+    pub async fn living() -> Self {
+        Self::with_nodes(Wiretap::default(), FakeCluster::unfounded(), true).await
+    }
+
     async fn with_wiretap(wiretap: Wiretap) -> Self {
+        Self::with_nodes(wiretap, FakeCluster::default(), false).await
+    }
+
+    async fn with_nodes(wiretap: Wiretap, kafka: FakeCluster, runs_brokers: bool) -> Self {
         let server = ApiServer::new(ApiServerConfig::default()).unwrap();
         let client = server.client(NAMESPACE);
         install_definitions(&client).await;
@@ -135,12 +151,17 @@ impl Bench {
         let router = server.router().layer(from_fn(move |request, next| tap.clone().pass(request, next)));
         let shutdown = CancellationToken::new();
         tokio::spawn(ottla_local::statefulset::run(client.clone(), shutdown.clone()));
-        tokio::spawn(make_pods_ready(client.clone(), shutdown.clone()));
+        if runs_brokers {
+            tokio::spawn(kubelet::run_brokers(client.clone(), kafka.clone(), shutdown.clone()));
+        } else {
+            tokio::spawn(make_pods_ready(client.clone(), shutdown.clone()));
+        }
         Self {
-            operator_client: Client::new(router, NAMESPACE),
+            operator_client: Client::new(router.clone(), NAMESPACE),
+            router,
             client,
             _server: server,
-            kafka: FakeCluster::default(),
+            kafka,
             wiretap,
             _guard: shutdown.clone().drop_guard(),
             shutdown,
@@ -157,15 +178,21 @@ impl Bench {
         let (client, kafka) = (self.operator_client.clone(), Arc::new(self.kafka.clone()));
         let shutdown = self.shutdown.child_token();
         let stop = shutdown.clone();
-        let operator =
-            tokio::spawn(async move { run_with(client, OperatorConfig::default(), kafka, stop).await.unwrap() });
+        let operator = tokio::spawn(async move { run_with(client, quick(), kafka, stop).await.unwrap() });
         (operator, shutdown)
     }
 
     /// What a pass would be handed, to run single ones.
     pub fn context(&self) -> Arc<Context> {
         let kafka = Arc::new(self.kafka.clone());
-        Arc::new(Context::new(self.operator_client.clone(), OperatorConfig::default(), kafka))
+        Arc::new(Context::new(self.operator_client.clone(), quick(), kafka))
+    }
+
+    /// What the passes of an operator are handed that dies when `mortal` says so.
+    pub fn mortal_context(&self, mortal: &Arc<Mortal>) -> Arc<Context> {
+        let client = mortal.client(self.router.clone(), NAMESPACE);
+        let connector: Arc<dyn Connector> = mortal.connector(self.kafka.clone());
+        Arc::new(Context::new(client, quick(), connector))
     }
 
     /// Objects of one kind.
@@ -257,6 +284,12 @@ impl Bench {
         })
         .await;
     }
+}
+
+/// An operator that looks often, and takes little time for sure.
+fn quick() -> OperatorConfig {
+    let (soon, empty) = (Duration::from_millis(20), Duration::from_millis(60));
+    OperatorConfig { pace: Pace { soon, empty, ..Pace::default() }, ..OperatorConfig::default() }
 }
 
 /// Asks again and again until the answer is good; fails with the last one after a while.

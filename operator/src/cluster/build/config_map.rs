@@ -9,6 +9,7 @@ pub(super) fn build(cluster: &ValidCluster, cluster_id: &str) -> ConfigMap {
     let file = |id: i32| {
         let mut all = properties::at_start(cluster, cluster_id, id);
         all.extend([properties::founding(cluster, id)]);
+        all.extend(properties::retired(cluster, id));
         (cluster.names.properties_file(id), properties::render(&all))
     };
     ConfigMap {

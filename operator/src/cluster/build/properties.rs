@@ -63,6 +63,12 @@ pub fn founding(cluster: &ValidCluster, id: i32) -> (String, String) {
     }
 }
 
+/// The disks that broker `id` must not serve, should it come back on one. Not part of the template: a broker that runs has
+/// another.
+pub fn retired(cluster: &ValidCluster, id: i32) -> Option<(String, String)> {
+    cluster.retired.get(&id).map(|disks| ("ottla.retired.directories".to_owned(), disks.clone()))
+}
+
 /// How many voters a rendered file names, as founders or as those who are asked.
 pub fn voters(file: &str) -> Option<i32> {
     let list = file.lines().find_map(|line| match line.split_once('=')? {

@@ -32,6 +32,10 @@ fn names(observed: &Observed) -> Vec<String> {
         Step::Restart(due) => {
             format!("restart {}", due.iter().map(|restart| restart.pod.as_str()).collect::<Vec<_>>().join(" or "))
         }
+        Step::Shrink(child, size) => format!("shrink {} {} to {size}", child.resource.kind, child.name),
+        Step::Scaling(scaling) => format!("scaling {}", serde_json::to_string(scaling).unwrap()),
+        Step::MarkClaim { claim, disks, .. } => format!("mark {claim} {disks}"),
+        Step::Ask(request) => format!("ask {request:?}"),
     };
     steps(observed).iter().map(name).collect()
 }

@@ -15,7 +15,9 @@ pub(super) fn states(observed: &Observed) -> Vec<BrokerStatus> {
     let pods: BTreeMap<i32, &Pod> =
         observed.pods.iter().filter_map(|pod| Some((observed.names.broker_of(&pod.name_any())?, pod))).collect();
     let wanted = 0..observed.spec().brokers;
-    let mut ids: Vec<i32> = wanted.chain(pods.keys().copied()).collect();
+    let registered = observed.controller().into_iter().flat_map(|controller| &controller.brokers);
+    let registered = registered.map(|broker| broker.id.0);
+    let mut ids: Vec<i32> = wanted.chain(pods.keys().copied()).chain(registered).collect();
     ids.sort_unstable();
     ids.dedup();
     ids.into_iter().map(|id| state(id, pods.get(&id).copied(), observed)).collect()
@@ -26,14 +28,16 @@ fn state(id: i32, pod: Option<&Pod>, observed: &Observed) -> BrokerStatus {
         let mut brokers = controller.brokers.iter();
         brokers.find(|broker| broker.id == BrokerId(id))
     });
-    let served_before = observed.cluster.annotations().contains_key(FOUNDED);
+    // One that the controller does not know never served, as far as the controller can be asked.
+    let is_known = observed.controller().is_none() || registered.is_some();
+    let served_before = observed.cluster.annotations().contains_key(FOUNDED) && is_known;
     let is_replaced = begun(observed).is_some_and(|begun| begun.broker == id);
     let loss = loss(id, observed);
     // Its own probe may be a few seconds old; the controller's word is not.
     let serves = pod.is_some_and(pods::is_ready) && registered.is_none_or(|broker| !broker.fenced);
-    let state = match registered {
+    let state = match pod {
         _ if is_replaced => BrokerState::Replacing,
-        Some(broker) if serves && broker.draining => BrokerState::Draining,
+        _ if served_before && id >= observed.spec().brokers => BrokerState::Draining,
         _ if serves => BrokerState::Ready,
         _ if loss.is_some() => BrokerState::Lost,
         _ if served_before => BrokerState::Restarting,

@@ -2,8 +2,10 @@
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::ResourceExt;
+use ottla_core::ids::BrokerId;
 use ottla_crds::{
     KafkaClusterStatus,
+    cluster::Mode,
     conditions::{ConditionType, Finding},
 };
 
@@ -13,7 +15,7 @@ use super::{
         plan::repair::{Repair, Verdict, repair},
         pods,
     },
-    Outcome,
+    Outcome, partitions,
 };
 use crate::{cluster::validate::WAITING, kafka::BrokerView, quantity};
 
@@ -30,7 +32,7 @@ pub(super) fn findings(observed: &Observed, outcome: &Outcome, status: &KafkaClu
         ready(outcome, lack.as_ref(), status),
         available(observed, status),
         progressing(outcome, lack.as_ref()),
-        rebalancing(status),
+        rebalancing(observed, outcome, status),
         degraded(observed, status),
         reconciling(outcome, lack.as_ref()),
         stalled(outcome),
@@ -50,7 +52,7 @@ fn lack(observed: &Observed, outcome: &Outcome, status: &KafkaClusterStatus) -> 
             };
         }
         Outcome::HeldUp(reason) => return lack("WaitingForReplicas", reason.clone()),
-        Outcome::Paused | Outcome::Settled => {}
+        Outcome::Paused | Outcome::Settled | Outcome::Balancing => {}
     }
     let wanted = observed.spec().brokers;
     if let Some((reason, message)) = told_of_repair(observed) {
@@ -59,7 +61,7 @@ fn lack(observed: &Observed, outcome: &Outcome, status: &KafkaClusterStatus) -> 
     if let Some(roll) = roll(observed) {
         return lack("RollingRestart", roll);
     }
-    if status.ready_brokers != wanted || status.brokers != wanted {
+    if status.ready_brokers < wanted {
         let message = format!("{} of {wanted} brokers are ready{}", status.ready_brokers, troubles(observed));
         return lack("BrokersNotReady", message);
     }
@@ -81,7 +83,43 @@ fn lack(observed: &Observed, outcome: &Outcome, status: &KafkaClusterStatus) -> 
             let message = format!("{} partitions wait for replicas to catch up", partitions.under_replicated);
             lack("UnderReplicated", message)
         }
-        (Kafka::Seen { .. }, _) => None,
+        (Kafka::Seen { .. }, _) => unfinished(observed, status),
+    }
+}
+
+/// What is left of a change of the number of brokers.
+fn unfinished(observed: &Observed, status: &KafkaClusterStatus) -> Option<Lack> {
+    let (wanted, rebalance) = (observed.spec().brokers, &observed.spec().rebalance);
+    let leaving: Vec<i32> = status.broker_states.iter().map(|broker| broker.id).filter(|id| *id >= wanted).collect();
+    if !leaving.is_empty() {
+        let left: Vec<String> = leaving.iter().map(|id| still_there(*id, observed)).collect();
+        let (reason, why) = match rebalance.mode {
+            Mode::Automatic => ("DrainingBrokers", ""),
+            Mode::Paused => {
+                ("RebalancePaused", ": spec.rebalance.mode is Paused, set it to Automatic to have them drained")
+            }
+        };
+        return Some(Lack { reason, message: format!("{}{why}", left.join("; ")) });
+    }
+    observed.scaling().filter(|_| rebalance.mode == Mode::Automatic)?;
+    let (least, most) = partitions::spread(observed)?;
+    let message =
+        format!("partitions are being spread over {wanted} brokers, which hold {least} to {most} replicas each");
+    Some(Lack { reason: "RebalancingPartitions", message })
+}
+
+/// What keeps a broker that leaves.
+fn still_there(id: i32, observed: &Observed) -> String {
+    let Some(controller) = observed.controller() else {
+        return format!("broker {id} is to leave");
+    };
+    let left = partitions::remainder(controller, BrokerId(id));
+    match left.stuck {
+        _ if left.replicas == 0 => format!("broker {id} is empty and about to leave"),
+        Some(partition) => {
+            format!("broker {id} holds {partition}, which has no leader to be copied from: bring its brokers back")
+        }
+        None => format!("broker {id} has {} replicas ({}) to give away", left.replicas, quantity::human(left.bytes)),
     }
 }
 
@@ -166,16 +204,24 @@ fn available(observed: &Observed, status: &KafkaClusterStatus) -> Finding {
     }
 }
 
-fn rebalancing(status: &KafkaClusterStatus) -> Finding {
+fn rebalancing(observed: &Observed, outcome: &Outcome, status: &KafkaClusterStatus) -> Finding {
     let finding = |status, reason, message: &str| Finding::new(ConditionType::Rebalancing, status, reason, message);
+    let is_paused = observed.spec().rebalance.mode == Mode::Paused;
     match &status.partitions {
-        Some(partitions) if partitions.moving > 0 => {
-            let (moving, bytes) = (partitions.moving, partitions.bytes_to_move);
-            finding(
-                true,
-                "RebalancingPartitions",
-                &format!("{moving} partitions are being moved, {bytes} bytes are left"),
-            )
+        Some(counts) if counts.moving > 0 => {
+            let bytes = quantity::human(u64::try_from(counts.bytes_to_move).unwrap_or(0));
+            let message = format!("{} partitions are being moved, {bytes} are left to copy", counts.moving);
+            finding(true, "RebalancingPartitions", &message)
+        }
+        Some(_) if is_paused => {
+            let (least, most) = partitions::spread(observed).unwrap_or_default();
+            let message = format!(
+                "spec.rebalance.mode is Paused: partitions stay where they are, brokers hold {least} to {most} replicas each"
+            );
+            finding(false, "Paused", &message)
+        }
+        Some(_) if *outcome == Outcome::Balancing || observed.scaling().is_some() => {
+            finding(true, "RebalancingPartitions", "partitions are being spread over the brokers")
         }
         Some(_) => finding(false, "Balanced", "no partition is being moved"),
         None => {

@@ -1,11 +1,13 @@
-//! Counts over all partitions.
+//! Counts over all partitions, and how unevenly they lie.
 
+use ottla_core::ids::BrokerId;
 use ottla_crds::cluster::PartitionSummary;
 
-use crate::kafka::PartitionHealth;
+use super::super::observe::{Controller, Observed};
 
 /// What the active controller counts.
-pub(super) fn summary(health: &PartitionHealth) -> PartitionSummary {
+pub(super) fn summary(controller: &Controller) -> PartitionSummary {
+    let health = &controller.health;
     let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     PartitionSummary {
         total: count(health.total),
@@ -15,4 +17,36 @@ pub(super) fn summary(health: &PartitionHealth) -> PartitionSummary {
         moving: count(health.moving),
         bytes_to_move: i64::try_from(health.bytes_left).unwrap_or(i64::MAX),
     }
+}
+
+/// What a broker that leaves still holds.
+pub(super) struct Remainder {
+    /// Copies.
+    pub replicas: usize,
+    /// Bytes, as far as they are known.
+    pub bytes: u64,
+    /// A partition that has nobody to be copied from.
+    pub stuck: Option<String>,
+}
+
+/// What `broker` still holds.
+pub(super) fn remainder(controller: &Controller, broker: BrokerId) -> Remainder {
+    let mut left = Remainder { replicas: 0, bytes: 0, stuck: None };
+    for topic in &controller.placements {
+        for partition in topic.partitions.iter().filter(|partition| partition.involves(broker)) {
+            left.replicas += 1;
+            left.bytes = left.bytes.saturating_add(partition.bytes.unwrap_or(0));
+            if partition.leader.is_none() {
+                left.stuck.get_or_insert_with(|| format!("{}-{}", topic.topic, partition.index));
+            }
+        }
+    }
+    left
+}
+
+/// The least and the most copies that a broker which stays holds.
+pub(super) fn spread(observed: &Observed) -> Option<(u32, u32)> {
+    let staying = observed.controller()?.brokers.iter().filter(|broker| broker.id.0 < observed.spec().brokers);
+    let counts: Vec<u32> = staying.map(|broker| broker.replicas).collect();
+    Some((*counts.iter().min()?, *counts.iter().max()?))
 }

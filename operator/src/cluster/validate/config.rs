@@ -16,8 +16,11 @@ pub struct Settings {
     pub running: BTreeMap<String, String>,
 }
 
+/// How fast reassignments may copy, for all brokers at once.
+pub const MOVE_RATE: &str = "ottla.move.max.bytes.per.second";
+
 /// Keys that follow from other fields of the spec, and which.
-const OWNED: [(&str, &str); 20] = [
+const OWNED: [(&str, &str); 22] = [
     ("node.id", "spec.brokers"),
     ("broker.id", "spec.brokers"),
     ("broker.rack", "spec.rack"),
@@ -37,6 +40,8 @@ const OWNED: [(&str, &str); 20] = [
     ("metadata.log.dir", "spec.storage"),
     ("ottla.http.listener", "the operator"),
     ("ottla.controller.token.file", "the operator"),
+    ("ottla.retired.directories", "the operator"),
+    (MOVE_RATE, "spec.rebalance.throttleBytesPerSecond"),
     ("broker.id.generation.enable", "spec.brokers"),
 ];
 
@@ -52,6 +57,9 @@ pub(super) fn settings(spec: &KafkaClusterSpec) -> Result<Settings, Refusal> {
             Mode::Cluster => settings.running.insert(key, value),
             Mode::ReadOnly | Mode::PerBroker => settings.at_start.insert(key, value),
         };
+    }
+    if let Some(rate) = spec.rebalance.throttle_bytes_per_second {
+        settings.running.insert(MOVE_RATE.to_owned(), rate.to_string());
     }
     Ok(settings)
 }

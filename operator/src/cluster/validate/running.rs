@@ -1,10 +1,10 @@
 //! What of a running cluster cannot change, and whose objects these are.
 
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use ottla_crds::cluster::Volume;
 use serde_json::Value;
 
-use super::super::{build::properties, observe::Observed};
+use super::super::observe::Observed;
 use crate::{child::is_owned_by, error::Refusal, quantity};
 
 /// Refuses what would have to change disks that exist, or objects that belong to somebody else.
@@ -35,30 +35,6 @@ pub(super) fn unchanged(observed: &Observed) -> Result<(), Refusal> {
         .iter()
         .filter_map(|claim| Some((claim, volumes.iter().find(|v| Some(&v.name) == claim.metadata.name.as_ref())?)))
         .try_for_each(|(claim, volume)| same_volume(claim, volume))
-}
-
-/// Refuses another number of brokers or voters than the cluster was founded with, which stands in what was rendered for
-/// them: scaling takes more than another number.
-pub(super) fn same_size(observed: &Observed, controllers: i32) -> Result<(), Refusal> {
-    let config: Option<ConfigMap> = observed.children.typed(&observed.names.config());
-    let files = config.and_then(|config| config.data).unwrap_or_default();
-    if let Some(brokers) =
-        i32::try_from(files.len()).ok().filter(|count| *count > 0 && *count != observed.spec().brokers)
-    {
-        let message = format!(
-            "the cluster has {brokers} brokers, and this release does not scale: set spec.brokers back to {brokers}"
-        );
-        return Err(Refusal::not_served(message));
-    }
-    let voters = files.values().next().and_then(|file| properties::voters(file));
-    if let Some(voters) = voters.filter(|voters| *voters != controllers) {
-        let message = format!(
-            "{voters} brokers vote on the cluster's metadata, and this release does not change that: set \
-             spec.controllers back to {voters}"
-        );
-        return Err(Refusal::not_served(message));
-    }
-    Ok(())
 }
 
 fn same_volume(claim: &PersistentVolumeClaim, volume: &Volume) -> Result<(), Refusal> {

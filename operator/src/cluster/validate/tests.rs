@@ -32,32 +32,20 @@ fn what_this_release_does_not_serve_is_refused_by_name() {
 }
 
 #[test]
-fn a_cluster_of_any_size_is_founded_and_keeps_it() {
+fn a_cluster_of_any_size_is_served() {
     for (brokers, voters) in [(1, 1), (2, 1), (3, 3), (4, 3), (5, 3), (500, 3)] {
         let cluster = valid(&observed(&of_brokers(brokers))).unwrap();
         assert_eq!((cluster.brokers, cluster.controllers), (brokers, voters));
     }
-    for founded in [3, 5] {
-        let mut running = settled(&of_brokers(founded));
-        for wanted in [1, 4, 6] {
-            running.cluster.spec.brokers = wanted;
-            let refusal = valid(&running).unwrap_err();
-            assert_eq!(refusal.reason, "NotServedYet");
-            assert!(refusal.message.contains(&format!("set spec.brokers back to {founded}")), "{}", refusal.message);
-        }
-        running.cluster.spec.brokers = founded;
-        assert!(valid(&running).is_ok());
-    }
 }
 
 #[test]
-fn the_voters_stay_those_that_founded_the_cluster() {
-    let mut running = settled(&of_brokers(5));
-    running.cluster.spec.controllers = Some(5);
-    let refusal = valid(&running).unwrap_err();
-    assert!(refusal.message.contains("set spec.controllers back to 3"), "{}", refusal.message);
-    running.cluster.spec.controllers = Some(3);
-    assert!(valid(&running).is_ok());
+fn the_throttle_of_moves_is_a_setting_of_running_brokers() {
+    let cluster = valid(&observed(&with("rebalance: {throttleBytesPerSecond: 1048576}"))).unwrap();
+    assert_eq!(cluster.settings.running["ottla.move.max.bytes.per.second"], "1048576");
+    let (reason, message) = refusal(&with("config: {ottla.move.max.bytes.per.second: 7}"));
+    assert_eq!(reason, "InvalidSpec");
+    assert!(message.contains("spec.rebalance.throttleBytesPerSecond"), "{message}");
 }
 
 #[test]

@@ -1,0 +1,63 @@
+//! What is asked of the brokers: votes, cordons, moves and farewells.
+
+use ottla_core::ids::BrokerId;
+use tracing::{info, warn};
+
+use super::super::{observe::Observed, plan::Request};
+use crate::{
+    context::Context,
+    error::{Error, Result},
+    kafka::{self, ClusterAdmin, Reassignment},
+};
+
+/// Asks it.
+pub(super) async fn ask(request: &Request, observed: &Observed, context: &Context) -> Result<()> {
+    let doing = describe(request);
+    let admin = super::admin(observed, context).map_err(Error::kafka(doing.clone()))?;
+    let done = match request {
+        Request::Cordon { broker, cordoned } => admin.cordon(*broker, *cordoned).await,
+        Request::Reassign(moves) => reassign(&*admin, moves, observed).await,
+        Request::Elect(partitions) => admin.elect_preferred(partitions).await,
+        Request::AddVoter(broker) => admin.add_voter(*broker).await,
+        Request::RemoveVoter { broker, directory } => admin.remove_voter(*broker, directory).await,
+        Request::RetireDisk { broker, directory } => admin.retire_disk(*broker, directory).await,
+        Request::Unregister(broker) => admin.unregister(*broker).await,
+    };
+    done.map_err(Error::kafka(doing.clone()))?;
+    info!(cluster = %observed.names.cluster, namespace = %observed.names.namespace, "asked to {doing}");
+    Ok(())
+}
+
+/// A broker at or above `size` that holds anything at this moment, or is to.
+pub(super) async fn first_in_use(size: i32, observed: &Observed, context: &Context) -> Result<Option<BrokerId>> {
+    let doing = "ask whether brokers are empty";
+    let admin = super::admin(observed, context).map_err(Error::kafka(doing))?;
+    let placements = admin.placements().await.map_err(Error::kafka(doing))?;
+    let brokers = admin.brokers().await.map_err(Error::kafka(doing))?;
+    let holding = brokers.iter().filter(|broker| broker.replicas > 0).map(|broker| broker.id);
+    let partitions = placements.iter().flat_map(|topic| &topic.partitions);
+    let placed = partitions.flat_map(|partition| [&partition.target, &partition.adding, &partition.removing]);
+    Ok(holding.chain(placed.flatten().copied()).find(|broker| broker.0 >= size))
+}
+
+/// What is refused is planned anew: the world was another one by then.
+async fn reassign(admin: &dyn ClusterAdmin, moves: &[Reassignment], observed: &Observed) -> kafka::Result<()> {
+    for refused in admin.reassign(moves).await? {
+        let (topic, partition, reason) = (refused.topic, refused.partition, refused.reason);
+        warn!(cluster = %observed.names.cluster, topic, partition, reason, "a partition is not moved");
+    }
+    Ok(())
+}
+
+fn describe(request: &Request) -> String {
+    match request {
+        Request::Cordon { broker, cordoned: true } => format!("give broker {broker} nothing more"),
+        Request::Cordon { broker, cordoned: false } => format!("give broker {broker} partitions again"),
+        Request::Reassign(moves) => format!("move {} partitions", moves.len()),
+        Request::Elect(partitions) => format!("have preferred leaders lead {} partitions", partitions.len()),
+        Request::AddVoter(broker) => format!("give broker {broker} a vote"),
+        Request::RemoveVoter { broker, .. } => format!("take the vote of broker {broker} away"),
+        Request::RetireDisk { broker, directory } => format!("retire disk {directory} of broker {broker}"),
+        Request::Unregister(broker) => format!("forget broker {broker}"),
+    }
+}

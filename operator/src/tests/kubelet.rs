@@ -1,0 +1,101 @@
+//! Stands in for nodes on which brokers run: a pod's process is a broker of the fake cluster, its disk the pod's claim.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::support::NAMESPACE;
+use crate::{kafka::fake::FakeCluster, names::Names};
+
+const VOLUME: &str = "data";
+
+/// The node of the brokers of the cluster `demo`.
+struct Node {
+    names: Names,
+    kafka: FakeCluster,
+    client: Client,
+    /// The brokers that run, and the uid of their pods.
+    running: BTreeMap<i32, String>,
+}
+
+/// Runs the brokers of the cluster `demo` until `shutdown`.
+pub async fn run_brokers(client: Client, kafka: FakeCluster, shutdown: CancellationToken) {
+    let names = Names::new("demo", NAMESPACE);
+    let mut node = Node { names, kafka, client, running: BTreeMap::new() };
+    while !shutdown.is_cancelled() {
+        node.look().await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+impl Node {
+    fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    async fn look(&mut self) {
+        let pods = self.api::<Pod>().list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default();
+        let here: BTreeMap<i32, &Pod> =
+            pods.iter().filter_map(|pod| Some((self.names.broker_of(&pod.name_any())?, pod))).collect();
+        for (id, uid) in self.running.clone() {
+            let stays = here
+                .get(&id)
+                .is_some_and(|pod| pod.uid().as_ref() == Some(&uid) && pod.metadata.deletion_timestamp.is_none());
+            if !stays {
+                self.kafka.stop_broker(id, self.is_not_wanted(id).await);
+                self.running.remove(&id);
+            }
+        }
+        for (id, pod) in here {
+            if pod.metadata.deletion_timestamp.is_some() {
+                let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+                let _ = self.api::<Pod>().delete(&pod.name_any(), &now).await;
+            } else if !self.running.contains_key(&id) {
+                self.start(id, pod).await;
+            }
+        }
+    }
+
+    /// Whether no other pod of the broker is to come.
+    async fn is_not_wanted(&self, id: i32) -> bool {
+        let stateful_set = self.api::<StatefulSet>().get_opt(&self.names.brokers()).await.ok().flatten();
+        stateful_set.is_some_and(|found| found.spec.replicas.is_some_and(|replicas| replicas <= id))
+    }
+
+    /// Starts the broker as its file says, on its claim.
+    async fn start(&mut self, id: i32, pod: &Pod) {
+        let name = pod.name_any();
+        let config = self.api::<ConfigMap>().get_opt(&self.names.config()).await.ok().flatten();
+        let files = config.and_then(|config| config.data).unwrap_or_default();
+        let claim = format!("{VOLUME}-{name}");
+        let claim = self.api::<PersistentVolumeClaim>().get_opt(&claim).await.ok().flatten();
+        let (Some(file), Some(disk)) =
+            (files.get(&self.names.properties_file(id)), claim.and_then(|claim| claim.uid()))
+        else {
+            return;
+        };
+        let status = if self.kafka.start_broker(id, &disk, file) {
+            self.running.insert(id, pod.uid().unwrap_or_default());
+            let ready = json!({"type": "Ready", "status": "True"});
+            json!({"podIP": format!("10.0.0.{}", id + 1), "phase": "Running", "conditions": [ready]})
+        } else {
+            let ended = json!({"terminated": {"exitCode": 3, "reason": "Error"}});
+            json!({"containerStatuses": [{"name": "broker", "image": "", "imageID": "", "ready": false, "restartCount": 1,
+                "state": ended}]})
+        };
+        let patch = Patch::Merge(json!({ "status": status }));
+        let _ = self.api::<Pod>().patch_status(&name, &PatchParams::default(), &patch).await;
+    }
+}
