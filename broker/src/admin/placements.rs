@@ -89,7 +89,6 @@ fn reference(topic: &Topic, partition: i32) -> PartitionRef {
 
 #[cfg(test)]
 mod tests {
-    use ottla_core::controller::NewTopic;
 
     use super::*;
     use crate::testing::TestBroker;

@@ -84,10 +84,11 @@ fn duty(layout: &Layout<'_>, partition: usize) -> Option<Duty> {
 
 /// Where the partition should lie: off leaving brokers, and as near to what else is due as brokers that serve allow.
 fn fulfilled(layout: &Layout<'_>, partition: usize) -> Result<Vec<usize>, Why> {
-    let copies = layout.partition(partition).copies.max(1);
+    let state = layout.partition(partition);
+    let copies = state.copies.max(1);
     let mut list = layout.target(partition).to_vec();
     while list.len() > copies {
-        list.remove(surplus(layout, &list));
+        list.remove(surplus(layout, state, &list));
     }
     while let Some(position) = list.iter().position(|broker| layout.is_leaving(*broker)) {
         list[position] = place(layout, &list, Some(position), copies).ok_or(Why::NoPlace)?;
@@ -104,14 +105,15 @@ fn fulfilled(layout: &Layout<'_>, partition: usize) -> Result<Vec<usize>, Why> {
     Ok(list)
 }
 
-/// The position of the copy that is missed least: on a leaving broker, in a rack with others, on the fullest broker;
-/// not the one that leads if there is a choice.
-fn surplus(layout: &Layout<'_>, list: &[usize]) -> usize {
+/// The position of the copy that is missed least: out of sync, on a leaving broker, in a rack with others, on the fullest
+/// broker; not the one that leads if there is a choice.
+fn surplus(layout: &Layout<'_>, partition: &Partition, list: &[usize]) -> usize {
     let in_its_rack = |broker: usize| list.iter().filter(|other| layout.racks.are_neighbours(broker, **other)).count();
     let merit = |position: &usize| {
         let broker = list[*position];
         let load = layout.loads[broker];
-        (layout.is_leaving(broker), *position > 0, in_its_rack(broker), load.replicas, load.bytes, *position)
+        let lags = !partition.in_sync.contains(&layout.id(broker));
+        (lags, layout.is_leaving(broker), *position > 0, in_its_rack(broker), load.replicas, load.bytes, *position)
     };
     (0..list.len()).max_by_key(merit).unwrap_or(0)
 }

@@ -84,6 +84,10 @@ impl World {
         let is_new = |id: &BrokerId| !held.contains(id) || partition.adding.contains(id);
         partition.adding = assignment.replicas.iter().copied().filter(is_new).collect();
         assert!(partition.adding.iter().all(|id| open.contains(id)), "{assignment:?}");
+        // Those that are added are in sync before the move ends; others that are not may never be.
+        let is_there = |id: &&BrokerId| partition.in_sync.contains(id) || partition.adding.contains(id);
+        let needed = partition.min_isr.min(partition.in_sync.len()).min(partition.copies);
+        assert!(assignment.replicas.iter().filter(is_there).count() >= needed, "{assignment:?} of {partition:?}");
         partition.removing = held.iter().copied().filter(|id| !assignment.replicas.contains(id)).collect();
         partition.target = assignment.replicas.clone();
         if partition.adding.is_empty() {
@@ -93,12 +97,11 @@ impl World {
 
     /// Ends a move, as the controller does: the copies that were added are in sync, those that are not wanted go.
     fn end(&mut self, place: &Place) {
+        let alive: Vec<_> = self.view.brokers.iter().filter(|one| one.alive).map(|one| one.id).collect();
         let partition = self.at(place);
-        let min_isr = partition.min_isr.min(partition.target.len());
-        partition.in_sync = partition.target.clone();
-        assert!(partition.in_sync.len() >= min_isr, "below min ISR");
+        partition.in_sync = partition.target.iter().copied().filter(|id| alive.contains(id)).collect();
         if partition.leader.is_none_or(|leader| !partition.target.contains(&leader)) {
-            partition.leader = partition.target.first().copied();
+            partition.leader = partition.in_sync.first().copied();
         }
         let copied = partition.bytes * partition.adding.len() as u64;
         (partition.adding, partition.removing) = (Vec::new(), Vec::new());
@@ -171,6 +174,18 @@ fn clusters(racks: bool) -> impl Strategy<Value = (View, Limits)> {
             let view = View { brokers: brokers.collect(), partitions: partitions.collect() };
             (view, Limits { moves, slack: 1, byte_slack: 1500 * MB })
         })
+}
+
+/// One broker is down, and partitions are to have a copy more or fewer: `seeds` says which.
+fn ailing(view: &mut View, seeds: &[usize]) {
+    let count = view.brokers.len();
+    let down = &mut view.brokers[seeds[0] % count];
+    down.alive = false;
+    for (partition, seed) in view.partitions.iter_mut().zip(seeds.iter().cycle()) {
+        partition.in_sync.retain(|broker| *broker != down.id);
+        partition.leader = partition.in_sync.first().copied();
+        partition.copies = (partition.copies + seed % 3).saturating_sub(1).clamp(1, 3);
+    }
 }
 
 fn spread<T: Ord + Copy + std::ops::Sub<Output = T>>(all: impl Iterator<Item = T> + Clone) -> T {
@@ -279,6 +294,21 @@ proptest! {
         // Leaders may have to be evened out by copies that change places.
         let bound = gained + gained / 2 + largest * after.len() as u64;
         prop_assert!(world.copied <= bound, "{} copied, {} gained, {} had to go", world.copied, gained, must);
+    }
+
+    #[test]
+    fn with_a_broker_down_no_move_gives_up_a_copy_that_acks_all_needs(
+        (mut view, limits) in clusters(false),
+        seeds in prop::collection::vec(any::<usize>(), 1..50),
+    ) {
+        ailing(&mut view, &seeds);
+        let mut world = World::new(view, limits);
+        world.settle(&seeds);
+        let brokers = &world.view.brokers;
+        let open = brokers.iter().filter(|one| one.role == Role::Member && one.alive).count();
+        let led = || world.view.partitions.iter().filter(|one| one.leader.is_some());
+        prop_assert!(led().all(|one| one.in_sync.len() >= one.copies.min(open).min(one.min_isr)));
+        prop_assert!(led().all(|one| one.target.len() >= one.copies.min(open)));
     }
 
     #[test]

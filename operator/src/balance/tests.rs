@@ -123,6 +123,15 @@ fn copies_are_added_and_taken_away_and_the_leader_stays() {
 }
 
 #[test]
+fn a_copy_that_lags_is_taken_away_before_one_that_is_in_sync() {
+    let mut view = view(members(3), &[&[0, 1, 2]]);
+    view.partitions[0].copies = 2;
+    assert_eq!(plan(&view), ["t-0 to 0,1"]);
+    view.partitions[0].in_sync = ids(&[0, 2]);
+    assert_eq!(plan(&view), ["t-0 to 0,2"]);
+}
+
+#[test]
 fn copies_of_a_partition_go_to_different_racks_while_there_are_enough() {
     let mut brokers = members(4);
     for (broker, rack) in brokers.iter_mut().zip(["a", "a", "b", "b"]) {

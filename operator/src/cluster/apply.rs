@@ -51,6 +51,7 @@ pub async fn apply(plan: &Plan, observed: &Observed, context: &Context) -> Resul
             Step::MarkClaim { claim, uid, disks } => mark_claim(claim, uid, disks, observed, context).await?,
             Step::Shrink(child, size) => shrink(child, *size, observed, context).await?,
             Step::Ask(request) => brokers::ask(request, observed, context).await?,
+            Step::Wait(_) => {}
         }
     }
     Ok(())

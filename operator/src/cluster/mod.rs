@@ -67,7 +67,7 @@ fn decide(observed: &Observed, context: &Context) -> Result<Plan, plan::Error> {
 async fn carry_out(plan: Plan, observed: &mut Observed, context: &Context) -> Result<Outcome> {
     let plan = match spare::choose(plan, observed, context).await? {
         Ok(plan) => plan,
-        Err(reason) => return Ok(Outcome::HeldUp(reason)),
+        Err(why) => return Ok(Outcome::HeldUp(why)),
     };
     let outcome = if plan.iter().all(Step::only_balances) { Outcome::Balancing } else { Outcome::Changing };
     if outcome == Outcome::Changing && !was_refused(observed) {

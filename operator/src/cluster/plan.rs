@@ -5,6 +5,7 @@
 mod balance;
 mod farewell;
 mod identity;
+mod internal;
 pub(super) mod repair;
 mod restart;
 mod scale;
@@ -71,6 +72,7 @@ pub fn plan(cluster: &ValidCluster, observed: &Observed, chance: [Uuid; 2]) -> R
         if !changes.is_empty() {
             steps.push(Step::ChangeConfig(changes));
         }
+        steps.extend(internal::setting(cluster, observed));
         if !cluster.founded && serves(&sized, observed) {
             steps.push(Step::Annotate { key: FOUNDED, value: "true".to_owned() });
         }
@@ -141,6 +143,9 @@ fn disturb_one(cluster: &ValidCluster, observed: &Observed, scale: &Scale, templ
     }
     if !balance.steps.is_empty() {
         return balance.steps;
+    }
+    if let Some(stuck) = balance.stuck.filter(|_| !balance.is_moving) {
+        return vec![Step::Wait(stuck)];
     }
     let is_done = !balance.is_moving && due.is_empty() && scale::is_reached(cluster, observed, scale);
     Plan::from_iter((is_done && observed.scaling().is_some()).then_some(Step::Scaling(None)))

@@ -1,4 +1,5 @@
-//! Which of the brokers that are due for a restart the others can spare now, as the active controller says.
+//! Whether a plan can be carried out now: which of the brokers that are due for a restart the others can spare, as the
+//! active controller says.
 //!
 //! Asks and changes nothing. Any answer but a plain yes is a no: whoever cannot be asked about is not restarted.
 
@@ -9,18 +10,20 @@ use super::{
 };
 use crate::{
     context::Context,
-    error::{Error, Result},
+    error::{Error, Refusal, Result},
     kafka::RestartVerdict,
 };
 
-/// Leaves in `plan` the one broker to restart now. The inner error says why none can be spared.
-pub async fn choose(mut plan: Plan, observed: &Observed, context: &Context) -> Result<Result<Plan, String>> {
+/// Leaves in `plan` the one broker to restart now. The inner error says what nothing can be done about but wait.
+pub async fn choose(mut plan: Plan, observed: &Observed, context: &Context) -> Result<Result<Plan, Refusal>> {
     for step in &mut plan {
-        if let Step::Restart(due) = step {
-            match first_spared(due, observed, context).await? {
+        match step {
+            Step::Wait(why) => return Ok(Err(why.clone())),
+            Step::Restart(due) => match first_spared(due, observed, context).await? {
                 Ok(restart) => *due = vec![restart],
-                Err(reason) => return Ok(Err(reason)),
-            }
+                Err(reason) => return Ok(Err(Refusal::new("WaitingForReplicas", reason))),
+            },
+            _ => {}
         }
     }
     Ok(Ok(plan))

@@ -40,7 +40,7 @@ pub enum Outcome {
     /// Something is being changed.
     Changing,
     /// Something is to be changed once the cluster can bear it; this keeps it.
-    HeldUp(String),
+    HeldUp(Refusal),
     /// Partitions were moved, and nothing else.
     Balancing,
     /// Nothing was left to change.

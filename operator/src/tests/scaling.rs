@@ -196,6 +196,34 @@ async fn raised_again_midway_it_turns_back_and_everybody_gets_partitions_again()
 }
 
 #[tokio::test]
+async fn paused_midway_nothing_more_is_done_and_resumed_with_another_number_it_goes_there() {
+    let bench = cluster_of(5).await;
+    bench.edit::<KafkaCluster>("demo", json!({"rebalance": {"maxConcurrentMoves": 1}})).await.unwrap();
+    bench.cluster("demo", is_ready).await;
+    scale(&bench, 3).await;
+    let has_begun = || bench.kafka.state().calls.iter().any(|call| matches!(call, Call::Reassign(_)));
+    eventually("a move", async || if has_begun() { Ok(()) } else { Err(String::new()) }).await;
+    bench.edit::<KafkaCluster>("demo", json!({"paused": true})).await.unwrap();
+    let is_paused = |cluster: &KafkaCluster| {
+        let status = cluster.status.clone().unwrap_or_default();
+        let ready = conditions::find(&status.conditions, ConditionType::Ready);
+        ready.is_some_and(|ready| ready.reason == "Paused" && ready.observed_generation == cluster.metadata.generation)
+    };
+    bench.cluster("demo", is_paused).await;
+    bench.kafka.take_calls();
+    scale(&bench, 4).await;
+    bench.cluster("demo", is_paused).await;
+    assert_eq!(bench.kafka.take_calls(), vec![]);
+
+    bench.edit::<KafkaCluster>("demo", json!({"paused": false})).await.unwrap();
+    bench.cluster("demo", is_ready).await;
+    assert_eq!(brokers(&bench), [0, 1, 2, 3]);
+    assert!(bench.kafka.state().brokers.iter().all(|broker| !broker.cordoned));
+    assert!(bench.kafka.spread().0 <= 1);
+    no_violations(&bench);
+}
+
+#[tokio::test]
 async fn nothing_moves_while_rebalancing_is_paused_and_the_status_says_so() {
     let bench = cluster_of(3).await;
     bench.edit::<KafkaCluster>("demo", json!({"rebalance": {"mode": "Paused"}})).await.unwrap();
@@ -229,11 +257,16 @@ async fn voters_follow_the_number_of_controllers_one_at_a_time() {
     let bench = cluster_of(1).await;
     assert_eq!(voters(&bench), [0]);
     bench.kafka.make_topic("__consumer_offsets", 5, 1);
+    bench.kafka.make_topic("__transaction_state", 5, 1);
     scale(&bench, 5).await;
     bench.cluster("demo", is_ready).await;
     assert_eq!(voters(&bench), [0, 1, 2]);
-    let copies = bench.kafka.state().topics["__consumer_offsets"].0.replicas();
-    assert_eq!(copies, 3, "internal topics grow with the cluster");
+    for topic in ["__consumer_offsets", "__transaction_state"] {
+        let copies = bench.kafka.state().topics[topic].0.replicas();
+        assert_eq!(copies, 3, "internal topics grow with the cluster");
+    }
+    let config = bench.kafka.state().topics["__transaction_state"].1.clone();
+    assert_eq!(config.get("min.insync.replicas").map(String::as_str), Some("2"));
     bench.edit::<KafkaCluster>("demo", json!({"controllers": 5})).await.unwrap();
     eventually("five voters", async || match voters(&bench).len() {
         5 => Ok(()),

@@ -7,7 +7,7 @@ use super::super::{observe::Observed, plan::Request};
 use crate::{
     context::Context,
     error::{Error, Result},
-    kafka::{self, ClusterAdmin, Reassignment},
+    kafka::{self, ClusterAdmin, ConfigOf, Reassignment},
 };
 
 /// Asks it.
@@ -18,6 +18,7 @@ pub(super) async fn ask(request: &Request, observed: &Observed, context: &Contex
         Request::Cordon { broker, cordoned } => admin.cordon(*broker, *cordoned).await,
         Request::Reassign(moves) => reassign(&*admin, moves, observed).await,
         Request::Elect(partitions) => admin.elect_preferred(partitions).await,
+        Request::Configure { topic, changes } => admin.change_config(&ConfigOf::Topic(topic.clone()), changes).await,
         Request::AddVoter(broker) => admin.add_voter(*broker).await,
         Request::RemoveVoter { broker, directory } => admin.remove_voter(*broker, directory).await,
         Request::RetireDisk { broker, directory } => admin.retire_disk(*broker, directory).await,
@@ -55,6 +56,7 @@ fn describe(request: &Request) -> String {
         Request::Cordon { broker, cordoned: false } => format!("give broker {broker} partitions again"),
         Request::Reassign(moves) => format!("move {} partitions", moves.len()),
         Request::Elect(partitions) => format!("have preferred leaders lead {} partitions", partitions.len()),
+        Request::Configure { topic, changes } => format!("change settings of topic {topic}: {changes:?}"),
         Request::AddVoter(broker) => format!("give broker {broker} a vote"),
         Request::RemoveVoter { broker, .. } => format!("take the vote of broker {broker} away"),
         Request::RetireDisk { broker, directory } => format!("retire disk {directory} of broker {broker}"),

@@ -21,8 +21,7 @@ pub fn volume_folder(volume: &str) -> String {
 
 /// What one broker reads at its start, and a change of which needs a restart.
 pub fn at_start(cluster: &ValidCluster, cluster_id: &str, id: i32) -> BTreeMap<String, String> {
-    let mut properties = defaults(cluster);
-    properties.extend(cluster.settings.at_start.clone());
+    let mut properties = common(cluster);
     let folders: Vec<String> = cluster.volumes.iter().map(|volume| volume_folder(&volume.name)).collect();
     let mut own = vec![
         ("node.id", id.to_string()),
@@ -41,6 +40,13 @@ pub fn at_start(cluster: &ValidCluster, cluster_id: &str, id: i32) -> BTreeMap<S
         own.push(("advertised.listeners", advertised(cluster, &cluster.names.pod(id))));
     }
     properties.extend(own.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    properties
+}
+
+/// What all brokers read at their start besides what follows from the other fields of the spec.
+pub fn common(cluster: &ValidCluster) -> BTreeMap<String, String> {
+    let mut properties = defaults(cluster);
+    properties.extend(cluster.settings.at_start.clone());
     properties
 }
 

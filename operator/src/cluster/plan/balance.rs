@@ -5,10 +5,7 @@
 
 use std::sync::Arc;
 
-use ottla_core::{
-    controller::internal_topics::{CONSUMER_OFFSETS, is_internal},
-    ids::BrokerId,
-};
+use ottla_core::ids::BrokerId;
 use ottla_crds::cluster::Mode;
 
 use super::{
@@ -17,17 +14,17 @@ use super::{
         validate::ValidCluster,
     },
     Request, Step,
+    internal::InternalTopics,
     scale::Scale,
 };
 use crate::{
-    balance::{self, Changes, Limits, Place, Role, View},
+    balance::{self, Blocked, Changes, Limits, Place, Role, View, Why},
+    error::Refusal,
     kafka::{BrokerView, Reassignment, TopicPlacement},
 };
 
 /// Brokers may differ by so many bytes, however little they hold.
 const LEAST_BYTE_SLACK: u64 = 1 << 30;
-const OFFSETS_COPIES: &str = "offsets.topic.replication.factor";
-const TRANSACTION_COPIES: &str = "transaction.state.log.replication.factor";
 
 /// What the planner says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +33,8 @@ pub(super) struct Balance {
     pub steps: Vec<Step>,
     /// Whether anything is moving.
     pub is_moving: bool,
+    /// What keeps a leaving broker from being emptied, if anything does.
+    pub stuck: Option<Refusal>,
 }
 
 /// The next moves; none while the spec pauses them, and none that rest on a view without the controller's word.
@@ -45,7 +44,23 @@ pub(super) fn next(cluster: &ValidCluster, observed: &Observed, scale: &Scale) -
     };
     let view = view(cluster, observed, controller, scale);
     let changes = balance::next(&view, &limits(cluster, observed, &view));
-    Balance { is_moving: view.partitions.iter().any(balance::Partition::is_moving), steps: steps(changes) }
+    let is_moving = view.partitions.iter().any(balance::Partition::is_moving);
+    Balance { is_moving, stuck: stuck(&changes.blocked), steps: steps(changes) }
+}
+
+fn stuck(blocked: &[Blocked]) -> Option<Refusal> {
+    let Blocked { place: Place { topic, index }, why } = blocked.first()?;
+    let more = match blocked.len() - 1 {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let cause = match why {
+        Why::Offline => "there is no leader to copy from: bring brokers that hold a copy back",
+        Why::NoPlace => {
+            "no other broker may take a copy: bring back those that do not serve, uncordon others, or raise spec.brokers"
+        }
+    };
+    Some(Refusal::new("DrainBlocked", format!("{topic}-{index}{more} cannot leave a broker that is to go: {cause}")))
 }
 
 fn steps(changes: Changes) -> Vec<Step> {
@@ -93,11 +108,12 @@ fn view(cluster: &ValidCluster, observed: &Observed, controller: &Controller, sc
     let missing: Vec<_> =
         missing.map(|id| balance::Broker { id, rack: None, alive: false, role: Role::Member }).collect();
     brokers.extend(missing);
-    let partitions = controller.placements.iter().flat_map(|topic| partitions(cluster, topic));
+    let internal = InternalTopics::of(cluster);
+    let partitions = controller.placements.iter().flat_map(|topic| partitions(&internal, topic));
     View { brokers, partitions: partitions.collect() }
 }
 
-fn partitions(cluster: &ValidCluster, topic: &TopicPlacement) -> impl Iterator<Item = balance::Partition> {
+fn partitions(internal: &InternalTopics, topic: &TopicPlacement) -> impl Iterator<Item = balance::Partition> {
     let name: Arc<str> = topic.topic.as_str().into();
     topic.partitions.iter().map(move |partition| balance::Partition {
         topic: name.clone(),
@@ -109,18 +125,6 @@ fn partitions(cluster: &ValidCluster, topic: &TopicPlacement) -> impl Iterator<I
         in_sync: partition.in_sync.clone(),
         min_isr: topic.min_in_sync,
         bytes: partition.bytes.unwrap_or(0),
-        copies: copies(cluster, &name, partition.target.len()),
+        copies: internal.copies(&name, partition.target.len()),
     })
-}
-
-/// How many copies a partition should have: as many as it has; those of internal topics grow with the cluster, up to
-/// three or what the spec says, and are no more than there are brokers.
-fn copies(cluster: &ValidCluster, topic: &str, now: usize) -> usize {
-    if !is_internal(topic) {
-        return now;
-    }
-    let brokers = usize::try_from(cluster.brokers).unwrap_or(1).max(1);
-    let key = if topic == CONSUMER_OFFSETS { OFFSETS_COPIES } else { TRANSACTION_COPIES };
-    let wanted = cluster.settings.at_start.get(key).and_then(|factor| factor.trim().parse().ok()).unwrap_or(3);
-    now.max(wanted).min(brokers)
 }

@@ -5,10 +5,11 @@ use ottla_core::ids::BrokerId;
 use super::{super::scaling::Scaling, Restart};
 use crate::{
     child::Child,
+    error::Refusal,
     kafka::{ConfigChange, Reassignment},
 };
 
-/// One thing to do.
+/// One thing to do, or to wait for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// Write an annotation on the KafkaCluster before anything rests on it.
@@ -58,6 +59,8 @@ pub enum Step {
     Shrink(Child, i32),
     /// Ask something of the brokers.
     Ask(Request),
+    /// Do nothing: this keeps what is to be done from being done. The only step of its plan.
+    Wait(Refusal),
     /// Write on a kept claim which disks the cluster has retired.
     MarkClaim {
         /// The claim.
@@ -83,6 +86,13 @@ pub enum Request {
     Reassign(Vec<Reassignment>),
     /// Have preferred leaders lead these partitions.
     Elect(Vec<(String, i32)>),
+    /// Change settings of a topic.
+    Configure {
+        /// Its name.
+        topic: String,
+        /// What changes.
+        changes: Vec<ConfigChange>,
+    },
     /// Give a broker a vote on the metadata.
     AddVoter(BrokerId),
     /// Take a vote away.

@@ -36,6 +36,7 @@ fn names(observed: &Observed) -> Vec<String> {
         Step::Scaling(scaling) => format!("scaling {}", serde_json::to_string(scaling).unwrap()),
         Step::MarkClaim { claim, disks, .. } => format!("mark {claim} {disks}"),
         Step::Ask(request) => format!("ask {request:?}"),
+        Step::Wait(why) => format!("wait: {}", why.message),
     };
     steps(observed).iter().map(name).collect()
 }

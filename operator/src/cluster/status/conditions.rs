@@ -51,7 +51,7 @@ fn lack(observed: &Observed, outcome: &Outcome, status: &KafkaClusterStatus) -> 
                 (None, None) => lack("ApplyingChanges", applying()),
             };
         }
-        Outcome::HeldUp(reason) => return lack("WaitingForReplicas", reason.clone()),
+        Outcome::HeldUp(why) => return lack(why.reason, why.message.clone()),
         Outcome::Paused | Outcome::Settled | Outcome::Balancing => {}
     }
     let wanted = observed.spec().brokers;
@@ -114,12 +114,9 @@ fn still_there(id: i32, observed: &Observed) -> String {
         return format!("broker {id} is to leave");
     };
     let left = partitions::remainder(controller, BrokerId(id));
-    match left.stuck {
-        _ if left.replicas == 0 => format!("broker {id} is empty and about to leave"),
-        Some(partition) => {
-            format!("broker {id} holds {partition}, which has no leader to be copied from: bring its brokers back")
-        }
-        None => format!("broker {id} has {} replicas ({}) to give away", left.replicas, quantity::human(left.bytes)),
+    match left.replicas {
+        0 => format!("broker {id} is empty and about to leave"),
+        replicas => format!("broker {id} has {replicas} replicas ({}) to give away", quantity::human(left.bytes)),
     }
 }
 

@@ -25,23 +25,16 @@ pub(super) struct Remainder {
     pub replicas: usize,
     /// Bytes, as far as they are known.
     pub bytes: u64,
-    /// A partition that has nobody to be copied from.
-    pub stuck: Option<String>,
 }
 
 /// What `broker` still holds.
 pub(super) fn remainder(controller: &Controller, broker: BrokerId) -> Remainder {
-    let mut left = Remainder { replicas: 0, bytes: 0, stuck: None };
-    for topic in &controller.placements {
-        for partition in topic.partitions.iter().filter(|partition| partition.involves(broker)) {
-            left.replicas += 1;
-            left.bytes = left.bytes.saturating_add(partition.bytes.unwrap_or(0));
-            if partition.leader.is_none() {
-                left.stuck.get_or_insert_with(|| format!("{}-{}", topic.topic, partition.index));
-            }
-        }
-    }
-    left
+    let partitions = controller.placements.iter().flat_map(|topic| &topic.partitions);
+    let bytes = partitions.filter(|partition| partition.involves(broker)).map(|partition| partition.bytes.unwrap_or(0));
+    bytes.fold(Remainder { replicas: 0, bytes: 0 }, |left, bytes| Remainder {
+        replicas: left.replicas + 1,
+        bytes: left.bytes.saturating_add(bytes),
+    })
 }
 
 /// The least and the most copies that a broker which stays holds.

@@ -109,7 +109,7 @@ fn a_roll_tells_how_far_it_has_come() {
     for (outcome, expected) in [
         (Outcome::Changing, ("RollingRestart", "2 of 3 brokers have been restarted for the new spec")),
         (Outcome::Settled, ("RollingRestart", "2 of 3 brokers have been restarted for the new spec")),
-        (Outcome::HeldUp("not yet".to_owned()), ("WaitingForReplicas", "not yet")),
+        (Outcome::HeldUp(Refusal::new("WaitingForReplicas", "not yet")), ("WaitingForReplicas", "not yet")),
     ] {
         let (status, reason, message) = ready(&observed, &outcome);
         assert_eq!((status.as_str(), (reason.as_str(), message.as_str())), ("False", expected));

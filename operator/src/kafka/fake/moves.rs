@@ -26,9 +26,9 @@ impl State {
             self.moves.iter().filter(|(_, one)| self.has_ended(one)).map(|(at, _)| at.clone()).collect();
         ended.iter().for_each(|(topic, partition)| self.end(topic, *partition));
         let none = Move::default();
-        let topics = self.topics.iter().map(|(name, (view, _))| TopicPlacement {
+        let topics = self.topics.iter().map(|(name, (view, config))| TopicPlacement {
             topic: name.clone(),
-            min_in_sync: 1,
+            min_in_sync: config.get("min.insync.replicas").map_or(1, |text| text.parse().unwrap()),
             partitions: (0..)
                 .zip(&view.partitions)
                 .map(|(index, state)| {

@@ -1,0 +1,60 @@
+//! Internal topics follow the size of the cluster: their copies, and how many of these acks=all needs.
+//!
+//! Brokers write the minimum of in-sync replicas into the topic of transactions when they make it, so it would stay what
+//! it was for one broker; the topic of offsets has the brokers' default, which their files say.
+
+use std::collections::BTreeMap;
+
+use ottla_core::controller::internal_topics::{CONSUMER_OFFSETS, TRANSACTION_STATE, is_internal};
+
+use super::{
+    super::{build::properties, observe::Observed, validate::ValidCluster},
+    Request, Step,
+};
+use crate::kafka::{ConfigChange, PartitionPlacement};
+
+/// How many copies the partitions of internal topics should have, by the files of the brokers that are wanted.
+#[derive(Clone, Debug)]
+pub(super) struct InternalTopics {
+    properties: BTreeMap<String, String>,
+    brokers: usize,
+}
+
+impl InternalTopics {
+    /// Those of `cluster`.
+    pub(super) fn of(cluster: &ValidCluster) -> Self {
+        let brokers = usize::try_from(cluster.brokers).unwrap_or(1).max(1);
+        Self { properties: properties::common(cluster), brokers }
+    }
+
+    /// How many copies a partition of `topic` should have that has `now`: as many as it has, if a client made the topic;
+    /// others get as many as the brokers' files say, and have fewer than now only where there are fewer brokers.
+    pub(super) fn copies(&self, topic: &str, now: usize) -> usize {
+        let factor = match topic {
+            CONSUMER_OFFSETS => self.number("offsets.topic.replication.factor"),
+            _ => self.number("transaction.state.log.replication.factor"),
+        };
+        if is_internal(topic) { now.max(factor).min(self.brokers) } else { now }
+    }
+
+    fn number(&self, key: &str) -> usize {
+        self.properties.get(key).and_then(|text| text.trim().parse().ok()).unwrap_or(1)
+    }
+}
+
+/// The setting that the topic of transactions lacks, once its partitions have all their copies.
+pub(super) fn setting(cluster: &ValidCluster, observed: &Observed) -> Option<Step> {
+    let placements = &observed.controller()?.placements;
+    let topic = placements.iter().find(|topic| topic.topic == TRANSACTION_STATE)?;
+    let topics = InternalTopics::of(cluster);
+    let is_complete = |partition: &PartitionPlacement| {
+        let copies = partition.target.len();
+        partition.adding.is_empty()
+            && partition.removing.is_empty()
+            && copies == topics.copies(TRANSACTION_STATE, copies)
+    };
+    let wanted = topics.number("transaction.state.log.min.isr");
+    let is_due = topic.min_in_sync != wanted && topic.partitions.iter().all(is_complete);
+    let changes = vec![ConfigChange::Set("min.insync.replicas".to_owned(), wanted.to_string())];
+    is_due.then(|| Step::Ask(Request::Configure { topic: topic.topic.clone(), changes }))
+}
