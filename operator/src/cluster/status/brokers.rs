@@ -28,16 +28,19 @@ fn state(id: i32, pod: Option<&Pod>, observed: &Observed) -> BrokerStatus {
         let mut brokers = controller.brokers.iter();
         brokers.find(|broker| broker.id == BrokerId(id))
     });
-    // One that the controller does not know never served, as far as the controller can be asked.
+    // One that the controller does not know never served, as far as the controller can be asked; nor did one that
+    // was starting until now.
     let is_known = observed.controller().is_none() || registered.is_some();
-    let served_before = observed.cluster.annotations().contains_key(FOUNDED) && is_known;
+    let was_starting = before(id, observed).is_some_and(|before| before.state == BrokerState::Starting);
+    let served_before = observed.cluster.annotations().contains_key(FOUNDED) && is_known && !was_starting;
+    let leaves = observed.scaling().is_some_and(|scaling| id >= scaling.to);
     let is_replaced = begun(observed).is_some_and(|begun| begun.broker == id);
     let loss = loss(id, observed);
     // Its own probe may be a few seconds old; the controller's word is not.
     let serves = pod.is_some_and(pods::is_ready) && registered.is_none_or(|broker| !broker.fenced);
     let state = match pod {
         _ if is_replaced => BrokerState::Replacing,
-        _ if served_before && id >= observed.spec().brokers => BrokerState::Draining,
+        _ if served_before && leaves => BrokerState::Draining,
         _ if serves => BrokerState::Ready,
         _ if loss.is_some() => BrokerState::Lost,
         _ if served_before => BrokerState::Restarting,
@@ -59,11 +62,15 @@ fn state(id: i32, pod: Option<&Pod>, observed: &Observed) -> BrokerStatus {
 /// Since when the broker is lost. It is until it serves again, whatever signs come and go meanwhile; and as long as the
 /// controller cannot be asked, what was found before stands.
 fn lost_since(id: i32, is_well: bool, is_lost: bool, observed: &Observed) -> Option<Time> {
-    let states = observed.cluster.status.iter().flat_map(|status| &status.broker_states);
-    let before = states.filter(|state| state.id == id).find_map(|state| state.lost_since.clone());
+    let before = before(id, observed).and_then(|before| before.lost_since.clone());
     match observed.controller() {
         Some(_) if is_well => None,
         Some(_) if is_lost => before.or(Some(Time(observed.now))),
         _ => before,
     }
+}
+
+/// What was last said of the broker.
+fn before(id: i32, observed: &Observed) -> Option<&BrokerStatus> {
+    observed.cluster.status.as_ref()?.broker_states.iter().find(|state| state.id == id)
 }

@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use ottla_core::ids::BrokerId;
 use ottla_crds::{
     KafkaClusterStatus,
-    cluster::Mode,
+    cluster::{BrokerState, Mode},
     conditions::{ConditionType, Finding},
 };
 
@@ -241,12 +241,13 @@ fn progressing(outcome: &Outcome, lack: Option<&Lack>) -> Finding {
     }
 }
 
-/// A cluster that never served is not degraded: it is on its way.
+/// A cluster that never served is not degraded, nor is one because of brokers that never did: they are on their way.
 fn degraded(observed: &Observed, status: &KafkaClusterStatus) -> Finding {
     let finding = |status, reason, message: &str| Finding::new(ConditionType::Degraded, status, reason, message);
     let served =
         observed.cluster.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(crate::names::FOUNDED));
-    let missing = observed.spec().brokers - status.ready_brokers;
+    let wanted = status.broker_states.iter().filter(|broker| broker.id < observed.spec().brokers);
+    let missing = wanted.filter(|broker| !matches!(broker.state, BrokerState::Ready | BrokerState::Starting)).count();
     if let Some((reason, message)) = told_of_repair(observed) {
         return finding(true, reason, &message);
     }

@@ -17,6 +17,7 @@ use crate::{
     },
     error::Refusal,
     kafka::{self, PartitionView, TopicView, fake},
+    names::SCALING,
 };
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -114,6 +115,36 @@ fn a_roll_tells_how_far_it_has_come() {
         let (status, reason, message) = ready(&observed, &outcome);
         assert_eq!((status.as_str(), (reason.as_str(), message.as_str())), ("False", expected));
     }
+}
+
+#[test]
+fn a_new_broker_is_starting_until_it_serves_and_takes_no_redundancy_away() {
+    let mut observed = settled(&of_brokers(3));
+    observed.cluster.spec.brokers = 4;
+    observed.pods.push(pod(3, "new", false));
+    let look = |observed: &mut Observed| {
+        let status = assess(observed, &Outcome::Settled, NOW);
+        observed.cluster.status = Some(status.clone());
+        assert_eq!(condition(&status, ConditionType::Degraded), ("False", "AsExpected"));
+        status.broker_states[3].state
+    };
+    assert_eq!(look(&mut observed), BrokerState::Starting);
+    let Kafka::Seen { controller: Ok(controller), .. } = &mut observed.kafka else { panic!() };
+    controller.brokers.push(fake::broker(3));
+    assert_eq!(look(&mut observed), BrokerState::Starting, "it is registered and not ready");
+    observed.pods[3] = pod(3, "new", true);
+    assert_eq!(look(&mut observed), BrokerState::Ready);
+}
+
+#[test]
+fn a_broker_is_draining_from_the_time_that_it_was_written_down_to_leave() {
+    let mut observed = settled(&of_brokers(3));
+    observed.cluster.spec.brokers = 2;
+    let last = |observed: &Observed| assess(observed, &Outcome::Settled, NOW).broker_states[2].state;
+    assert_eq!(last(&observed), BrokerState::Ready, "it may be refused");
+    let annotations = observed.cluster.metadata.annotations.get_or_insert_default();
+    annotations.insert(SCALING.to_owned(), r#"{"from":3,"to":2}"#.to_owned());
+    assert_eq!(last(&observed), BrokerState::Draining);
 }
 
 #[test]
