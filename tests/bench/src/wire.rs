@@ -10,7 +10,7 @@ use ottla_protocol::codec::{Encoded, Message, Reader, Request};
 use ottla_protocol::frame;
 
 /// No answer takes longer; a cell then fails instead of hanging.
-const TIME_OUT: Duration = Duration::from_secs(20);
+const TIME_OUT: Duration = Duration::from_secs(60);
 const BUFFER: usize = 1 << 20;
 
 /// A client connection.
