@@ -3,6 +3,7 @@
 //! Starts the parts in order and stops them in reverse. Several nodes can live in one process, as those of the tests do.
 
 mod gauges;
+mod predecessor;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -75,7 +76,9 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Http { .. } | Self::Controller(_) | Self::Start(broker::StartError::Listen { .. }) => 2,
-            Self::Storage(ottla_storage::Error::Identity(_)) | Self::Superseded => 3,
+            // Whoever works there is this broker, and its disk is well.
+            Self::Storage(ottla_storage::Error::Identity(_) | ottla_storage::Error::Locked { .. })
+            | Self::Superseded => 3,
             Self::Metadata(error) if error.is_identity() => 3,
             Self::Storage(_) | Self::Metadata(_) | Self::MetadataStopped(_) | Self::AllDirectoriesFailed => 4,
             Self::Start(broker::StartError::Register(SubmitError::Stopped)) => 4,
@@ -110,6 +113,7 @@ impl Node {
         let metrics = Metrics::new();
         let http = bind_http(&config).await?;
         let http_address = http.as_ref().map(|(_, address)| *address);
+        predecessor::has_left(&config.log_dirs).await;
         let token = read_token(&config)?;
         let peers = Peers::new(token.as_ref());
         let listeners = TaskTracker::new();

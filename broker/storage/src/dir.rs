@@ -250,6 +250,12 @@ impl LogDir {
     }
 }
 
+/// Whether another process, or this one, has the directory at `path` open. A moment later that may be otherwise: only
+/// [`LogDir::open`] keeps others out.
+pub fn is_in_use(path: &Path) -> bool {
+    path.join(LOCK).exists() && matches!(lock(path), Err(Error::Locked { .. }))
+}
+
 /// Locks the directory against other processes (as Kafka does, by a record lock) and against this one.
 pub(crate) fn lock(path: &Path) -> Result<File> {
     use rustix::fs::{FlockOperation, fcntl_lock, flock};

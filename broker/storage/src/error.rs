@@ -90,7 +90,7 @@ pub enum Error {
     /// The folder of the partition is there already.
     #[error("the log of {0} already exists")]
     Exists(TopicPartition),
-    /// Another process works in this directory.
+    /// Another process works in this directory (exit code 3).
     #[error("log directory {} is locked by another process", dir.display())]
     Locked {
         /// The log directory.

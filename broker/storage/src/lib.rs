@@ -29,7 +29,7 @@ mod space;
 mod text_id;
 
 pub use config::{LogConfig, TimestampType};
-pub use dir::{Identity, LoadOptions, LoadedLog, LogDir, LogDirOptions, PreviousStop};
+pub use dir::{Identity, LoadOptions, LoadedLog, LogDir, LogDirOptions, PreviousStop, is_in_use};
 pub use error::{Error, Result};
 pub use file::{FileCache, FileSlice};
 pub use flush::{FlushListener, Flushed};

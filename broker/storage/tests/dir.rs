@@ -9,17 +9,20 @@ use std::sync::Arc;
 
 use common::*;
 use ottla_core::{BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId};
-use ottla_storage::{Error, Identity, IdentityError, LogConfig, LogDir, PreviousStop};
+use ottla_storage::{Error, Identity, IdentityError, LogConfig, LogDir, PreviousStop, is_in_use};
 use uuid::Uuid;
 
 #[test]
 fn a_directory_is_formatted_once_and_refuses_other_clusters_nodes_and_processes() {
     let folder = tempfile::tempdir().unwrap();
+    assert!(!is_in_use(folder.path()));
     let bench = Bench::open(folder.path());
     assert_eq!((bench.dir().id(), bench.dir().previous_stop()), (DirectoryId(Uuid::from_u128(7)), PreviousStop::None));
     let open = |identity: &Identity| LogDir::open(options(folder.path(), &Arc::default()), identity, DirectoryId::ZERO);
     assert!(matches!(open(&identity()), Err(Error::Locked { .. })));
+    assert!(is_in_use(folder.path()));
     drop(bench);
+    assert!(!is_in_use(folder.path()));
     let again = open(&identity()).unwrap();
     assert_eq!(again.id(), DirectoryId(Uuid::from_u128(7)), "the id it was formatted with stays");
     drop(again);
