@@ -20,7 +20,7 @@ ground_down() {
   esac >"$E2E_OUT/down.log" 2>&1
 }
 
-# can CAPABILITY: whether this ground has `nodes` (that can be crashed and cut off) or `kcat` (an image of it)
+# can CAPABILITY: whether this ground has `nodes` (that can be crashed, cut off and looked into) or `kcat` (an image of it)
 can() { case " ${GROUND_CAN:-} " in *" $1 "*) ;; *) return 1 ;; esac; }
 
 # --- the operator
@@ -77,11 +77,18 @@ kit_up() {
   GROUND_CAN="nodes kcat"
   E2E_KCAT_IMAGE=localhost/ottla/kcat:e2e
   "$OTTLA_K8S_KIT/install" >"$E2E_OUT/kit.log" 2>&1 || { tail "$E2E_OUT/kit.log"; return 1; }
-  "$E2E_ROOT/tests/e2e/images" "$work/images" >>"$E2E_OUT/kit.log" 2>&1 || { tail "$E2E_OUT/kit.log"; return 1; }
+  local images=${E2E_IMAGES:-$work/images}
+  [ -n "${E2E_IMAGES:-}" ] || "$E2E_ROOT/tests/e2e/images" "$images" >>"$E2E_OUT/kit.log" 2>&1 || { tail "$E2E_OUT/kit.log"; return 1; }
   kit_is_up=1
   "$OTTLA_K8S_KIT/up" --nodes "${NODES:-1}" >>"$E2E_OUT/kit.log" 2>&1 || { tail "$E2E_OUT/kit.log"; return 1; }
-  "$OTTLA_K8S_KIT/load-image" "$work"/images/*.tar >>"$E2E_OUT/kit.log" 2>&1 || { tail "$E2E_OUT/kit.log"; return 1; }
+  "$OTTLA_K8S_KIT/load-image" "$images"/*.tar >>"$E2E_OUT/kit.log" 2>&1 || { tail "$E2E_OUT/kit.log"; return 1; }
   eval "$("$OTTLA_K8S_KIT/up-env")"
+}
+# process_kill POD: SIGKILL to its container, where the ground can do that to `nodes`
+process_kill() {
+  local node container
+  node=$(field "pod/$1" '{.spec.nodeName}') container=$(field "pod/$1" '{.status.containerStatuses[0].containerID}')
+  "$OTTLA_K8S_KIT/node" exec "${node#node-}" ctr --namespace k8s.io tasks kill --signal SIGKILL "${container#*://}"
 }
 kit_down() {
   [ -z "${kit_is_up:-}" ] || "$OTTLA_K8S_KIT/down"

@@ -12,10 +12,10 @@ fail() { say "FAILED: $*"; exit 1; }
 skip() { echo "$*"; exit "$SKIPPED"; }
 # milliseconds of a clock that is good for differences
 now() { local t=$EPOCHREALTIME; echo $((${t/[.,]/} / 1000)); }
-# figure WHAT VALUE UNIT [AT_MOST]: a measured number; above AT_MOST the scenario fails.
+# figure WHAT VALUE UNIT [AT_MOST]: a measured number; above AT_MOST the scenario fails, unless the machine does other work.
 figure() {
   printf '        %s\t%s\t%s\t%s\n' "$1" "$2" "$3" "${4:+at most $4}" | tee -a "$E2E_OUT/$SCENARIO.figures"
-  [ -z "${4:-}" ] || awk "BEGIN { exit !($2 <= $4) }" || fail "$1: $2 $3 are more than $4"
+  [ -z "${4:-}" ] || awk "BEGIN { exit !($2 <= $4) }" || [ -n "${LOADED:-}" ] || fail "$1: $2 $3 are more than $4"
 }
 # seconds_since MILLISECONDS: with a decimal
 seconds_since() { awk "BEGIN { printf \"%.1f\", ($(now) - $1) / 1000 }"; }
@@ -93,9 +93,10 @@ bootstrap() { field "okc/$1" '{.status.listeners[0].bootstrapServers}'; }
 produce() { timeout 60 "$KCAT" -q -b "$(bootstrap "$1")" -t "$2" -P -X acks=all; }
 # consume CLUSTER TOPIC: everything there is, by kcat
 consume() { timeout 60 "$KCAT" -q -b "$(bootstrap "$1")" -t "$2" -C -o beginning -e; }
-# an_ottla_pod NAME ARGUMENT…: a pod of the ottla image, restricted, that runs once
+# an_ottla_pod NAME ARGUMENT…: a pod of the ottla image, restricted, that runs once; on the node ON_NODE if that is set
 an_ottla_pod() {
-  local name=$1 argument arguments=
+  local name=$1 argument arguments= selector=
+  [ -z "${ON_NODE:-}" ] || selector="kubernetes.io/hostname: $ON_NODE"
   shift
   for argument in "$@"; do arguments+="${arguments:+, }'$argument'"; done
   apply <<YAML
@@ -106,6 +107,7 @@ spec:
   restartPolicy: Never
   terminationGracePeriodSeconds: 120
   automountServiceAccountToken: false
+  nodeSelector: {$selector}
   securityContext: {runAsNonRoot: true, runAsUser: 65532, seccompProfile: {type: RuntimeDefault}}
   containers:
   - name: main
@@ -135,7 +137,7 @@ load_stop() {
 load_report() { sed -n "s/^acked=/ acked=/; s/.* $2=\([^ ]*\).*/\1/p" "$E2E_OUT/$SCENARIO.$1.load"; }
 
 # --- harming
-# pod_kill POD: at once, as a crash of its node's runtime would
+# pod_kill POD: out of the books at once; a kubelet still asks its process to stop while the next pod starts beside it
 declare -A KILLED
 pod_kill() {
   KILLED[$1]=$(field "pod/$1" '{.metadata.uid}')
@@ -144,8 +146,12 @@ pod_kill() {
 
 # pod_is_new_and_ready POD: its pod is not the one that pod_kill ended, and serves
 pod_is_new_and_ready() {
-  [ "$(field "pod/$1" '{.metadata.uid}')" != "${KILLED[$1]:-}" ] &&
-    [ "$(field "pod/$1" '{.status.conditions[?(@.type=="Ready")].status}')" = True ]
+  [ "$(field "pod/$1" '{.metadata.uid}')" != "${KILLED[$1]:-}" ] && pod_is_ready "$1"
+}
+pod_is_ready() { [ "$(field "pod/$1" '{.status.conditions[?(@.type=="Ready")].status}')" = True ]; }
+# pod_was_restarted POD TIMES: its container has been started so often again, and serves
+pod_was_restarted() {
+  [ "$(field "pod/$1" '{.status.containerStatuses[0].restartCount}')" = "$2" ] && pod_is_ready "$1"
 }
 # children_left: how many objects of the operator there are in the namespace, claims aside
 children_left() {

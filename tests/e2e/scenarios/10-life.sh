@@ -31,6 +31,17 @@ equal 'refusals for lack of replicas' 0 "$(load_report writer not_enough_replica
 figure 'longest time without writes around a pod kill' "$(load_report writer max_ms)" ms 5000
 consume demo orders | grep -cE '^[0-9]+$' | grep -qx 1000
 
+if can nodes; then
+  say "a broker's process is killed under load"
+  load_start killed demo orders
+  process_kill demo-broker-0
+  await 60 'the broker was started again' pod_was_restarted demo-broker-0 1
+  ready 120 okc/demo
+  load_stop killed
+  equal 'refusals for lack of replicas' 0 "$(load_report killed not_enough_replicas)"
+  figure 'longest time without writes around a process kill' "$(load_report killed max_ms)" ms 5000
+fi
+
 say 'a spec that cannot be is refused, and what runs goes on'
 k patch okc demo --type=merge -p '{"spec":{"config":{"log.retention.huors":"1"}}}'
 k wait --for=condition=Stalled --timeout=30s okc/demo
