@@ -269,6 +269,8 @@ pub mod join_response {
         /// It is a voter, so its log cannot be empty.
         Lost = 5,
         OtherCluster = 6,
+        /// Taken in, and to vote once it has caught up: it has to ask again.
+        CatchingUp = 7,
     }
     impl Standing {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -284,6 +286,7 @@ pub mod join_response {
                 Self::Retired => "RETIRED",
                 Self::Lost => "LOST",
                 Self::OtherCluster => "OTHER_CLUSTER",
+                Self::CatchingUp => "CATCHING_UP",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -296,6 +299,7 @@ pub mod join_response {
                 "RETIRED" => Some(Self::Retired),
                 "LOST" => Some(Self::Lost),
                 "OTHER_CLUSTER" => Some(Self::OtherCluster),
+                "CATCHING_UP" => Some(Self::CatchingUp),
                 _ => None,
             }
         }

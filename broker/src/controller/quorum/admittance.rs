@@ -78,7 +78,7 @@ impl Admittance {
                 continue;
             }
             let tried = match self.ask_around(&log).await {
-                Ok(Ok(standing)) if standing == Standing::Voter || !self.wants_vote() => {
+                Ok(Ok(Standing::Voter | Standing::Learner)) => {
                     is_done = true;
                     self.admitted();
                     pace = Pace::new();
@@ -94,10 +94,6 @@ impl Admittance {
             drop(log);
             pace.wait("waiting for the leader of the metadata quorum", || tried).await;
         }
-    }
-
-    fn wants_vote(&self) -> bool {
-        self.entrance.is_founder && !self.passport.joined
     }
 
     fn admitted(&mut self) {
@@ -126,7 +122,7 @@ impl Admittance {
             }
             match self.ask(&address, self.request(log)).await {
                 Ok(answer) => match answer.standing() {
-                    standing @ (Standing::Voter | Standing::Learner) => return Ok(Ok(standing)),
+                    standing @ (Standing::Voter | Standing::Learner | Standing::CatchingUp) => return Ok(Ok(standing)),
                     Standing::Retired | Standing::Lost | Standing::OtherCluster => {
                         return Err(Refusal::SentAway(answer.reason));
                     }
@@ -147,7 +143,7 @@ impl Admittance {
             cluster_id: self.entrance.cluster_id.clone(),
             joined: self.passport.joined,
             empty: self.entrance.way == Way::Join && log.is_empty(),
-            wants_vote: self.wants_vote(),
+            wants_vote: self.entrance.is_founder && !self.passport.joined,
         }
     }
 

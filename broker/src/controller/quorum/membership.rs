@@ -221,7 +221,7 @@ impl RaftLog {
             return Ok(if voters.contains(&voter) { (Standing::Voter, String::new()) } else { learner() });
         }
         if !has_caught_up(&self.leading()?, voter) {
-            return Ok(learner());
+            return Ok((Standing::CatchingUp, String::new()));
         }
         // Those that voted with the disk that this one takes the place of are left out altogether.
         let after: BTreeSet<VoterId> = voters.difference(&others).copied().chain([voter]).collect();

@@ -250,6 +250,30 @@ async fn an_emptied_disk_comes_back_as_a_new_voter_in_place_of_the_old_one_whoev
     }
 }
 
+/// Once a cluster serves, its founders are named no more: an empty disk only knows where the quorum is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_emptied_disk_has_the_vote_of_the_old_one_before_it_serves_though_it_is_named_as_no_founder() {
+    let mut cluster = Cluster::start(3).await;
+    for number in 0..120 {
+        cluster.commit(number).await;
+    }
+    for emptied in 0..3 {
+        let others = cluster.0.iter().filter(|place| place.id != emptied).map(|place| place.address.clone());
+        let others = config::Quorum::Joining(others.collect());
+        let place = &mut cluster.0[emptied as usize];
+        place.kill();
+        place.empty();
+        place.quorum = others;
+        place.start().await.unwrap();
+        let me = VoterId::new(BrokerId(emptied), place.directory);
+        let leader = cluster.leader().await;
+        let members = cluster.0[leader].service().log().members().all;
+        let voters: Vec<_> = members.iter().filter(|member| member.is_voter).map(|member| member.id).collect();
+        assert!(voters.len() == 3 && voters.contains(&me), "{voters:?}");
+        assert_eq!(members.len(), 3, "the old disk is forgotten");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retired_disk_is_sent_away() {
     let mut cluster = Cluster::start(3).await;
