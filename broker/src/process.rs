@@ -55,10 +55,11 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// Log lines on standard error, at `info` or what `OTTLA_LOG` says.
+/// Log lines on standard error, at `info` or what `OTTLA_LOG` says. What openraft says of a member that does not answer, dozens
+/// of lines a second, is left out: that a broker is fenced or leads no more is told once, by those who decide it.
 pub fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("OTTLA_LOG");
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,openraft=warn"));
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,openraft=off"));
     // Fails only when a subscriber is set already, and then that one is meant.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
