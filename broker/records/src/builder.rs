@@ -1,9 +1,9 @@
 //! Builds a record batch from records: for clients, for the broker's own topics and for tests.
 
-use bytes::{BufMut, Bytes};
+use bytes::Bytes;
 
-use crate::header::{Attributes, BATCH_OVERHEAD, HEADER_LEN};
-use crate::{Compression, crc32c, varint};
+use crate::header::{Attributes, BatchHeader, HEADER_LEN};
+use crate::{Compression, varint};
 
 /// A record header: key and value; keys may repeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,25 +114,21 @@ impl BatchBuilder {
     pub fn build(&self, base_offset: i64) -> Bytes {
         let packed = self.codec.compress(&self.records).expect("writing to memory cannot fail");
         let stamp = self.producer.unwrap_or(ProducerStamp { id: -1, epoch: -1, base_sequence: -1 });
-        let mut covered = Vec::with_capacity(HEADER_LEN - 21 + packed.len());
-        covered.put_i16(self.attributes.with_compression(self.codec).0);
-        covered.put_i32((self.count - 1).max(0));
-        covered.put_i64(self.base_timestamp);
-        covered.put_i64(self.max_timestamp);
-        covered.put_i64(stamp.id);
-        covered.put_i16(stamp.epoch);
-        covered.put_i32(stamp.base_sequence);
-        covered.put_i32(self.count);
-        covered.put_slice(&packed);
-
-        let mut batch = Vec::with_capacity(21 + covered.len());
-        batch.put_i64(base_offset);
-        batch.put_i32((21 - BATCH_OVERHEAD + covered.len()) as i32);
-        batch.put_i32(-1);
-        batch.put_i8(2);
-        batch.put_u32(crc32c(&covered));
-        batch.put_slice(&covered);
-        batch.into()
+        let header = BatchHeader {
+            base_offset,
+            batch_length: 0,
+            leader_epoch: -1,
+            crc: 0,
+            attributes: self.attributes.with_compression(self.codec),
+            last_offset_delta: (self.count - 1).max(0),
+            base_timestamp: self.base_timestamp,
+            max_timestamp: self.max_timestamp,
+            producer_id: stamp.id,
+            producer_epoch: stamp.epoch,
+            base_sequence: stamp.base_sequence,
+            record_count: self.count,
+        };
+        header.with_payload(&packed).into()
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Must not look at the records behind the header.
 
+use bytes::BufMut;
+
 use crate::{Compression, Error, crc32c};
 
 /// Bytes of the batch header, base offset and length included.
@@ -61,6 +63,18 @@ impl Attributes {
     /// The base timestamp holds the delete horizon that the log cleaner has set (KIP-534).
     pub fn has_delete_horizon(self) -> bool {
         self.0 & Self::DELETE_HORIZON != 0
+    }
+
+    /// These attributes with the bit set that makes the base timestamp a delete horizon (KIP-534).
+    #[must_use]
+    pub fn with_delete_horizon(self) -> Self {
+        Self(self.0 | Self::DELETE_HORIZON)
+    }
+
+    /// These attributes without that bit.
+    #[must_use]
+    pub fn without_delete_horizon(self) -> Self {
+        Self(self.0 & !Self::DELETE_HORIZON)
     }
 
     /// These attributes with the given codec.
@@ -145,6 +159,34 @@ impl BatchHeader {
             return Err(Error::Invalid("its record count or last offset delta is negative"));
         }
         Ok(header)
+    }
+
+    /// A whole batch with this header before `payload`; length and checksum are those of the batch, not of `self`.
+    pub fn with_payload(&self, payload: &[u8]) -> Vec<u8> {
+        let mut batch = Vec::with_capacity(HEADER_LEN + payload.len());
+        batch.put_i64(self.base_offset);
+        // A batch is never longer than its length field can say: what is written comes from limits far below.
+        batch.put_i32((HEADER_LEN - BATCH_OVERHEAD + payload.len()) as i32);
+        batch.put_i32(self.leader_epoch);
+        batch.put_i8(2);
+        batch.put_u32(0);
+        batch.put_i16(self.attributes.0);
+        batch.put_i32(self.last_offset_delta);
+        batch.put_i64(self.base_timestamp);
+        batch.put_i64(self.max_timestamp);
+        batch.put_i64(self.producer_id);
+        batch.put_i16(self.producer_epoch);
+        batch.put_i32(self.base_sequence);
+        batch.put_i32(self.record_count);
+        batch.put_slice(payload);
+        let crc = crc32c(&batch[crc_start()..]);
+        batch[CRC..CRC + 4].copy_from_slice(&crc.to_be_bytes());
+        batch
+    }
+
+    /// From when on, in milliseconds, the batch's tombstones or its marker may go; none if no clean has said so yet.
+    pub fn delete_horizon(&self) -> Option<i64> {
+        self.attributes.has_delete_horizon().then_some(self.base_timestamp)
     }
 
     /// Bytes of the whole batch, header included.

@@ -1,7 +1,8 @@
 //! Kafka record batches of message format v2 (magic 2, KIP-98), as bytes.
 //!
 //! For the log: [`BatchHeader`], [`verify_crc`], [`Crc`], the setters of base offset and leader epoch, [`batches`].
-//! For whoever must look inside: [`RecordReader`], a bounded streaming decoder; for who writes: [`BatchBuilder`].
+//! For whoever must look inside: [`RecordReader`], a bounded streaming decoder; for who writes: [`BatchBuilder`], and [`BatchRewriter`] for
+//! who keeps only a part.
 //!
 //! This crate must not allocate what the wire claims: every length is checked against the bytes that are there, and
 //! decompression is streamed under [`Limits`].
@@ -14,6 +15,7 @@ mod header;
 mod marker;
 mod packer;
 mod reader;
+mod rewriter;
 mod varint;
 
 pub use batches::{Batch, Batches, batches};
@@ -26,7 +28,8 @@ pub use header::{
 };
 pub use marker::Marker;
 pub use packer::Packer;
-pub use reader::{Limits, Record, RecordMeta, RecordReader};
+pub use reader::{Limits, RawRecord, Record, RecordMeta, RecordReader};
+pub use rewriter::{BatchRewriter, emptied};
 
 /// Why bytes are not a valid record batch.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +65,14 @@ pub enum Error {
         /// The codec of the batch.
         codec: Compression,
         /// What its decoder says.
+        source: std::io::Error,
+    },
+    /// The codec cannot pack records again.
+    #[error("cannot pack records with {codec:?}: {source}")]
+    Compress {
+        /// The codec of the batch.
+        codec: Compression,
+        /// What its encoder says.
         source: std::io::Error,
     },
     /// The records expand beyond what this broker decompresses for one batch.

@@ -18,11 +18,11 @@ pub struct Marker {
 
 impl Marker {
     /// The marker in the control batch `batch`, whose checksum the caller has checked; none if it is a control batch of
-    /// another kind.
+    /// another kind, or one that the log cleaner has emptied.
     pub fn read(batch: &[u8]) -> Result<Option<Self>, Error> {
         const INVALID: Error = Error::Invalid("its control record is no transaction marker");
         let limits = Limits { decompressed: 1024, record: 1024 };
-        let record = RecordReader::new(batch, limits)?.next_record()?.ok_or(INVALID)?;
+        let Some(record) = RecordReader::new(batch, limits)?.next_record()? else { return Ok(None) };
         let kind = record.key.as_deref().and_then(|key| key.get(2..4)).ok_or(INVALID)?;
         let commit = match i16::from_be_bytes([kind[0], kind[1]]) {
             ABORT => false,
@@ -73,6 +73,9 @@ mod tests {
             Marker::read(&batch.build(0))
         };
         assert!(matches!(control(&[0, 0, 0, 2], &[]), Ok(None)));
+        let emptied =
+            crate::emptied(&BatchHeader::parse(&Marker { commit: true, coordinator_epoch: 5 }.batch(7, 3, 0)).unwrap());
+        assert!(matches!(Marker::read(&emptied), Ok(None)));
         for (key, value) in [(&[0, 0][..], &[0; 6][..]), (&[0, 0, 0, 1], &[0, 0, 1])] {
             assert!(control(key, value).is_err());
         }

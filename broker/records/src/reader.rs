@@ -1,6 +1,10 @@
 //! Reads the records of one batch as a stream, within limits, whatever the batch claims.
 
+mod raw;
+
 use std::io::{self, BufReader, Read, Write};
+
+pub use raw::RawRecord;
 
 use crate::{BatchHeader, Compression, Error, HEADER_LEN, TimestampType, varint};
 

@@ -16,6 +16,20 @@ pub(crate) fn len(value: i64) -> usize {
     (64 - (zigzag | 1).leading_zeros() as usize).div_ceil(7)
 }
 
+/// Takes a varint from the front of `rest`; none if it has no end there.
+pub(crate) fn take(rest: &mut &[u8]) -> Option<i64> {
+    let mut raw = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (byte, behind) = rest.split_first()?;
+        *rest = behind;
+        raw |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(unzigzag(raw));
+        }
+    }
+    None
+}
+
 /// The value behind a decoded unsigned varint.
 pub(crate) fn unzigzag(raw: u64) -> i64 {
     (raw >> 1) as i64 ^ -((raw & 1) as i64)
@@ -33,6 +47,9 @@ mod tests {
             assert_eq!(out.len(), len(value), "{value}");
             let raw = out.iter().rev().fold(0u64, |raw, byte| raw << 7 | u64::from(byte & 0x7f));
             assert_eq!(unzigzag(raw), value);
+            let mut rest = &out[..];
+            assert_eq!((take(&mut rest), rest), (Some(value), &[][..]));
+            assert_eq!(take(&mut &out[..out.len() - 1]), None);
         }
     }
 }
