@@ -97,6 +97,17 @@ impl AbortedIndexes {
         Ok(())
     }
 
+    /// The segments at `old` have become the one at `base`, whose index has entries or not.
+    pub(crate) fn replaced(&mut self, old: &[i64], base: i64, has_entries: bool) {
+        for old in old {
+            self.bases.remove(old);
+            self.dirty.remove(old);
+        }
+        if has_entries {
+            self.bases.insert(base);
+        }
+    }
+
     /// Makes all that was added durable.
     pub(crate) fn sync(&mut self, folder: &Path) -> Result<()> {
         if self.dirty.is_empty() {
@@ -126,6 +137,17 @@ impl AbortedIndexes {
         }
         Ok(found)
     }
+}
+
+/// Writes an index durably; for one that no reader knows yet.
+pub(crate) fn write_all(path: &Path, entries: &[Aborted]) -> Result<()> {
+    let content: Vec<u8> = entries.iter().flat_map(|aborted| aborted.encode()).collect();
+    let write = || {
+        let mut file = File::create(path)?;
+        file.write_all(&content)?;
+        file.sync_all()
+    };
+    write().map_err(io_error("write", path))
 }
 
 fn path(folder: &Path, base: i64) -> PathBuf {

@@ -5,7 +5,7 @@ use std::time::Duration;
 pub use ottla_records::TimestampType;
 
 /// The settings of one log, shared by the partitions of a topic. Names and defaults are Kafka's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogConfig {
     /// `segment.bytes`: a segment is rolled before it would grow beyond this.
     pub segment_bytes: u32,
@@ -25,6 +25,14 @@ pub struct LogConfig {
     pub delete: bool,
     /// `cleanup.policy` contains `compact`.
     pub compact: bool,
+    /// `min.compaction.lag.ms`: a record is not cleaned before it is this old.
+    pub min_compaction_lag: Duration,
+    /// `max.compaction.lag.ms`: a record that is this old is cleaned however little there is to clean; none waits.
+    pub max_compaction_lag: Option<Duration>,
+    /// `min.cleanable.dirty.ratio`: a clean begins when more than this part of the log has not been cleaned.
+    pub min_dirty_ratio: f64,
+    /// `delete.retention.ms`: how long a tombstone, or a marker without records, stays once it has been cleaned.
+    pub delete_retention: Duration,
     /// `message.timestamp.type`.
     pub timestamp_type: TimestampType,
     /// `producer.id.expiration.ms`.
@@ -43,8 +51,22 @@ impl Default for LogConfig {
             retention_ms: Some(Duration::from_secs(7 * 24 * 3600)),
             delete: true,
             compact: false,
+            min_compaction_lag: Duration::ZERO,
+            max_compaction_lag: None,
+            min_dirty_ratio: 0.5,
+            delete_retention: Duration::from_secs(24 * 3600),
             timestamp_type: TimestampType::CreateTime,
             producer_id_expiration: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+impl LogConfig {
+    /// How much time a segment may span: what is to be compacted in time has to leave the active segment in time.
+    pub fn longest_segment(&self) -> Duration {
+        match self.max_compaction_lag {
+            Some(lag) if self.compact => self.segment_ms.min(lag),
+            _ => self.segment_ms,
         }
     }
 }

@@ -143,7 +143,8 @@ impl LogDir {
         if self.deleted.lock().contains(&partition) {
             // The checkpoint still speaks of the deleted log; its offsets must not be taken for the new one's.
             self.write_recovery_points()?;
-            self.shared.lower_watermarks(&[(&partition, Offset::ZERO)])?;
+            self.shared.watermarks.lower(&[(&partition, Offset::ZERO)])?;
+            self.shared.cleaned.lower(&[(&partition, Offset::ZERO)])?;
         }
         let folder = partition.to_string();
         let mut log = self.create_in(&folder, partition, topic_id, config, now)?;
@@ -202,7 +203,17 @@ impl LogDir {
 
     /// Writes the high watermarks alone.
     pub fn checkpoint_high_watermarks(&self, offsets: impl Iterator<Item = (TopicPartition, Offset)>) -> Result<()> {
-        self.shared.write_watermarks(offsets)
+        self.shared.watermarks.write(offsets, Sync::Later)
+    }
+
+    /// Writes how far each log has been cleaned, in Kafka's `cleaner-offset-checkpoint`.
+    pub fn checkpoint_cleaned(&self) -> Result<()> {
+        self.shared.check_online()?;
+        let cleaned = self.live().into_iter().filter_map(|log| {
+            let until = log.cleaned.load(std::sync::atomic::Ordering::Acquire);
+            (until > 0).then(|| (log.partition.clone(), Offset(until)))
+        });
+        self.shared.cleaned.write(cleaned, Sync::Now)
     }
 
     /// Stops cleanly: flushes and closes `logs`, which must be all of them, writes the checkpoints and the marker that

@@ -84,6 +84,19 @@ pub enum Error {
         /// What is wrong there.
         reason: String,
     },
+    /// Whoever drives a clean wants it to end.
+    #[error("the clean was called off")]
+    CalledOff,
+    /// Not even one batch's keys fit the table that a clean may use.
+    #[error(
+        "a table of {bytes} bytes (log.cleaner.dedupe.buffer.size) is full with {keys} keys before the first batch ends"
+    )]
+    DedupeBufferTooSmall {
+        /// Bytes of the table.
+        bytes: usize,
+        /// Keys in it.
+        keys: usize,
+    },
     /// The log has been deleted.
     #[error("the log of {0} has been deleted")]
     Deleted(TopicPartition),
@@ -102,6 +115,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the same may well succeed later, without anybody doing anything about this log.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::DiskFull { .. } | Self::Offline { .. } | Self::Deleted(_)) || self.is_out_of_files()
+    }
+
     /// The process or the system has no file descriptor left: it passes, and says nothing of the disk.
     pub(crate) fn is_out_of_files(&self) -> bool {
         use rustix::io::Errno;

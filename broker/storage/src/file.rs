@@ -63,7 +63,9 @@ impl FileCache {
             if candidate.used.swap(false, Ordering::Relaxed) {
                 open.push_back(oldest);
             } else if let Some(mut slot) = candidate.slot.try_lock() {
-                *slot = None;
+                if !candidate.retired.load(Ordering::Relaxed) {
+                    *slot = None;
+                }
             } else {
                 open.push_back(oldest);
             }
@@ -78,24 +80,40 @@ pub(crate) struct CachedFile {
     folder: Arc<Path>,
     base_offset: i64,
     kind: Kind,
+    /// A clean writes it; it gets its name when it takes the place of others.
+    is_cleaned: bool,
     slot: Mutex<Option<Arc<File>>>,
     used: AtomicBool,
+    /// Another file is about to have its name.
+    retired: AtomicBool,
 }
 
 impl CachedFile {
     pub(crate) fn new(cache: &Arc<FileCache>, folder: &Arc<Path>, base_offset: i64, kind: Kind) -> Arc<Self> {
+        Self::named(cache, folder, base_offset, kind, false)
+    }
+
+    /// One that a clean writes.
+    pub(crate) fn cleaned(cache: &Arc<FileCache>, folder: &Arc<Path>, base_offset: i64, kind: Kind) -> Arc<Self> {
+        Self::named(cache, folder, base_offset, kind, true)
+    }
+
+    fn named(cache: &Arc<FileCache>, folder: &Arc<Path>, base_offset: i64, kind: Kind, is_cleaned: bool) -> Arc<Self> {
         Arc::new(Self {
             cache: Arc::clone(cache),
             folder: Arc::clone(folder),
             base_offset,
             kind,
+            is_cleaned,
             slot: Mutex::new(None),
             used: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
         })
     }
 
     pub(crate) fn path(&self) -> PathBuf {
-        names::segment_path(&self.folder, self.base_offset, self.kind)
+        let path = names::segment_path(&self.folder, self.base_offset, self.kind);
+        if self.is_cleaned { names::with_suffix(&path, names::CLEANED_SUFFIX) } else { path }
     }
 
     /// The open file. `create` makes it if it is missing.
@@ -106,6 +124,9 @@ impl CachedFile {
             if let Some(file) = &*slot {
                 return Ok(Arc::clone(file));
             }
+            if self.retired.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::NotFound.into());
+            }
             let options = OpenOptions::new().read(true).write(true).create(create).truncate(false).to_owned();
             Arc::clone(slot.insert(Arc::new(options.open(self.path())?)))
         };
@@ -115,6 +136,21 @@ impl CachedFile {
 
     pub(crate) fn close(&self) {
         *self.slot.lock() = None;
+    }
+
+    /// Another file gets the name of this one: whoever still reads this one goes on with it as it was, and nobody opens
+    /// the other by mistake.
+    pub(crate) fn retire(&self) -> io::Result<()> {
+        let mut slot = self.slot.lock();
+        if slot.is_none() {
+            match OpenOptions::new().read(true).write(true).open(self.path()) {
+                Ok(file) => *slot = Some(Arc::new(file)),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(e),
+            }
+        }
+        self.retired.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -175,6 +211,28 @@ mod tests {
             assert_eq!(read_at(&file.open(false).unwrap(), &mut bytes, 0).unwrap(), 2);
             assert_eq!(bytes, [b'n', i as u8]);
         }
+    }
+
+    #[test]
+    fn a_retired_file_is_read_on_and_never_mistaken_for_its_successor() {
+        let folder = tempfile::tempdir().unwrap();
+        let path: Arc<Path> = folder.path().into();
+        let cache = FileCache::new(4);
+        let [old, absent] = [Kind::Log, Kind::TimeIndex].map(|kind| CachedFile::new(&cache, &path, 0, kind));
+        write_at(&old.open(true).unwrap(), b"", b"old", 0).unwrap();
+        old.close();
+        old.retire().unwrap();
+        absent.retire().unwrap();
+        std::fs::write(folder.path().join("new"), b"new").unwrap();
+        for file in [&old, &absent] {
+            std::fs::copy(folder.path().join("new"), folder.path().join("n")).unwrap();
+            std::fs::rename(folder.path().join("n"), file.path()).unwrap();
+        }
+        let others: Vec<_> = (1..20).map(|i| CachedFile::new(&cache, &path, i, Kind::Log)).collect();
+        others.iter().for_each(|file| drop(file.open(true).unwrap()));
+        let held = old.open(false).unwrap();
+        assert_eq!(FileSlice { file: held, position: 0, len: 3 }.read().unwrap(), b"old");
+        assert_eq!(absent.open(true).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

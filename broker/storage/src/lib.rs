@@ -4,10 +4,12 @@
 //! the writer of one partition, kept behind the broker's lock of that partition; [`LogReader`] is its cheap shared
 //! handle, which reads while the writer appends.
 //!
-//! This crate must not know Kafka's requests, decode records, use tokio or read a clock: time is an argument.
+//! This crate must not know Kafka's requests, use tokio or read a clock: time is an argument. It decodes records only to
+//! clean compacted logs, which whoever drives it does with [`Clean`], away from the lock of the partition.
 
 mod aborted;
 mod checkpoint;
+mod clean;
 mod config;
 mod dir;
 mod error;
@@ -18,6 +20,7 @@ mod leader_epochs;
 mod log;
 mod meta_properties;
 mod names;
+mod offset_file;
 mod producers;
 mod read;
 mod recovery;
@@ -28,6 +31,7 @@ mod shared;
 mod space;
 mod text_id;
 
+pub use clean::{Clean, CleanLimits, CleanStats, Cleanable, CleanedSegment, Pace};
 pub use config::{LogConfig, TimestampType};
 pub use dir::{Identity, LoadOptions, LoadedLog, LogDir, LogDirOptions, PreviousStop, is_in_use};
 pub use error::{Error, Result};

@@ -4,6 +4,7 @@
 //! on meanwhile through [`LogReader`]; they see an append when its end offset is published.
 
 mod append;
+mod clean;
 mod maintain;
 mod producing;
 mod transactions;

@@ -6,7 +6,7 @@ use ottla_core::{TopicName, TopicPartition};
 use uuid::Uuid;
 
 /// The files that a segment consists of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     Log,
     OffsetIndex,
@@ -35,12 +35,30 @@ impl Kind {
 
 const FUTURE_SUFFIX: &str = "-future";
 pub(crate) const DELETED_SUFFIX: &str = ".deleted";
+/// What a clean is writing, and thrown away after a crash.
+pub(crate) const CLEANED_SUFFIX: &str = ".cleaned";
+/// What a clean has written and a crash must not lose: it takes the place of the segments it was made of.
+pub(crate) const SWAP_SUFFIX: &str = ".swap";
+/// Offsets may have gaps in the log of this folder: it was cleaned, or copied from one that was.
+pub(crate) const GAPS: &str = ".ottla-gaps";
 pub(crate) const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
 pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
 
 /// `<20-digit offset>.<extension>` in `folder`.
 pub(crate) fn segment_path(folder: &Path, base_offset: i64, kind: Kind) -> PathBuf {
     folder.join(format!("{base_offset:020}.{}", kind.extension()))
+}
+
+/// The same file with `suffix` behind its name.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Whether the name of `path` ends with `suffix`.
+pub(crate) fn has_suffix(path: &Path, suffix: &str) -> bool {
+    path.as_os_str().as_encoded_bytes().ends_with(suffix.as_bytes())
 }
 
 /// Offset and kind of a segment's file, from its name.

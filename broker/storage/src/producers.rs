@@ -122,6 +122,14 @@ impl Producer {
     }
 }
 
+/// Which batch of a producer holds what is known of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LastBatch {
+    /// Last offset of its last batch with records; none if its epoch has begun with a marker and has none.
+    pub(crate) data: Option<i64>,
+    pub(crate) epoch: i16,
+}
+
 /// A transaction that has ended in this log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
@@ -253,7 +261,8 @@ impl Producers {
                 (first >= 0).then(|| self.end(batch, marker, first))
             }
             None => {
-                if batch.attributes.is_transactional() && producer.transaction_start < 0 {
+                let begins = batch.attributes.is_transactional() && !batch.attributes.is_control();
+                if begins && producer.transaction_start < 0 {
                     producer.transaction_start = batch.base_offset;
                     self.open.insert(batch.base_offset, batch.producer_id);
                     self.verifying.remove(&batch.producer_id);
@@ -270,6 +279,12 @@ impl Producers {
         self.settling.insert(first, last);
         let last_stable = self.open.first_key_value().map_or(last + 1, |(open, _)| *open);
         Ended { producer: batch.producer_id, first, last, commit: marker.commit, last_stable }
+    }
+
+    /// The last batch of each producer, which a clean must not take away.
+    pub(crate) fn last_batches(&self) -> HashMap<i64, LastBatch> {
+        let of = |p: &Producer| LastBatch { data: p.last().map(|batch| batch.last_offset), epoch: p.epoch };
+        self.map.iter().map(|(id, producer)| (*id, of(producer))).collect()
     }
 
     /// Forgets producers that have been silent for longer than `expiration` milliseconds; gives their number.

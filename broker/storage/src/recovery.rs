@@ -4,7 +4,9 @@
 //! segment on are checked: a tail above what had been flushed is cut at the first batch that is not whole; damage below
 //! is reported and nothing is cut, because what lies there may have been acked.
 
-use std::collections::{BTreeMap, HashSet};
+mod files;
+
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -50,6 +52,8 @@ pub struct Recovered {
 pub(crate) struct Hints {
     pub(crate) recovery_point: Option<i64>,
     pub(crate) log_start: Option<i64>,
+    /// How far it has been cleaned.
+    pub(crate) cleaned: Option<i64>,
     /// The stop before was clean.
     pub(crate) clean: bool,
     /// Check every segment, not only those above the recovery point.
@@ -66,7 +70,7 @@ const PIECE: usize = 256 << 10;
 /// Opens the log of `partition`, which has a folder.
 pub(crate) fn open(dir: &Arc<DirShared>, partition: TopicPartition, config: Arc<LogConfig>, hints: Hints) -> Outcome {
     let folder: Arc<Path> = dir.path.join(partition.to_string()).into();
-    let files = list(dir, &folder)?;
+    let files = files::find(dir, &folder)?;
     let epochs = if files.epochs { LeaderEpochs::load(&folder)? } else { None };
     let stored_epochs = epochs.clone().unwrap_or_default();
     let mut scan = Scan {
@@ -76,9 +80,13 @@ pub(crate) fn open(dir: &Arc<DirShared>, partition: TopicPartition, config: Arc<
         // A log without batches has had no epochs to lose.
         epochs_lost: epochs.is_none() && files.segments.values().any(|size| *size > 0),
         epochs: epochs.unwrap_or_default(),
+        known_epochs: &stored_epochs,
         slots: Vec::with_capacity(files.segments.len()),
         end: 0,
+        read_end: 0,
         indexed: &files.indexed,
+        // What a Kafka has cleaned says so in its checkpoint alone.
+        may_have_gaps: files.gaps || hints.cleaned.is_some() || config.compact,
         recovered: Recovered::default(),
     };
     for (base, size) in &files.segments {
@@ -110,6 +118,8 @@ pub(crate) fn open(dir: &Arc<DirShared>, partition: TopicPartition, config: Arc<
     let flushed = if recovered.scanned { hints.recovery_point.unwrap_or(0).clamp(start, end) } else { end };
     let view = View { start, end, segments: slots, generation: 0 };
     let shared = new_shared(dir, partition, folder, &config, view, flushed);
+    shared.has_gaps.store(files.gaps, Ordering::Release);
+    shared.cleaned.store(hints.cleaned.filter(|cleaned| *cleaned <= end).unwrap_or(0), Ordering::Release);
     // What the last run made in the folder may not have been synced; the log's first flush does it.
     shared.entries_dirty.store(!hints.clean || recovered.scanned, Ordering::Release);
     let producers = if empty { ProducerState::Empty } else { ProducerState::Unread(snapshots) };
@@ -155,6 +165,8 @@ fn new_shared(
         flushed: AtomicI64::new(flushed),
         mark: AtomicI64::new(-1),
         index_interval: AtomicU64::new(u64::from(config.index_interval_bytes)),
+        cleaned: AtomicI64::new(0),
+        has_gaps: AtomicBool::new(false),
         queued: AtomicBool::new(false),
         entries_dirty: AtomicBool::new(false),
         deleted: AtomicBool::new(false),
@@ -171,42 +183,6 @@ fn new_log(
     Log { shared, config, epochs, epochs_ahead: false, producers, active_since: now, allocated: 0, unflushed: 0 }
 }
 
-struct Files {
-    /// Base offset → bytes of the `.log` file.
-    segments: BTreeMap<i64, u64>,
-    snapshots: Vec<i64>,
-    /// Base offsets of which there is an index.
-    indexed: HashSet<i64>,
-    /// There is a checkpoint of the leader epochs.
-    epochs: bool,
-}
-
-/// Lists the folder, and removes what an interrupted deletion or checkpoint has left.
-fn list(dir: &DirShared, folder: &Path) -> Result<Files> {
-    let mut files = Files { segments: BTreeMap::new(), snapshots: Vec::new(), indexed: HashSet::new(), epochs: false };
-    for entry in std::fs::read_dir(folder).map_err(io_error("list", folder))? {
-        let entry = entry.map_err(io_error("list", folder))?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        if name.ends_with(names::DELETED_SUFFIX) || name.ends_with(".tmp") {
-            dir.queue.remove([entry.path()]);
-            continue;
-        }
-        match names::parse_segment_name(&name) {
-            Some((base, Kind::Log)) => {
-                let size = entry.metadata().map_err(io_error("stat", &entry.path()))?.len();
-                files.segments.insert(base, size);
-            }
-            Some((offset, Kind::Snapshot)) => files.snapshots.push(offset),
-            Some((base, Kind::OffsetIndex | Kind::TimeIndex)) => drop(files.indexed.insert(base)),
-            // What it lacks or has too much of is known once the producers are read.
-            Some((_, Kind::AbortedIndex)) => {}
-            None => files.epochs |= name == names::LEADER_EPOCHS,
-        }
-    }
-    files.snapshots.sort_unstable();
-    Ok(files)
-}
-
 fn remove(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io_error("remove", path)(e)),
@@ -220,9 +196,14 @@ struct Scan<'a> {
     recovery_point: i64,
     epochs_lost: bool,
     epochs: LeaderEpochs,
+    /// The epochs as the checkpoint has them.
+    known_epochs: &'a LeaderEpochs,
     slots: Vec<Slot>,
     end: i64,
+    /// The offset after the last batch that was read: below the end where a segment ends with a gap.
+    read_end: i64,
     indexed: &'a HashSet<i64>,
+    may_have_gaps: bool,
     recovered: Recovered,
 }
 
@@ -264,11 +245,12 @@ impl Scan<'_> {
     fn scan(&mut self, first: usize, log_start: i64) -> Result<std::result::Result<(), Damage>> {
         let mut buffer = vec![0; PIECE];
         self.end = self.slots[first].segment.base;
+        self.read_end = self.end;
         // The batches say it; the checkpoint may be older, or of a leader that lost.
         self.epochs.truncate_end(Offset(self.end));
         for n in first..self.slots.len() {
             let slot = self.slots[n].clone();
-            let gap = slot.segment.base != self.end && (slot.segment.base < self.end || !self.config.compact);
+            let gap = slot.segment.base != self.end && (slot.segment.base < self.end || !self.may_have_gaps);
             let tear = if gap {
                 let reason = format!("a segment begins at offset {} instead", slot.segment.base);
                 Some(Tear { position: 0, reason })
@@ -315,8 +297,9 @@ impl Scan<'_> {
                 Ok(None) => return Ok(None),
                 Ok(Some(found)) if self.continues(&found.header) => {
                     slot.segment.note(&found.header, found.position, self.config.index_interval_bytes);
-                    self.epochs.assign(LeaderEpoch(found.header.leader_epoch), Offset(found.header.base_offset));
+                    self.note_epoch(&found.header);
                     self.end = found.header.next_offset();
+                    self.read_end = self.end;
                     position = found.end();
                 }
                 Ok(Some(found)) => {
@@ -332,10 +315,22 @@ impl Scan<'_> {
         }
     }
 
-    /// Offsets have no gaps unless the log is compacted, and epochs never fall. The checksum covers neither.
+    /// Offsets have no gaps unless the log, or that of its leader, was cleaned, and epochs never fall. The checksum covers neither.
     fn continues(&self, header: &BatchHeader) -> bool {
-        let follows = header.base_offset == self.end || (self.config.compact && header.base_offset > self.end);
+        let follows = header.base_offset == self.end || (self.may_have_gaps && header.base_offset > self.end);
         follows && self.epochs.latest().is_none_or(|latest| header.leader_epoch >= latest.0)
+    }
+
+    /// Takes note of the epoch of the next batch. In a gap before it other epochs may have begun, or its own: of those the
+    /// checkpoint knows alone.
+    fn note_epoch(&mut self, header: &BatchHeader) {
+        let gap = self.read_end..header.base_offset;
+        for entry in self.known_epochs.entries() {
+            if gap.contains(&entry.start.0) && entry.epoch.0 <= header.leader_epoch {
+                self.epochs.assign(entry.epoch, entry.start);
+            }
+        }
+        self.epochs.assign(LeaderEpoch(header.leader_epoch), Offset(header.base_offset));
     }
 
     /// Cuts segment `n` at `position` and removes those behind it: none of it was ever flushed.

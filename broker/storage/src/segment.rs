@@ -2,6 +2,7 @@
 //!
 //! How many bytes of the file are published is not known here: every call is given the size it may look at.
 
+mod load;
 mod state;
 
 use std::fs::File;
@@ -16,7 +17,7 @@ pub(crate) use state::Newest;
 use state::State;
 
 use crate::file::{CachedFile, FileCache};
-use crate::index::{Index, OffsetEntry, TimeEntry};
+use crate::index::{Index, OffsetEntry};
 use crate::names::Kind;
 use crate::scan::{Found, Walk, WalkError};
 use crate::{Error, LogConfig, Result};
@@ -32,8 +33,7 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    fn new(cache: &Arc<FileCache>, folder: &Arc<Path>, base: i64, loaded: bool) -> Self {
-        let file = |kind| CachedFile::new(cache, folder, base, kind);
+    fn new(file: impl Fn(Kind) -> Arc<CachedFile>, base: i64, loaded: bool) -> Self {
         let (offset_index, time_index) = (file(Kind::OffsetIndex), file(Kind::TimeIndex));
         let state = State {
             loaded,
@@ -48,7 +48,7 @@ impl Segment {
 
     /// A new, empty segment; leftovers of the same name are emptied.
     pub(crate) fn create(cache: &Arc<FileCache>, folder: &Arc<Path>, base: i64) -> Result<Self> {
-        let segment = Self::new(cache, folder, base, true);
+        let segment = Self::new(|kind| CachedFile::new(cache, folder, base, kind), base, true);
         let make = || segment.log.open(true)?.set_len(0);
         make().map_err(|e| io_error("create", &segment.log.path())(e))?;
         Ok(segment)
@@ -56,7 +56,27 @@ impl Segment {
 
     /// A segment that is on disk.
     pub(crate) fn existing(cache: &Arc<FileCache>, folder: &Arc<Path>, base: i64) -> Self {
-        Self::new(cache, folder, base, false)
+        Self::new(|kind| CachedFile::new(cache, folder, base, kind), base, false)
+    }
+
+    /// A new, empty segment that a clean writes beside the log; leftovers of the same name are emptied.
+    pub(crate) fn cleaned(cache: &Arc<FileCache>, folder: &Arc<Path>, base: i64) -> Result<Self> {
+        let segment = Self::new(|kind| CachedFile::cleaned(cache, folder, base, kind), base, true);
+        let make = || {
+            for file in [&segment.log, &segment.offset_index, &segment.time_index] {
+                file.open(true)?.set_len(0)?;
+            }
+            Ok(())
+        };
+        make().map_err(|e: std::io::Error| io_error("create", &segment.log.path())(e))?;
+        Ok(segment)
+    }
+
+    /// Another segment is about to take its place and perhaps its names: who reads it goes on with what it was.
+    pub(crate) fn retire(&self) -> Result<()> {
+        let retire =
+            || [&self.log, &self.offset_index, &self.time_index].into_iter().try_for_each(|file| file.retire());
+        retire().map_err(|e| self.io("open", e))
     }
 
     pub(crate) fn file(&self) -> Result<Arc<File>> {
@@ -106,17 +126,25 @@ impl Segment {
         if index_full {
             return Ok(true);
         }
-        let first = match state.first_timestamp {
-            Some(first) => first,
-            None => {
-                let file = self.file()?;
-                let first = Walk::new(&file, 0, size).next().map_err(|e| self.damaged(e))?;
-                *state.first_timestamp.insert(first.map_or(-1, |f| f.header.max_timestamp))
-            }
-        };
-        let waited = if first >= 0 { next.max_timestamp - first } else { now - created };
-        let limit = config.segment_ms.saturating_sub(config.segment_jitter).as_millis();
+        let first = self.first_of(&mut state, size)?;
+        let waited = if first >= 0 { next.max_timestamp.saturating_sub(first) } else { now - created };
+        let limit = config.longest_segment().saturating_sub(config.segment_jitter).as_millis();
         Ok(i64::try_from(limit).is_ok_and(|limit| waited > limit))
+    }
+
+    /// The timestamp of the first batch, or −1 if there is none.
+    pub(crate) fn first_timestamp(&self, size: u64, interval: u32) -> Result<i64> {
+        let mut state = self.loaded(size, interval)?;
+        self.first_of(&mut state, size)
+    }
+
+    fn first_of(&self, state: &mut State, size: u64) -> Result<i64> {
+        if let Some(first) = state.first_timestamp {
+            return Ok(first);
+        }
+        let file = self.file()?;
+        let first = Walk::new(&file, 0, size).next().map_err(|e| self.damaged(e))?;
+        Ok(*state.first_timestamp.insert(first.map_or(-1, |f| f.header.max_timestamp)))
     }
 
     /// Writes the indexes' ends: the segment will get no more.
@@ -248,6 +276,11 @@ impl Segment {
         [self.log.path(), self.offset_index.path(), self.time_index.path(), aborted]
     }
 
+    /// Bytes of its indexes.
+    pub(crate) fn index_bytes(&self, size: u64, interval: u32) -> Result<u64> {
+        Ok(self.loaded(size, interval)?.index_bytes())
+    }
+
     pub(crate) fn close_files(&self) {
         for file in [&self.log, &self.offset_index, &self.time_index] {
             file.close();
@@ -299,94 +332,5 @@ impl Segment {
             entry = state.offsets.floor(last, |e| i64::from(e.position));
         }
         entry.map_err(|e| io_error("read", &self.offset_index.path())(e))
-    }
-
-    fn entry_holds(&self, file: &File, entry: OffsetEntry, size: u64) -> bool {
-        let found = Walk::new(file, u64::from(entry.position), size).next();
-        matches!(found, Ok(Some(f)) if f.header.last_offset() == self.base + i64::from(entry.offset))
-    }
-
-    fn loaded(&self, size: u64, interval: u32) -> Result<parking_lot::MutexGuard<'_, State>> {
-        let mut state = self.state.lock();
-        if !state.loaded {
-            self.load(&mut state, size, interval)?;
-        }
-        Ok(state)
-    }
-
-    fn load(&self, state: &mut State, size: u64, interval: u32) -> Result<()> {
-        let sound = |state: &mut State| -> std::io::Result<Option<Option<TimeEntry>>> {
-            let whole = state.offsets.load()? & state.times.load()?;
-            let last_offset = state.offsets.last()?;
-            let last_time = state.times.last()?;
-            // Zeros at the end are what a preallocated file of a stopped Kafka, or a lost write, leaves.
-            let zeros = state.offsets.len() > 1 && last_offset.is_some_and(|e| e.offset == 0)
-                || state.times.len() > 1 && last_time.is_some_and(|e| e.timestamp == 0);
-            let plausible = !zeros && last_offset.is_none_or(|e| u64::from(e.position) < size);
-            // Without entries a segment must be small enough to need none.
-            let covered = last_offset.map_or(0, |e| u64::from(e.position));
-            let plausible =
-                plausible && (last_offset.is_some() || size <= u64::from(interval) || size - covered < 16 << 20);
-            Ok((whole && plausible).then_some(last_time))
-        };
-        match sound(state) {
-            Ok(Some(last_time)) if self.refresh_newest(state, last_time, size)? => {
-                state.loaded = true;
-                Ok(())
-            }
-            _ => self.rebuild_state(state, size, interval),
-        }
-    }
-
-    /// Reads the end of the log from the last time entry's batch on, for a larger timestamp. False if an index lies.
-    fn refresh_newest(&self, state: &mut State, last: Option<TimeEntry>, size: u64) -> Result<bool> {
-        state.newest = Newest { timestamp: -1, offset: self.base };
-        let file = self.file()?;
-        let mut start = 0;
-        if let Some(entry) = last {
-            let floor = state.offsets.floor(i64::from(entry.offset), |e| i64::from(e.offset));
-            if let Some(floor) = floor.map_err(|e| io_error("read", &self.offset_index.path())(e))? {
-                if !self.entry_holds(&file, floor, size) {
-                    return Ok(false);
-                }
-                start = u64::from(floor.position);
-            }
-        }
-        let mut confirmed = last.is_none();
-        let mut since_entry = 0;
-        let mut walk = Walk::new(&file, start, size);
-        while let Some(found) = walk.next().map_err(|e| self.damaged(e))? {
-            let header = &found.header;
-            if header.max_timestamp > state.newest.timestamp {
-                state.newest = Newest { timestamp: header.max_timestamp, offset: header.last_offset() };
-            }
-            confirmed |= last.is_some_and(|e| {
-                e.timestamp == header.max_timestamp && self.base + i64::from(e.offset) == header.last_offset()
-            });
-            since_entry += header.total_len();
-        }
-        state.bytes_since_entry = u32::try_from(since_entry).unwrap_or(u32::MAX);
-        // Between the floor and the entry's batch nothing is newer than the entry, so the maximum above is right.
-        Ok(confirmed)
-    }
-
-    fn rebuild_state(&self, state: &mut State, size: u64, interval: u32) -> Result<()> {
-        // A writer may be ahead of `size`; the newest timestamp that it has noted stays.
-        let known = state.loaded.then_some(state.newest);
-        state.clear(self.base).map_err(|e| io_error("empty the indexes of", &self.log.path())(e))?;
-        let file = self.file()?;
-        let mut walk = Walk::new(&file, 0, size);
-        while let Some(found) = walk.next().map_err(|e| self.damaged(e))? {
-            state.note(self.base, &found.header, found.position, interval);
-        }
-        if let Some(known) = known.filter(|k| k.timestamp > state.newest.timestamp) {
-            state.newest = known;
-        }
-        if state.offsets.len() > 0
-            && let Err(error) = state.seal(self.base)
-        {
-            tracing::warn!(path = %self.log.path().display(), %error, "indexes built anew are kept in memory only");
-        }
-        Ok(())
     }
 }

@@ -1,18 +1,17 @@
 //! What the writer of a log, its readers and the flusher share, and what all logs of a directory share.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use ottla_core::{Offset, TopicPartition};
-use parking_lot::{Mutex, RwLock};
+use ottla_core::TopicPartition;
+use parking_lot::RwLock;
 
-use crate::checkpoint::{self, Sync};
 use crate::error::io_error;
 use crate::file::FileCache;
 use crate::flush::{FlushListener, FlushMarks, FlushQueue, Helpers};
+use crate::offset_file::OffsetFile;
 use crate::segment::Segment;
 use crate::space::DiskSpace;
 use crate::{Error, Result};
@@ -30,13 +29,17 @@ pub(crate) struct DirShared {
     pub(crate) listener: Arc<dyn FlushListener>,
     /// A partition's folder was made and its entry in the directory is not synced yet.
     pub(crate) entries_dirty: AtomicBool,
-    /// Held while the file of high watermarks is written.
-    watermarks: Mutex<()>,
+    /// The high watermarks.
+    pub(crate) watermarks: OffsetFile,
+    /// How far each log has been cleaned.
+    pub(crate) cleaned: OffsetFile,
     failure: OnceLock<Arc<str>>,
 }
 
 /// The file of high watermarks.
 pub(crate) const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+/// The file that says how far each log has been cleaned.
+pub(crate) const CLEANED: &str = "cleaner-offset-checkpoint";
 
 impl DirShared {
     pub(crate) fn new(
@@ -50,38 +53,21 @@ impl DirShared {
         let space = DiskSpace::new(&path, reserve);
         let (queue, helpers) = (FlushQueue::default(), Helpers::default());
         let (entries_dirty, failure) = (AtomicBool::new(false), OnceLock::new());
-        let watermarks = Mutex::default();
-        Ok(Self { path, root, cache, space, queue, marks, helpers, listener, entries_dirty, watermarks, failure })
-    }
-
-    /// Writes the high watermarks.
-    pub(crate) fn write_watermarks(&self, offsets: impl Iterator<Item = (TopicPartition, Offset)>) -> Result<()> {
-        let _writing = self.watermarks.lock();
-        checkpoint::write_offsets(&self.path.join(HIGH_WATERMARKS), offsets, Sync::Later)
-    }
-
-    /// Durably lowers what the checkpoint says of each partition to where its log ends, or before its log is cut there:
-    /// the log may grow past it again with other records, and a process killed then would take those for committed.
-    pub(crate) fn lower_watermarks(&self, ends: &[(&TopicPartition, Offset)]) -> Result<()> {
-        let _writing = self.watermarks.lock();
-        let ends: HashMap<_, _> = ends.iter().copied().collect();
-        let path = self.path.join(HIGH_WATERMARKS);
-        let mut offsets = match checkpoint::read_offsets(&path) {
-            Ok(offsets) => offsets,
-            // Nothing that can be read counts at the next start.
-            Err(Error::Damaged { .. }) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let mut lowered = false;
-        for (partition, known) in &mut offsets {
-            if let Some(end) = ends.get(partition).filter(|end| *end < known) {
-                (*known, lowered) = (*end, true);
-            }
-        }
-        if !lowered {
-            return Ok(());
-        }
-        checkpoint::write_offsets(&path, offsets.into_iter(), Sync::Now)
+        let (watermarks, cleaned) = (OffsetFile::new(&path, HIGH_WATERMARKS), OffsetFile::new(&path, CLEANED));
+        Ok(Self {
+            path,
+            root,
+            cache,
+            space,
+            queue,
+            marks,
+            helpers,
+            listener,
+            entries_dirty,
+            watermarks,
+            cleaned,
+            failure,
+        })
     }
 
     /// An error if the directory is offline.
@@ -134,7 +120,8 @@ pub(crate) struct View {
     pub(crate) start: i64,
     pub(crate) end: i64,
     pub(crate) segments: Vec<Slot>,
-    /// Raised by each truncation, so that a flush under way does not publish what it cut.
+    /// Raised by each truncation and each clean, so that a flush under way does not publish what it cut, nor what it did
+    /// not find any more.
     pub(crate) generation: u32,
 }
 
@@ -164,6 +151,10 @@ pub(crate) struct LogShared {
     pub(crate) mark: AtomicI64,
     /// `index.interval.bytes`, for readers that must build an index.
     pub(crate) index_interval: AtomicU64,
+    /// Everything below has been cleaned.
+    pub(crate) cleaned: AtomicI64,
+    /// Offsets may have gaps, and the folder says so.
+    pub(crate) has_gaps: AtomicBool,
     pub(crate) queued: AtomicBool,
     /// A file was made or replaced in the folder and is not synced yet: a segment, or the epoch checkpoint.
     pub(crate) entries_dirty: AtomicBool,

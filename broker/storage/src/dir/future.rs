@@ -53,6 +53,8 @@ impl LogDir {
         let hints = Hints {
             recovery_point: Some(end),
             log_start: Some(start),
+            // What was copied may have been dirty.
+            cleaned: None,
             clean: true,
             verify_all: false,
             now: now.wall.0,

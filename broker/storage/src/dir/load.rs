@@ -13,7 +13,7 @@ use crate::checkpoint::{read_offsets, read_partition_metadata};
 use crate::error::io_error;
 use crate::flush::flush_now;
 use crate::recovery::{self, Damage, Hints, Recovered};
-use crate::shared::HIGH_WATERMARKS;
+use crate::shared::{CLEANED, HIGH_WATERMARKS};
 use crate::{Error, Log, LogConfig, Result, names};
 
 /// How the logs of a directory are opened.
@@ -44,6 +44,7 @@ struct Checkpoints {
     recovery_points: HashMap<TopicPartition, Offset>,
     log_starts: HashMap<TopicPartition, Offset>,
     high_watermarks: HashMap<TopicPartition, Offset>,
+    cleaned: HashMap<TopicPartition, Offset>,
 }
 
 /// The partitions that have a folder in `dir`.
@@ -107,7 +108,8 @@ fn settle(dir: &LogDir, loaded: &[LoadedLog], checkpoints: &Checkpoints) -> Resu
     let lowered: Vec<_> = lowered.map(|l| (&l.partition, l.high_watermark)).collect();
     // Before anything makes the tails recovery points: the next start would trust them then.
     if !lowered.is_empty() {
-        dir.shared.lower_watermarks(&lowered)?;
+        dir.shared.watermarks.lower(&lowered)?;
+        dir.shared.cleaned.lower(&lowered)?;
     }
     let scanned = loaded.iter().filter_map(|l| l.log.as_ref().ok()).filter(|(_, recovered)| recovered.scanned);
     let dirty: Vec<_> = scanned.map(|(log, _)| Arc::clone(&log.shared)).collect();
@@ -147,6 +149,7 @@ fn load_one(
     let hints = Hints {
         recovery_point: recovery_point.map(|o| o.0),
         log_start: checkpoints.log_starts.get(partition).map(|o| o.0),
+        cleaned: checkpoints.cleaned.get(partition).map(|o| o.0),
         clean: matches!(dir.previous_stop, PreviousStop::Clean(_)),
         verify_all: options.verify_all,
         now: options.now.wall.0,
@@ -180,6 +183,7 @@ impl Checkpoints {
             recovery_points: read(RECOVERY_POINTS)?,
             log_starts: read(LOG_STARTS)?,
             high_watermarks: read(HIGH_WATERMARKS)?,
+            cleaned: read(CLEANED)?,
         })
     }
 }

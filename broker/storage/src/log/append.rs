@@ -60,6 +60,9 @@ impl Log {
             ottla_records::verify_crc(batch.bytes)?;
             self.check_append(batch.bytes.len())?;
             self.check_continues(&batch.header)?;
+            if batch.header.base_offset > self.log_end().0 {
+                self.note_gaps()?;
+            }
             self.roll_if_needed(&batch.header, now)?;
             let position = self.write(batch.bytes, &[])?;
             self.publish(&batch.header, position)?;

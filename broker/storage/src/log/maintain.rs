@@ -44,7 +44,9 @@ impl Log {
         };
         let mut count = 0;
         for (n, slot) in segments.iter().enumerate() {
-            if next_base(n) > high_watermark.0 || slot.size == 0 {
+            // A clean may have left nothing of a segment; an empty active one is as it should be.
+            let is_active = n + 1 == segments.len();
+            if next_base(n) > high_watermark.0 || (slot.size == 0 && is_active) {
                 break;
             }
             let over_size = excess >= slot.size;
@@ -101,7 +103,8 @@ impl Log {
         let n = self.shared.view.read().segment_of(offset.0);
         let slot = &slots[n];
         let found = slot.segment.locate(offset.0, slot.size, self.shared.interval())?;
-        let (size, end) = found.map_or((slot.size, offset.0), |f| (f.position, f.header.base_offset));
+        // Where a clean has left a gap, the next batch may lie behind the offset.
+        let (size, end) = found.map_or((slot.size, offset.0), |f| (f.position, f.header.base_offset.min(offset.0)));
         if end <= start {
             // Records before the start have gone from the middle of that batch: nothing readable is left.
             return self.truncate_fully_and_start_at(Offset(end)).map(|()| Offset(end));
@@ -109,7 +112,8 @@ impl Log {
         self.publish_truncation(n, size, end)?;
         let work = || -> Result<()> {
             self.shared.dir.marks.lower(&self.shared)?;
-            self.shared.dir.lower_watermarks(&[(&self.shared.partition, Offset(end))])?;
+            self.shared.dir.watermarks.lower(&[(&self.shared.partition, Offset(end))])?;
+            self.lower_cleaned(end)?;
             slot.segment.truncate(size, end, self.shared.interval())
         };
         work().map_err(|e| self.shared.dir.write_failed(e))?;
@@ -125,7 +129,8 @@ impl Log {
         let old = self.shared.view.read().segments.clone();
         self.shared.flushed.store(offset.0, Ordering::Release);
         let lowered = self.shared.dir.marks.lower(&self.shared);
-        let lowered = lowered.and_then(|()| self.shared.dir.lower_watermarks(&[(&self.shared.partition, offset)]));
+        let lowered = lowered.and_then(|()| self.shared.dir.watermarks.lower(&[(&self.shared.partition, offset)]));
+        let lowered = lowered.and_then(|()| self.lower_cleaned(0));
         lowered.map_err(|e| self.shared.dir.write_failed(e))?;
         self.remove_segments(&old);
         let created = Segment::create(&self.shared.dir.cache, &self.shared.folder, offset.0);

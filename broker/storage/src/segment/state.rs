@@ -2,7 +2,7 @@
 
 use ottla_records::BatchHeader;
 
-use crate::index::{Index, OffsetEntry, TimeEntry};
+use crate::index::{Entry, Index, OffsetEntry, TimeEntry};
 
 /// The largest timestamp of a segment, and the last offset of the first batch that has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,11 @@ impl State {
             self.bytes_since_entry = 0;
         }
         self.bytes_since_entry = self.bytes_since_entry.saturating_add(header.total_len() as u32);
+    }
+
+    /// Bytes of the larger index.
+    pub(super) fn index_bytes(&self) -> u64 {
+        (self.offsets.len() * OffsetEntry::SIZE).max(self.times.len() * TimeEntry::SIZE) as u64
     }
 
     /// Writes out what only memory has.
