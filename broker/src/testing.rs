@@ -217,6 +217,11 @@ impl TestCluster {
         self.broker(id).running.broker.replicas.topics().partition(topic, 0).ok()
     }
 
+    /// Where the replica of partition 0 of `topic` on broker `id` ends, if there is one.
+    pub(crate) fn try_end(&self, id: i32, topic: &str) -> Option<i64> {
+        self.try_replica(id, topic).map(|replica| replica.reader().log_end().0)
+    }
+
     /// The replica of partition 0 of `topic` on broker `id`.
     pub(crate) fn replica(&self, id: i32, topic: &str) -> Arc<Partition> {
         self.try_replica(id, topic).unwrap()

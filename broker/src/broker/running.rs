@@ -159,12 +159,13 @@ fn coordinate(broker: &Arc<Broker>, tasks: &TaskTracker, shutdown: &Cancellation
     }
 }
 
-/// Tells the controller of the log directories, and moves replicas between them.
+/// Tells the controller of the log directories, moves replicas between them, and cleans the compacted ones.
 fn look_after_directories(broker: &Arc<Broker>, tasks: &TaskTracker, shutdown: &CancellationToken) {
     let (controller, known) = (broker.controller.clone(), Arc::clone(broker));
     let epoch = move || known.epoch.get().copied();
     tasks.spawn(Arc::clone(&broker.replicas).report(controller, epoch, shutdown.clone()));
     tasks.spawn(Arc::clone(&broker.replicas).run_moves(shutdown.clone()));
+    tasks.spawn(Arc::clone(&broker.replicas).clean(shutdown.clone()));
 }
 
 async fn bind(endpoint: &crate::config::Endpoint, backlog: u32) -> io::Result<Listener> {

@@ -3,6 +3,7 @@
 //! Its calls do file work and may block; they are made by the metadata publisher and by background tasks, never by a
 //! connection.
 
+mod cleaning;
 mod directories;
 mod maintenance;
 mod moving;
@@ -25,6 +26,7 @@ use self::directories::FlushRouter;
 use self::moving::Moves;
 use self::opening::Found;
 use self::reports::Reports;
+use super::cleaner::Cleaner;
 use super::fetcher::Fetchers;
 use super::isr::Proposals;
 use super::partition::Links;
@@ -59,6 +61,7 @@ pub struct Manager {
     is_first_image: AtomicBool,
     reports: Arc<Reports>,
     moves: Moves,
+    cleaner: Cleaner,
 }
 
 impl Replicas for Manager {
@@ -132,6 +135,7 @@ impl Manager {
         if changes.broker_config {
             self.set_free_space_reserve(image);
             self.set_move_rate(image);
+            self.configure_cleaner(image);
             self.throttles.configure(image, self.clock.now());
             let all: Vec<TopicName> = self.topics.all().iter().map(|topic| topic.name.clone()).collect();
             self.reconfigure(&all, image);

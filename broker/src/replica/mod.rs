@@ -4,6 +4,7 @@
 //! one lock a partition, and wakes whoever waits.
 
 mod batch_check;
+mod cleaner;
 mod error;
 pub mod fetcher;
 mod isr;

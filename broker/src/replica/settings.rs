@@ -50,6 +50,12 @@ impl TopicSettings {
             retention_ms: u64::try_from(number("retention.ms", 604_800_000)).ok().map(Duration::from_millis),
             delete: policies.contains(&"delete"),
             compact: policies.contains(&"compact"),
+            min_compaction_lag: milliseconds(number("min.compaction.lag.ms", 0)),
+            max_compaction_lag: Some(number("max.compaction.lag.ms", i64::MAX))
+                .filter(|lag| *lag < i64::MAX)
+                .map(milliseconds),
+            min_dirty_ratio: text("min.cleanable.dirty.ratio").trim().parse().unwrap_or(0.5),
+            delete_retention: milliseconds(number("delete.retention.ms", 86_400_000)),
             timestamp_type: match text("message.timestamp.type").as_str() {
                 "LogAppendTime" => TimestampType::LogAppendTime,
                 _ => TimestampType::CreateTime,

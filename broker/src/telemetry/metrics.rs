@@ -11,6 +11,8 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::CleanerMetrics;
+
 /// Label of metrics that are kept per topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct TopicLabels {
@@ -38,6 +40,8 @@ pub struct Metrics {
     pub requests: Family<RequestLabels, Counter>,
     /// Milliseconds from a whole request to its whole answer, per API.
     pub total_time_ms: Family<RequestLabels, Histogram, fn() -> Histogram>,
+    /// The log cleaner's.
+    pub cleaner: CleanerMetrics,
     /// Connections accepted.
     pub connections: Counter,
     /// Connections closed for a violation of the protocol or of a limit.
@@ -121,6 +125,7 @@ impl Metrics {
             bytes_out: Family::default(),
             requests: Family::default(),
             total_time_ms: Family::new_with_constructor(milliseconds),
+            cleaner: CleanerMetrics::default(),
             connections: Counter::default(),
             connections_refused: Counter::default(),
         }
@@ -167,6 +172,7 @@ impl Metrics {
         registry.register("ottla_connections_accepted", "Connections accepted", self.connections.clone());
         let help = "Connections closed for a violation of the protocol or of a limit";
         registry.register("ottla_connections_refused", help, self.connections_refused.clone());
+        self.cleaner.register(&mut registry);
         registry.register_collector(Box::new(AtScrape(gauges)));
         registry
     }

@@ -2,10 +2,12 @@
 //!
 //! Metrics are structs next to what they measure, made here and passed in; there are no statics.
 
+mod cleaner;
 mod health;
 mod http;
 mod metrics;
 
+pub use cleaner::CleanerMetrics;
 pub use health::{Health, State};
 pub use http::{bind, serve};
 pub use metrics::{Gauges, Metrics, RequestLabels, RequestMeters, Snapshot, TopicCounters, TopicLabels};

@@ -39,9 +39,14 @@ async fn start() -> (TestBroker, Raw) {
 }
 
 async fn find(raw: &mut Raw, group: &str) {
+    find_on(raw, group, 0).await;
+}
+
+/// Has the offsets topic made if it is not there; broker `id` coordinates `group`.
+pub(super) async fn find_on(raw: &mut Raw, group: &str, id: i32) {
     let request = FindCoordinatorRequest { coordinator_keys: vec![group.into()], ..FindCoordinatorRequest::default() };
     let found = raw.call(&request, 6).await;
-    assert_eq!((found.coordinators[0].error_code, found.coordinators[0].node_id), (ErrorCode::NONE, 0));
+    assert_eq!((found.coordinators[0].error_code, found.coordinators[0].node_id), (ErrorCode::NONE, id));
 }
 
 fn join(group: &str, member_id: &Str) -> JoinGroupRequest {

@@ -1,5 +1,6 @@
 //! An in-process broker over TCP: with the protocol client, and with raw frames where the client is too well-behaved.
 
+mod cleaning;
 mod deletions;
 mod directories;
 mod groups;

@@ -165,7 +165,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "transaction.abort.timed.out.transaction.cleanup.interval.ms",Int,      "10000",                 AtLeast(1), ReadOnly, unused;
     "sasl.kerberos.kinit.cmd",                                String,   "/usr/bin/kinit",        Any, PerBroker, unused;
     "group.consumer.min.assignment.interval.ms",              Int,      "0",                     Any, ReadOnly, unused;
-    "log.cleaner.io.max.bytes.per.second",                    Double,   "1.7976931348623157E308", Any, Cluster, unused;
+    "log.cleaner.io.max.bytes.per.second",                    Double,   "1.7976931348623157E308", Any, Cluster, used;
     "auto.leader.rebalance.enable",                           Boolean,  "true",                  Any, ReadOnly, used;
     "leader.imbalance.check.interval.seconds",                Long,     "5",                     AtLeast(1), ReadOnly, used;
     "log.cleaner.min.cleanable.ratio",                        Double,   "0.5",                   Any, Cluster, used;
@@ -239,7 +239,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "log.retention.ms",                                       Long,     None,                    Any, Cluster, used;
     "share.fetch.purgatory.purge.interval.requests",          Int,      "1000",                  Any, ReadOnly, unused;
     "alter.log.dirs.replication.quota.window.num",            Int,      "11",                    AtLeast(1), ReadOnly, unused;
-    "log.cleaner.enable",                                     Boolean,  "true",                  Any, ReadOnly, unused;
+    "log.cleaner.enable",                                     Boolean,  "true",                  Any, ReadOnly, used;
     "controller.quorum.fetch.timeout.ms",                     Int,      "2000",                  Any, ReadOnly, unused;
     "offsets.load.buffer.size",                               Int,      "5242880",               AtLeast(1), ReadOnly, unused;
     "ssl.client.auth",                                        String,   "none",                  Any, PerBroker, unused;
@@ -283,8 +283,8 @@ pub const BROKER: &[BrokerKey] = table! {
     "replica.fetch.max.bytes",                                Int,      "1048576",               AtLeast(0), ReadOnly, used;
     "sasl.server.callback.handler.class",                     Class,    None,                    Any, ReadOnly, unused;
     "share.coordinator.cached.buffer.max.bytes",              Int,      "1048588",               Any, Cluster, unused;
-    "log.cleaner.dedupe.buffer.size",                         Long,     "134217728",             Any, Cluster, unused;
-    "log.cleaner.io.buffer.size",                             Int,      "524288",                AtLeast(0), Cluster, unused;
+    "log.cleaner.dedupe.buffer.size",                         Long,     "134217728",             Any, Cluster, used;
+    "log.cleaner.io.buffer.size",                             Int,      "524288",                AtLeast(0), Cluster, used;
     "config.providers",                                       List,     "",                      Any, Cluster, unused;
     "create.topic.policy.class.name",                         Class,    None,                    Any, ReadOnly, unused;
     "socket.listen.backlog.size",                             Int,      "1024",                  AtLeast(1), ReadOnly, used;
@@ -313,7 +313,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "sasl.login.retry.backoff.max.ms",                        Long,     "10000",                 Any, ReadOnly, unused;
     "group.initial.rebalance.delay.ms",                       Int,      "3000",                  Any, ReadOnly, used;
     "log.index.interval.bytes",                               Int,      "4096",                  Any, Cluster, used;
-    "log.cleaner.backoff.ms",                                 Long,     "15000",                 AtLeast(0), Cluster, unused;
+    "log.cleaner.backoff.ms",                                 Long,     "15000",                 AtLeast(0), Cluster, used;
     "share.coordinator.load.buffer.size",                     Int,      "5242880",               AtLeast(1), ReadOnly, unused;
     "cordoned.log.dirs",                                      List,     "",                      Any, Cluster, unused;
     "offset.metadata.max.bytes",                              Int,      "4096",                  Any, ReadOnly, used;
@@ -354,7 +354,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "group.share.max.session.timeout.ms",                     Int,      "60000",                 AtLeast(1), ReadOnly, unused;
     "group.min.session.timeout.ms",                           Int,      "6000",                  Any, ReadOnly, used;
     "metadata.log.dir",                                       String,   None,                    Any, ReadOnly, unused;
-    "log.cleaner.io.buffer.load.factor",                      Double,   "0.9",                   Any, Cluster, unused;
+    "log.cleaner.io.buffer.load.factor",                      Double,   "0.9",                   Any, Cluster, used;
     "transaction.max.timeout.ms",                             Int,      "900000",                AtLeast(1), ReadOnly, used;
     "group.streams.heartbeat.interval.ms",                    Int,      "5000",                  Any, ReadOnly, unused;
     "process.roles",                                          List,     "broker,controller",     ListOf(&["broker", "controller"]), ReadOnly, used;

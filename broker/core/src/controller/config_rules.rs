@@ -29,11 +29,21 @@ pub(super) fn check_resource(
 }
 
 /// Checks a topic's own configuration.
-pub(super) fn check_topic_configs(values: &Values, _settings: &Settings) -> Result<(), Error> {
+pub(super) fn check_topic_configs(values: &Values, settings: &Settings) -> Result<(), Error> {
     for (name, value) in values {
         let unknown = || invalid(format!("Unknown topic config name: {name}"));
         let key = topic_key(name).ok_or_else(unknown)?;
         key.check.value(key.name, key.kind, value).map_err(invalid)?;
+    }
+    let lag = |bound: &str| {
+        let own = values.get(&format!("{bound}.compaction.lag.ms")).and_then(|value| value.trim().parse().ok());
+        own.unwrap_or_else(|| settings.number::<i64>(&format!("log.cleaner.{bound}.compaction.lag.ms")))
+    };
+    let (min, max) = (lag("min"), lag("max"));
+    if min > max {
+        return Err(invalid(format!(
+            "conflict topic config setting min.compaction.lag.ms ({min}) > max.compaction.lag.ms ({max})"
+        )));
     }
     let enabled = values.get("remote.storage.enable").is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
     if enabled {

@@ -20,6 +20,7 @@ use super::opening::Found;
 use super::reports::Reports;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::replica::cleaner::{Cleaner, CleanerSettings};
 use crate::replica::partition::Links;
 use crate::replica::{Partition, Throttles, TopicSettings, Topics};
 use crate::telemetry::Metrics;
@@ -164,6 +165,8 @@ impl Manager {
                 Err(error) => return Err(error),
             }
         }
+        let none = BTreeMap::new();
+        let cleaner = Cleaner::new(CleanerSettings::read(&config.layers(&none, &none)));
         Ok(Self {
             me: config.node_id,
             config,
@@ -180,6 +183,7 @@ impl Manager {
             is_first_image: AtomicBool::new(true),
             reports,
             moves: Moves::new(interrupted),
+            cleaner,
         })
     }
 

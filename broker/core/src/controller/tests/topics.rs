@@ -123,3 +123,17 @@ fn ten_thousand_partitions_are_decided_applied_and_delivered_fast() {
     // Without optimisation, on a loaded machine; optimised it is some 20 ms.
     assert!(taken < Duration::from_secs(5), "{taken:?}");
 }
+
+#[test]
+fn records_cannot_be_kept_from_a_clean_for_longer_than_they_may_wait_for_it() {
+    let mut cluster = Cluster::with_brokers(1);
+    let mut create = |configs: &[(&str, &str)]| {
+        let configs = configs.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect();
+        let topic = NewTopic { configs, ..NewTopic::with_defaults("t", cluster.next_topic_id()) };
+        cluster.run(CreateTopics { topics: vec![topic], validate_only: true }).unwrap().remove(0).1
+    };
+    assert!(create(&[("min.compaction.lag.ms", "5"), ("max.compaction.lag.ms", "5")]).is_ok());
+    assert!(create(&[("min.compaction.lag.ms", "5")]).is_ok());
+    let refused = create(&[("min.compaction.lag.ms", "6"), ("max.compaction.lag.ms", "5")]);
+    assert!(matches!(refused, Err(Error::InvalidConfig(_))), "{refused:?}");
+}
