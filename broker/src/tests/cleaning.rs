@@ -173,8 +173,7 @@ async fn groups_are_loaded_from_a_compacted_offsets_topic() {
     let mut raw = Raw::connect(cluster.broker(1).address()).await;
     for group in ["g", "h"] {
         super::groups::find_on(&mut raw, group, 1).await;
-        let topics =
-            Some(vec![OffsetFetchRequestTopic { name: "t".into(), partition_indexes: vec![0], ..Default::default() }]);
+        let topics = Some(vec![OffsetFetchRequestTopic { name: "t".into(), partition_indexes: vec![0] }]);
         let request = OffsetFetchRequest { group_id: group.into(), topics, ..OffsetFetchRequest::default() };
         let found = eventually_some("the group is loaded", async || {
             let answer = raw.call(&request, 7).await;

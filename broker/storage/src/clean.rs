@@ -166,9 +166,11 @@ impl Clean {
     }
 
     /// The segments with something below `until`, in groups of which each becomes one.
-    fn group(&self, until: i64) -> Result<VecDeque<Vec<(Slot, i64)>>> {
+    fn group(&mut self, until: i64) -> Result<VecDeque<Vec<(Slot, i64)>>> {
         let interval = self.shared.interval();
-        let mut rest: Vec<_> = self.segments.iter().filter(|(slot, _)| slot.segment.base < until).cloned().collect();
+        // Taken along, so that each is let go of with its group, and its files with it.
+        let mut rest = std::mem::take(&mut self.segments);
+        rest.retain(|(slot, _)| slot.segment.base < until);
         let part = |(slot, end): &(Slot, i64)| {
             let index = slot.segment.index_bytes(slot.size, interval)?;
             Ok(Part { base: slot.segment.base, end: *end, size: slot.size, index })

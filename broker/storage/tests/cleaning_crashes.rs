@@ -271,4 +271,9 @@ fn how_far_a_log_was_cleaned_is_remembered_in_kafkas_checkpoint_and_forgotten_wi
     let log = bench.create("t", config.clone());
     assert_eq!(log.cleaned(), Offset(0));
     assert_eq!(fs::read_to_string(&file).unwrap(), "0\n1\nt 0 0\n");
+    bench.dir().delete(log).unwrap();
+    drop(bench);
+    let bench = Bench::open(folder.path());
+    assert_eq!(bench.load(&config, false).len(), 0);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "0\n0\n", "there is no log of that name any more");
 }

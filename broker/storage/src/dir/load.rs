@@ -1,6 +1,6 @@
 //! Opening all logs of a directory at start.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -97,6 +97,11 @@ pub(super) fn load(dir: &LogDir, options: &LoadOptions<'_>) -> Result<Vec<Loaded
     let is_new = loaded.is_empty() && dir.marks_found.is_empty() && checkpoints.recovery_points.is_empty();
     if !is_new {
         settle(dir, &loaded, &checkpoints)?;
+    }
+    let here: HashSet<&TopicPartition> = loaded.iter().map(|loaded| &loaded.partition).collect();
+    if !checkpoints.cleaned.keys().all(|partition| here.contains(partition)) {
+        // A log of the same name that is made anew has not been cleaned.
+        dir.checkpoint_cleaned()?;
     }
     Ok(loaded)
 }
