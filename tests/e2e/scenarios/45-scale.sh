@@ -23,6 +23,8 @@ scaled() {
   even replicas
   even leaders
 }
+# drains: whether any broker is being emptied
+drains() { field okc/demo '{.status.brokerStates[*].state}' | grep -q Draining; }
 # the disk that broker ID was retired with, as its claim says
 retired() { field "pvc/data-demo-broker-$1" '{.metadata.annotations.ottla\.io/retired-directories}'; }
 
@@ -58,7 +60,7 @@ equal 'broker pods' 5 "$(k get pods -l app.kubernetes.io/instance=demo -o name |
 
 say 'the operator dies in the middle of it, and it turns back'
 k scale okc demo --replicas=3
-await 60 'it has begun' grep -q Draining <(field okc/demo '{.status.brokerStates[*].state}')
+await 60 'it has begun' drains
 operator_kill
 k scale okc demo --replicas=4
 ready 300 okc/demo
