@@ -14,7 +14,7 @@ const FOUND_BY: [(Mutant, u64); 18] = [
     (Mutant::UncleanStopKeepsPlace, 2),
     (Mutant::MinIsrNotStrict, 0),
     (Mutant::AdmitBeforeEstablished, 1),
-    (Mutant::FetchOfAnyEpoch, 4662),
+    (Mutant::FetchOfAnyEpoch, 11_507),
     (Mutant::MoveEndsEarly, 2),
     (Mutant::DirectoryForgotten, 0),
     (Mutant::StaleEntryCounts, 11),
@@ -23,7 +23,7 @@ const FOUND_BY: [(Mutant, u64); 18] = [
     (Mutant::IsrBeforeMinimum, 1490),
     (Mutant::FailedDirectoryForgotten, 16),
     (Mutant::LastCopyDropped, 231),
-    (Mutant::SilentOutsideIsr, 40),
+    (Mutant::SilentOutsideIsr, 28),
 ];
 
 /// Seeds that are tried before a mutant counts as having got away.
