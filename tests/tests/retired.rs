@@ -59,7 +59,7 @@ async fn a_broker_with_a_retired_disk_is_refused_until_it_is_told_to_begin_anew(
     cluster.until("the broker serves again", || serves(&cluster)).await;
     let now = disk(&mut control(&cluster).await).await;
     assert!(now.as_ref().is_some_and(|now| *now != retired), "{now:?}");
-    let aside = cluster.data(3).join(format!(".retired-{retired}"));
+    let aside = cluster.data(3).join("logs").join(format!(".retired-{retired}"));
     assert!(aside.join("meta.properties").exists(), "nothing of the old disk is lost");
 
     // The property stays; it means the old disk, not the new one.

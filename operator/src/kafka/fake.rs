@@ -4,14 +4,15 @@
 
 mod life;
 mod moves;
+mod views;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
-use uuid::Uuid;
 
 use super::*;
-use ottla_core::ids::BrokerEpoch;
+use views::topic_view;
+pub use views::{broker, harmless, health};
 
 /// One change that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,59 +150,6 @@ impl FakeCluster {
 
 fn refused<T>(code: &str, message: &str) -> Result<T> {
     Err(Error::Refused { code: code.to_owned(), message: Some(message.to_owned()) })
-}
-
-/// What is said of a restart that harms nobody.
-pub fn harmless() -> RestartVerdict {
-    RestartVerdict {
-        allowed: true,
-        harmed: Vec::new(),
-        loses_quorum: false,
-        holds_quorum: false,
-        unavoidable: 0,
-        catching_up: 0,
-    }
-}
-
-/// A broker as it is when all is well.
-pub fn broker(id: i32) -> BrokerView {
-    BrokerView {
-        id: BrokerId(id),
-        epoch: BrokerEpoch(100 + i64::from(id)),
-        rack: None,
-        fenced: false,
-        cordoned: false,
-        draining: false,
-        is_controller: id == 0,
-        leaders: 0,
-        replicas: 0,
-        directories: vec![DirectoryView { id: format!("disk-{id}"), failure: None, space: Some((1 << 40, 3 << 38)) }],
-    }
-}
-
-/// What a broker would count over `topics`, where min ISR is 1.
-pub fn health<'a>(topics: impl Iterator<Item = &'a TopicView>) -> PartitionHealth {
-    let mut health = PartitionHealth::default();
-    for partition in topics.flat_map(|topic| &topic.partitions) {
-        health.total += 1;
-        health.under_replicated += u32::from(partition.in_sync.len() < partition.replicas.len());
-        health.under_min_isr += u32::from(partition.in_sync.is_empty());
-        health.offline += u32::from(partition.leader.is_none());
-    }
-    health
-}
-
-/// Partitions with so many copies each, the first on the first of `brokers`, the next one further on.
-fn topic_view(name: &str, partitions: i32, copies: usize, brokers: &[BrokerId]) -> TopicView {
-    let partition = |index: usize| {
-        let replicas: Vec<_> = brokers.iter().copied().cycle().skip(index % brokers.len()).take(copies).collect();
-        PartitionView { leader: replicas.first().copied(), in_sync: replicas.clone(), replicas }
-    };
-    TopicView {
-        name: name.to_owned(),
-        id: TopicId(Uuid::new_v4()),
-        partitions: (0..usize::try_from(partitions).unwrap()).map(partition).collect(),
-    }
 }
 
 impl State {
