@@ -32,6 +32,8 @@ pub struct Broker {
     pub controller: ControllerHandle,
     /// The replicas it holds.
     pub replicas: Arc<Manager>,
+    /// `group.coordinator.rebalance.protocols` has the consumer protocol.
+    pub serves_consumer_protocol: bool,
     /// Coordinates the groups that are its own, once [`Coordinators::follow`](crate::coordinator::Coordinators::follow)
     /// runs.
     pub groups: Arc<Groups>,
@@ -70,6 +72,7 @@ impl Broker {
             apis: crate::api::table(),
             controller,
             groups: Arc::new(groups),
+            serves_consumer_protocol: group::serves_consumer_protocol(&config.layers(&none, &none)),
             replicas,
             fetch_sessions: FetchSessions::new(fetch_session_slots(&config)),
             producer_ids: ProducerIds::default(),

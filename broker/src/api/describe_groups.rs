@@ -9,24 +9,20 @@ use ottla_protocol::messages::describe_groups::{
 
 use super::Context;
 use super::error::of_group;
-use super::groups::{coordinate, unexpected};
-
-/// What may be done with a group where nothing restricts it: read, delete, describe, and describe and alter its
-/// configuration; a bit each, by Kafka's number of the operation.
-const OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
+use super::groups::{OPERATIONS, coordinate, unexpected};
 
 /// Describes each group asked for.
 pub(super) async fn handle(context: Context, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
     let mut groups = Vec::with_capacity(request.groups.len());
     for name in request.groups {
         let result = match coordinate(&context, &name, Request::Describe(name.to_string())).await {
-            Ok(Response::Describe(result)) => result.map_err(of_group),
-            Ok(other) => Err(unexpected(&other)),
-            Err(code) => Err(code),
+            Ok(Response::Describe(result)) => result.map_err(|refusal| (of_group(refusal.error), refusal.message)),
+            Ok(other) => Err((unexpected(&other), String::new())),
+            Err(code) => Err((code, String::new())),
         };
         let mut answer = match result {
             Ok(found) => described(name, found),
-            Err(code) => refused(context.version, name, code),
+            Err((code, message)) => refused(context.version, name, code, message),
         };
         if request.include_authorized_operations && answer.error_code == ErrorCode::NONE {
             answer.authorized_operations = OPERATIONS;
@@ -55,15 +51,15 @@ fn described(name: Str, found: group::Described) -> DescribedGroup {
     }
 }
 
-fn refused(version: i16, name: Str, code: ErrorCode) -> DescribedGroup {
+fn refused(version: i16, name: Str, code: ErrorCode, message: String) -> DescribedGroup {
     if code != ErrorCode::GROUP_ID_NOT_FOUND {
         return DescribedGroup { group_id: name, error_code: code, ..DescribedGroup::default() };
     }
-    // Before version 6 a group that is not there is a dead one (KIP-1043).
+    // Before version 6 a group that is not there, or of the other kind, is a dead one (KIP-1043).
     let is_told = version >= 6;
     DescribedGroup {
         error_code: if is_told { code } else { ErrorCode::NONE },
-        error_message: is_told.then(|| format!("Group {name} not found.").into()),
+        error_message: is_told.then(|| message.into()),
         group_id: name,
         group_state: "Dead".into(),
         ..DescribedGroup::default()

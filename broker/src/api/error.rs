@@ -136,6 +136,13 @@ pub fn of_group(error: group::Error) -> ErrorCode {
         group::Error::UnstableOffsetCommit => ErrorCode::UNSTABLE_OFFSET_COMMIT,
         group::Error::InvalidProducerEpoch => ErrorCode::INVALID_PRODUCER_EPOCH,
         group::Error::InvalidTxnState => ErrorCode::INVALID_TXN_STATE,
+        group::Error::InvalidRequest => ErrorCode::INVALID_REQUEST,
+        group::Error::FencedMemberEpoch => ErrorCode::FENCED_MEMBER_EPOCH,
+        group::Error::StaleMemberEpoch => ErrorCode::STALE_MEMBER_EPOCH,
+        group::Error::UnreleasedInstanceId => ErrorCode::UNRELEASED_INSTANCE_ID,
+        group::Error::UnsupportedAssignor => ErrorCode::UNSUPPORTED_ASSIGNOR,
+        group::Error::InvalidRegularExpression => ErrorCode::INVALID_REGULAR_EXPRESSION,
+        group::Error::UnsupportedVersion => ErrorCode::UNSUPPORTED_VERSION,
         group::Error::UnknownServerError => ErrorCode::UNKNOWN_SERVER_ERROR,
     }
 }

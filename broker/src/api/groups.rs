@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ottla_core::controller::GROUP_VERSION;
 use ottla_core::controller::internal_topics::CONSUMER_OFFSETS;
 use ottla_core::group::{Error, Request, Response};
 use ottla_protocol::ErrorCode;
@@ -10,6 +11,16 @@ use ottla_protocol::codec::Str;
 use super::Context;
 use super::error::{of_group, of_unavailable};
 use crate::coordinator::partition_of;
+
+/// What may be done with a group where nothing restricts it: read, delete, describe, and describe and alter its
+/// configuration; a bit each, by Kafka's number of the operation.
+pub(super) const OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
+
+/// Whether groups of the consumer protocol are served: the cluster has finalized them, and this broker's
+/// `group.coordinator.rebalance.protocols` has them.
+pub(super) fn serves_consumer_protocol(context: &Context) -> bool {
+    context.broker.serves_consumer_protocol && context.broker.image().feature(GROUP_VERSION) >= 1
+}
 
 /// Has the coordinator of `group` handle `request`.
 pub(super) async fn coordinate(context: &Context, group: &str, request: Request) -> Result<Response, ErrorCode> {

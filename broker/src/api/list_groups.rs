@@ -25,7 +25,7 @@ fn listed(group: Listed) -> ListedGroup {
     ListedGroup {
         group_id: group.group.into(),
         protocol_type: group.protocol_type.into(),
-        group_state: group.state.name().into(),
-        group_type: "classic".into(),
+        group_state: group.state.into(),
+        group_type: group.kind.name().into(),
     }
 }

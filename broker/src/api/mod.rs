@@ -10,6 +10,8 @@ mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
 mod api_versions;
 mod config_changes;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -136,6 +138,8 @@ pub fn table() -> Table {
         Api::answering(0..=0, unregister_broker::handle),
         Api::answering(1..=2, alter_replica_log_dirs::handle),
         Api::answering(1..=5, describe_log_dirs::handle),
+        Api::answering(0..=1, consumer_group_heartbeat::handle),
+        Api::answering(0..=1, consumer_group_describe::handle),
         Api::answering(0..=1, list_config_resources::handle),
         Api::answering(0..=0, describe_topic_partitions::handle),
     ])

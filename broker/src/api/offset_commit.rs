@@ -32,7 +32,7 @@ pub(super) async fn handle(context: Context, request: OffsetCommitRequest) -> Of
         instance_id: text(request.group_instance_id),
         retention: u64::try_from(request.retention_time_ms).ok().map(Duration::from_millis),
         transaction: None,
-        supports_group_id_not_found: context.version >= 9,
+        knows_consumer_protocol: context.version >= 9,
         topics,
     };
     let result = match coordinate(&context, &group, Request::Commit(commit)).await {

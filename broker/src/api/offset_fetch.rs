@@ -55,7 +55,8 @@ async fn fetch(context: &Context, asked: OffsetFetchRequestGroup, require_stable
         let pairs = topics.iter().zip(names);
         pairs.filter_map(|(topic, name)| Some((name.clone()?, topic.partition_indexes.clone()))).collect()
     });
-    let fetch = FetchOffsets { group: group.clone(), topics: wanted, require_stable };
+    let member = asked.member_id.as_ref().map(|id| (id.to_string(), asked.member_epoch));
+    let fetch = FetchOffsets { group: group.clone(), topics: wanted, member, require_stable };
     let result = match coordinate(context, &group, Request::FetchOffsets(fetch)).await {
         Ok(Response::FetchOffsets(result)) => result.map_err(of_group),
         Ok(other) => Err(unexpected(&other)),

@@ -65,7 +65,7 @@ async fn commit(
         instance_id: text(request.group_instance_id.clone()),
         retention: None,
         transaction: Some(join(context, request).await?),
-        supports_group_id_not_found: false,
+        knows_consumer_protocol: false,
         topics,
     };
     match coordinate(context, &group, Request::Commit(commit)).await? {

@@ -46,8 +46,8 @@ pub struct Coordinators<M: Machine, A> {
     config: M::Config,
     actor: A,
     clock: Clock,
-    /// What they have to know of a change of the cluster.
-    note: fn(&Image, &Image) -> Option<M::Note>,
+    /// What they have to know of the cluster.
+    note: fn(&Arc<Image>) -> Option<M::Note>,
     running: RwLock<BTreeMap<i32, Running<M>>>,
     /// The image that the coordinators correspond to.
     followed: watch::Sender<LogIndex>,
@@ -57,8 +57,8 @@ impl<M: Machine, A: Actor<M>> Coordinators<M, A>
 where
     M::Note: Clone,
 {
-    /// None yet. `note` says what they have to know of a change from one image to the next.
-    pub fn new(config: M::Config, actor: A, clock: Clock, note: fn(&Image, &Image) -> Option<M::Note>) -> Self {
+    /// None yet. `note` says what they have to know of each image; one that begins is told of the image before first.
+    pub fn new(config: M::Config, actor: A, clock: Clock, note: fn(&Arc<Image>) -> Option<M::Note>) -> Self {
         Self { config, actor, clock, note, running: RwLock::default(), followed: watch::Sender::default() }
     }
 
@@ -70,17 +70,17 @@ where
         me: BrokerId,
         shutdown: CancellationToken,
     ) {
-        let mut before = Image::default();
+        let mut before = Arc::new(Image::default());
         images.mark_changed();
         while let Some(Ok(())) = shutdown.run_until_cancelled(images.changed()).await {
             let image = Arc::clone(&images.borrow_and_update());
             self.follow_one(&before, &image, &replicas, me);
             self.followed.send_replace(image.index());
-            before = Image::clone(&image);
+            before = image;
         }
     }
 
-    fn follow_one(&self, before: &Image, image: &Image, replicas: &Manager, me: BrokerId) {
+    fn follow_one(&self, before: &Arc<Image>, image: &Arc<Image>, replicas: &Manager, me: BrokerId) {
         let mut led = BTreeMap::new();
         if let Some(topic) = image.topic(M::TOPIC) {
             let mine = topic.indexed().filter(|(_, state)| state.leader == me);
@@ -94,10 +94,13 @@ where
         lost.into_iter().for_each(|index| self.resign(index));
         for (index, partition) in led {
             if let Some(epoch) = partition.leader_epoch() {
-                self.lead(index, epoch, Arc::new(ReplicaLog::new(partition)));
+                let is_new = self.lead(index, epoch, Arc::new(ReplicaLog::new(partition)));
+                if let Some(note) = (self.note)(before).filter(|_| is_new) {
+                    self.tell(index, note);
+                }
             }
         }
-        if let Some(note) = (self.note)(before, image) {
+        if let Some(note) = (self.note)(image) {
             for driver in self.running.read().values() {
                 let _ = driver.commands.send(Command::Note(note.clone()));
             }
@@ -114,11 +117,11 @@ where
     }
 
     /// This broker leads `partition` in the term `epoch`: coordinates it, from a fresh load if the term is new.
-    /// Must be called on a tokio runtime.
-    pub fn lead<L: CoordinatorLog>(&self, partition: i32, epoch: LeaderEpoch, log: Arc<L>) {
+    /// True if it is. Must be called on a tokio runtime.
+    pub fn lead<L: CoordinatorLog>(&self, partition: i32, epoch: LeaderEpoch, log: Arc<L>) -> bool {
         let mut running = self.running.write();
         if running.get(&partition).is_some_and(|driver| driver.epoch == epoch) {
-            return;
+            return false;
         }
         if let Some(former) = running.remove(&partition) {
             former.stop();
@@ -138,6 +141,7 @@ where
         };
         let task = tokio::spawn(driver.run());
         running.insert(partition, Running { epoch, commands: sender, loaded, task });
+        true
     }
 
     /// This broker leads `partition` no more.

@@ -2,12 +2,14 @@
 
 mod settings;
 
+use std::sync::Arc;
+
 use ottla_core::group::{Coordinator, ListFilter, Listed, Note, Request, Response};
-use ottla_core::metadata::{Image, Topics};
+use ottla_core::metadata::Image;
 
 use crate::coordinator::{Coordinators, Idle, Unavailable};
 
-pub use settings::settings;
+pub use settings::{serves_consumer_protocol, settings};
 
 /// The group coordinators of this broker, by partition of `__consumer_offsets`.
 pub type Groups = Coordinators<Coordinator, Idle>;
@@ -24,10 +26,7 @@ impl Groups {
     }
 }
 
-/// What the coordinators have to know of a change of the cluster: committed offsets for topics that are gone go too.
-pub fn note(before: &Image, after: &Image) -> Option<Note> {
-    let changes = Topics::differences(before.topics(), after.topics());
-    let deleted: Vec<_> =
-        changes.filter(|(_, after)| after.is_none()).filter_map(|(topic, _)| Some(topic?.name.clone())).collect();
-    (!deleted.is_empty()).then_some(Note::TopicsDeleted(deleted))
+/// What the coordinators have to know of a change of the cluster: all of it.
+pub fn note(image: &Arc<Image>) -> Option<Note> {
+    Some(Note::Metadata(Arc::clone(image)))
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ottla_core::config::Layers;
-use ottla_core::group::Config;
+use ottla_core::group::{Assignor, Config, ConsumerConfig, MigrationPolicy};
 
 /// Reads the section; what is absent or was refused at the start has Kafka's default.
 pub fn settings(layers: &Layers<'_>) -> Config {
@@ -25,6 +25,39 @@ pub fn settings(layers: &Layers<'_>) -> Config {
             default.offsets_retention_check_interval,
         ),
         append_timeout: millis("offsets.commit.timeout.ms", default.append_timeout),
+        consumer: consumer_settings(layers),
+    }
+}
+
+/// Whether groups of the consumer protocol are served.
+pub fn serves_consumer_protocol(layers: &Layers<'_>) -> bool {
+    let protocols = layers.broker_value("group.coordinator.rebalance.protocols").unwrap_or_default();
+    protocols.split(',').any(|protocol| protocol.trim().eq_ignore_ascii_case("consumer"))
+}
+
+fn consumer_settings(layers: &Layers<'_>) -> ConsumerConfig {
+    let default = ConsumerConfig::default();
+    let millis = |key, default| number(layers, key).map_or(default, Duration::from_millis);
+    let (least, most) = default.session_timeout_range;
+    let session_timeout_range =
+        (millis("group.consumer.min.session.timeout.ms", least), millis("group.consumer.max.session.timeout.ms", most));
+    let (least, most) = default.heartbeat_interval_range;
+    let heartbeat_interval_range = (
+        millis("group.consumer.min.heartbeat.interval.ms", least),
+        millis("group.consumer.max.heartbeat.interval.ms", most),
+    );
+    let assignors = layers.broker_value("group.consumer.assignors").unwrap_or_default();
+    ConsumerConfig {
+        session_timeout: millis("group.consumer.session.timeout.ms", default.session_timeout),
+        session_timeout_range,
+        heartbeat_interval: millis("group.consumer.heartbeat.interval.ms", default.heartbeat_interval),
+        heartbeat_interval_range,
+        max_size: number(layers, "group.consumer.max.size").unwrap_or(default.max_size),
+        assignors: assignors.split(',').filter_map(|name| Assignor::from_name(name.trim())).collect(),
+        migration: layers
+            .broker_value("group.consumer.migration.policy")
+            .and_then(|name| MigrationPolicy::from_name(name.trim()))
+            .unwrap_or(default.migration),
     }
 }
 

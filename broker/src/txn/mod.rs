@@ -9,6 +9,8 @@ mod markers;
 mod peers;
 mod settings;
 
+use std::sync::Arc;
+
 use ottla_core::metadata::Image;
 use ottla_core::txn::{Coordinator, Note};
 
@@ -25,6 +27,6 @@ pub type Transactions = Coordinators<Coordinator, Handover>;
 
 /// What the coordinators have to know of a change of the cluster: nothing. Whether a partition is still there is asked
 /// when its marker is written.
-pub fn note(_: &Image, _: &Image) -> Option<Note> {
+pub fn note(_: &Arc<Image>) -> Option<Note> {
     None
 }

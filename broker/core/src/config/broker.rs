@@ -41,7 +41,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "min.insync.replicas",                                    Int,      "1",                     AtLeast(1), Cluster, used;
     "sasl.oauthbearer.expected.audience",                     List,     "",                      Any, ReadOnly, unused;
     "remote.log.manager.thread.pool.size",                    Int,      "2",                     AtLeast(1), ReadOnly, unused;
-    "group.consumer.max.session.timeout.ms",                  Int,      "60000",                 AtLeast(1), ReadOnly, unused;
+    "group.consumer.max.session.timeout.ms",                  Int,      "60000",                 AtLeast(1), ReadOnly, used;
     "num.recovery.threads.per.data.dir",                      Int,      "2",                     AtLeast(1), Cluster, used;
     "ssl.keystore.type",                                      String,   "JKS",                   Any, PerBroker, unused;
     "sasl.oauthbearer.assertion.private.key.file",            String,   None,                    Any, ReadOnly, unused;
@@ -68,7 +68,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "quota.window.num",                                       Int,      "11",                    AtLeast(1), ReadOnly, unused;
     "sasl.oauthbearer.clock.skew.seconds",                    Int,      "30",                    Any, ReadOnly, unused;
     "group.share.min.assignment.interval.ms",                 Int,      "0",                     Any, ReadOnly, unused;
-    "group.consumer.min.session.timeout.ms",                  Int,      "45000",                 AtLeast(1), ReadOnly, unused;
+    "group.consumer.min.session.timeout.ms",                  Int,      "45000",                 AtLeast(1), ReadOnly, used;
     "authorizer.class.name",                                  String,   "",                      Any, ReadOnly, unused;
     "num.replica.fetchers",                                   Int,      "1",                     Any, Cluster, unused;
     "alter.log.dirs.replication.quota.window.size.seconds",   Int,      "1",                     AtLeast(1), ReadOnly, unused;
@@ -84,8 +84,8 @@ pub const BROKER: &[BrokerKey] = table! {
     "log.cleaner.threads",                                    Int,      "1",                     AtLeast(0), Cluster, unused;
     "sasl.kerberos.service.name",                             String,   None,                    Any, PerBroker, unused;
     "socket.request.max.bytes",                               Int,      "104857600",             AtLeast(1), ReadOnly, used;
-    "group.consumer.max.size",                                Int,      "2147483647",            AtLeast(1), ReadOnly, unused;
-    "group.consumer.assignors",                               List,     "uniform,range",         Any, ReadOnly, unused;
+    "group.consumer.max.size",                                Int,      "2147483647",            AtLeast(1), ReadOnly, used;
+    "group.consumer.assignors",                               List,     "uniform,range",         ListOf(&["uniform", "range"]), ReadOnly, used;
     "remote.log.storage.system.enable",                       Boolean,  "false",                 Any, ReadOnly, unused;
     "log.message.timestamp.type",                             String,   "CreateTime",            OneOf(&["CreateTime", "LogAppendTime"]), Cluster, used;
     "connections.max.idle.ms",                                Long,     "600000",                Any, ReadOnly, used;
@@ -144,7 +144,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "log.segment.bytes",                                      Int,      "1073741824",            AtLeast(1_048_576), Cluster, used;
     "replica.fetch.response.max.bytes",                       Int,      "10485760",              AtLeast(0), ReadOnly, used;
     "group.max.session.timeout.ms",                           Int,      "1800000",               Any, ReadOnly, used;
-    "group.consumer.heartbeat.interval.ms",                   Int,      "5000",                  AtLeast(1), ReadOnly, unused;
+    "group.consumer.heartbeat.interval.ms",                   Int,      "5000",                  AtLeast(1), ReadOnly, used;
     "controller.listener.names",                              List,     "CONTROLLER",            Any, ReadOnly, used;
     "log.message.timestamp.after.max.ms",                     Long,     "3600000",               Any, Cluster, used;
     "controller.quorum.append.linger.ms",                     Int,      "25",                    Any, ReadOnly, unused;
@@ -195,7 +195,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "group.share.assignors",                                  List,     "simple",                Any, ReadOnly, unused;
     "metrics.sample.window.ms",                               Long,     "30000",                 AtLeast(1), ReadOnly, unused;
     "log.retention.check.interval.ms",                        Long,     "300000",                AtLeast(1), ReadOnly, used;
-    "group.consumer.session.timeout.ms",                      Int,      "45000",                 AtLeast(1), ReadOnly, unused;
+    "group.consumer.session.timeout.ms",                      Int,      "45000",                 AtLeast(1), ReadOnly, used;
     "sasl.login.refresh.window.jitter",                       Double,   "0.05",                  Between(0.0, 0.25), PerBroker, unused;
     "group.share.max.assignment.interval.ms",                 Int,      "15000",                 Any, ReadOnly, unused;
     "controller.quota.window.num",                            Int,      "11",                    AtLeast(1), ReadOnly, unused;
@@ -209,7 +209,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "ssl.allow.dn.changes",                                   Boolean,  "false",                 Any, ReadOnly, unused;
     "replica.fetch.wait.max.ms",                              Int,      "500",                   Any, ReadOnly, used;
     "group.coordinator.background.threads",                   Int,      "2",                     Any, ReadOnly, unused;
-    "group.consumer.min.heartbeat.interval.ms",               Int,      "5000",                  AtLeast(1), ReadOnly, unused;
+    "group.consumer.min.heartbeat.interval.ms",               Int,      "5000",                  AtLeast(1), ReadOnly, used;
     "group.share.max.delivery.count.limit",                   Int,      "10",                    Any, ReadOnly, unused;
     "group.streams.min.session.timeout.ms",                   Int,      "45000",                 Any, ReadOnly, unused;
     "default.replication.factor",                             Int,      "1",                     Any, ReadOnly, used;
@@ -327,7 +327,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "sasl.login.connect.timeout.ms",                          Int,      None,                    Any, ReadOnly, unused;
     "max.connections.per.ip.overrides",                       String,   "",                      Any, Cluster, unused;
     "remote.log.metadata.manager.class.path",                 String,   None,                    Any, ReadOnly, unused;
-    "group.consumer.max.heartbeat.interval.ms",               Int,      "15000",                 AtLeast(1), ReadOnly, unused;
+    "group.consumer.max.heartbeat.interval.ms",               Int,      "15000",                 AtLeast(1), ReadOnly, used;
     "sasl.login.refresh.window.factor",                       Double,   "0.8",                   Between(0.5, 1.0), PerBroker, unused;
     "kafka.metrics.polling.interval.secs",                    Int,      "10",                    AtLeast(1), ReadOnly, unused;
     "add.partitions.to.txn.retry.backoff.max.ms",             Int,      "100",                   Any, ReadOnly, unused;
@@ -342,7 +342,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "ssl.key.password",                                       Password, None,                    Any, PerBroker, unused;
     "transaction.remove.expired.transaction.cleanup.interval.ms",Int,      "3600000",               AtLeast(1), ReadOnly, used;
     "ssl.protocol",                                           String,   "TLSv1.3",               Any, PerBroker, unused;
-    "group.consumer.migration.policy",                        String,   "bidirectional",         Any, ReadOnly, unused;
+    "group.consumer.migration.policy",                        String,   "bidirectional",         OneOf(&["bidirectional", "upgrade", "downgrade", "disabled"]), ReadOnly, used;
     "metadata.log.segment.ms",                                Long,     "604800000",             Any, ReadOnly, unused;
     "transaction.state.log.load.buffer.size",                 Int,      "5242880",               AtLeast(1), ReadOnly, unused;
     "group.coordinator.append.linger.ms",                     Int,      "-1",                    AtLeast(-1), ReadOnly, unused;

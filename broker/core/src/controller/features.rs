@@ -12,10 +12,17 @@ pub const OTTLA_VERSION: &str = "ottla.version";
 /// The feature that says by which rules clients end transactions (KIP-890).
 pub const TRANSACTION_VERSION: &str = "transaction.version";
 
+/// The feature that says which kinds of groups there are (KIP-848).
+pub const GROUP_VERSION: &str = "group.version";
+
 /// What this build can run with, by feature. A feature of Kafka is above 0 only once its semantics are there.
 pub fn supported_features() -> impl Iterator<Item = (&'static str, FeatureRange)> {
-    [(OTTLA_VERSION, FeatureRange { min: 1, max: 1 }), (TRANSACTION_VERSION, FeatureRange { min: 0, max: 2 })]
-        .into_iter()
+    [
+        (OTTLA_VERSION, FeatureRange { min: 1, max: 1 }),
+        (TRANSACTION_VERSION, FeatureRange { min: 0, max: 2 }),
+        (GROUP_VERSION, FeatureRange { min: 0, max: 1 }),
+    ]
+    .into_iter()
 }
 
 /// One feature to finalize at another level.

@@ -33,7 +33,7 @@ mod sweep;
 mod wire;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -48,7 +48,9 @@ pub use delete_topics::{DeleteTopics, DeletedTopic, TopicRef};
 pub use directories::{AssignReplicas, FailDirectories};
 pub use elect_leaders::{BalanceLeaders, ElectLeaders, ElectionKind};
 pub use error::Error;
-pub use features::{FeatureUpdate, OTTLA_VERSION, TRANSACTION_VERSION, UpdateFeatures, supported_features};
+pub use features::{
+    FeatureUpdate, GROUP_VERSION, OTTLA_VERSION, TRANSACTION_VERSION, UpdateFeatures, supported_features,
+};
 pub use found::FoundCluster;
 pub use health::{BrokerLoad, PartitionHealth, PendingCopy, pending_copies};
 pub use producer_ids::{AllocateProducerIds, PRODUCER_ID_BLOCK, ProducerIdBlock};

@@ -15,6 +15,6 @@ pub use reader::RecordError;
 pub(crate) use reader::Reader;
 pub(crate) use timers::Timers;
 pub(crate) use writer::{
-    MAX_STRING, put_bytes, put_compact_count, put_compact_string, put_count, put_nullable_string, put_string,
-    put_tagged,
+    MAX_STRING, put_bytes, put_compact_bytes, put_compact_count, put_compact_string, put_count,
+    put_nullable_compact_string, put_nullable_string, put_string, put_tagged,
 };

@@ -47,7 +47,7 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
         let (taken, rest) = self.rest.split_first_chunk().ok_or(RecordError::Truncated)?;
         self.rest = rest;
         Ok(*taken)
@@ -91,8 +91,13 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn bytes(&mut self) -> Result<Bytes, RecordError> {
-        let length = self.length()?.ok_or(RecordError::UnexpectedNull)?;
-        self.take(length).map(Bytes::copy_from_slice)
+        self.nullable_bytes()?.ok_or(RecordError::UnexpectedNull)
+    }
+
+    /// Bytes that may be null.
+    pub(crate) fn nullable_bytes(&mut self) -> Result<Option<Bytes>, RecordError> {
+        let Some(length) = self.length()? else { return Ok(None) };
+        self.take(length).map(|bytes| Some(Bytes::copy_from_slice(bytes)))
     }
 
     /// The count of an array whose elements take at least `least` bytes each.

@@ -37,6 +37,19 @@ pub(crate) fn put_compact_string(out: &mut BytesMut, text: &str) {
     out.put_slice(text.as_bytes());
 }
 
+pub(crate) fn put_nullable_compact_string(out: &mut BytesMut, text: Option<&str>) {
+    match text {
+        Some(text) => put_compact_string(out, text),
+        None => put_varint(out, 0),
+    }
+}
+
+/// Writes bytes with a compact length.
+pub(crate) fn put_compact_bytes(out: &mut BytesMut, bytes: &[u8]) {
+    put_compact_count(out, bytes.len());
+    out.put_slice(bytes);
+}
+
 /// Writes the compact length of an array or text that is not null.
 pub(crate) fn put_compact_count(out: &mut BytesMut, count: usize) {
     put_varint(out, u32::try_from(count).expect("what is stored came in requests, which are smaller than 2 GiB") + 1);

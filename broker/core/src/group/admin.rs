@@ -1,35 +1,55 @@
 //! What administrators ask: list, describe and delete groups.
 
+use std::sync::Arc;
+
+use super::consumer::group::Change;
+use super::consumer::{self, DescribedConsumerGroup, Refusal, describe};
 use super::context::Then;
 use super::coordinator::Coordinator;
 use super::event::Response;
 use super::record::{GroupChange, Record};
-use super::request::{Described, GroupState, ListFilter, Listed};
+use super::request::{Described, GroupKind, GroupState, ListFilter, Listed};
+use super::subscription::CONSUMER;
 use super::{Error, offsets};
 use crate::coordinator::RequestId;
 
-/// The only type of groups here (KIP-848).
-const TYPE: &str = "classic";
-
 /// Handles ListGroups.
 pub(super) fn list(coordinator: &Coordinator, filter: &ListFilter) -> Vec<Listed> {
+    let classic = coordinator.groups.values().map(|group| Listed {
+        group: group.id.to_string(),
+        protocol_type: group.protocol_type.clone().unwrap_or_default(),
+        state: group.state().name(),
+        kind: GroupKind::Classic,
+    });
+    let consumers = coordinator.consumers.values().map(|group| Listed {
+        group: group.id.to_string(),
+        protocol_type: CONSUMER.to_owned(),
+        state: group.state().name(),
+        kind: GroupKind::Consumer,
+    });
     let passes = |names: &[String], name: &str| names.is_empty() || names.iter().any(|n| n.eq_ignore_ascii_case(name));
-    if !passes(&filter.types, TYPE) {
-        return Vec::new();
+    let is_wanted = |group: &Listed| passes(&filter.types, group.kind.name()) && passes(&filter.states, group.state);
+    classic.chain(consumers).filter(is_wanted).collect()
+}
+
+/// Handles ConsumerGroupDescribe for one group.
+pub(super) fn describe_consumer(coordinator: &Coordinator, id: &str) -> Result<DescribedConsumerGroup, Refusal> {
+    let context = &coordinator.context;
+    match coordinator.consumers.get(id) {
+        Some(group) => Ok(describe::describe(group, &context.config.consumer, context.image.topics())),
+        None if coordinator.groups.contains_key(id) => {
+            Err(Refusal::new(Error::GroupIdNotFound, format!("Group {id} is not a consumer group.")))
+        }
+        None => Err(Refusal::new(Error::GroupIdNotFound, format!("Group {id} not found."))),
     }
-    let groups = coordinator.groups.values().filter(|group| passes(&filter.states, group.state().name()));
-    groups
-        .map(|group| Listed {
-            group: group.id.to_string(),
-            protocol_type: group.protocol_type.clone().unwrap_or_default(),
-            state: group.state(),
-        })
-        .collect()
 }
 
 /// Handles DescribeGroups for one group.
-pub(super) fn describe(coordinator: &Coordinator, group: &str) -> Result<Described, Error> {
-    let group = coordinator.groups.get(group).ok_or(Error::GroupIdNotFound)?;
+pub(super) fn describe(coordinator: &Coordinator, id: &str) -> Result<Described, Refusal> {
+    let Some(group) = coordinator.groups.get(id) else {
+        let what = if coordinator.consumers.contains_key(id) { "is not a classic group" } else { "not found" };
+        return Err(Refusal::new(Error::GroupIdNotFound, format!("Group {id} {what}.")));
+    };
     // Between generations what members say belongs to no protocol yet.
     let protocol = group.protocol.as_deref().filter(|_| group.is(GroupState::Stable));
     Ok(Described {
@@ -42,17 +62,31 @@ pub(super) fn describe(coordinator: &Coordinator, group: &str) -> Result<Describ
 
 /// Handles DeleteGroups for one group: its offsets go with it. Answered when durable.
 pub(super) fn delete(coordinator: &mut Coordinator, request: RequestId, group: &str) {
-    let checked = match coordinator.groups.get(group) {
-        None => Err(Error::GroupIdNotFound),
-        Some(group) if !group.is(GroupState::Empty) => Err(Error::NonEmptyGroup),
-        Some(group) => Ok(group.id.clone()),
-    };
-    let group = match checked {
-        Ok(group) => group,
+    let (group, records) = match deletion(coordinator, group) {
+        Ok(found) => found,
         Err(error) => return coordinator.context.reply(request, Response::Delete(Err(error))),
     };
     let keys = offsets::offset_keys(coordinator, &group);
-    let mut records = offsets::tombstones(&group, keys);
-    records.push(Record::Group(GroupChange { group: group.clone(), value: None }));
-    coordinator.context.append(&group, records, Then::Delete(request));
+    let mut all = offsets::tombstones(&group, keys);
+    all.extend(records);
+    coordinator.context.append(&group, all, Then::Delete(request));
+}
+
+/// The group called `id` with the records that delete it, but for its offsets.
+fn deletion(coordinator: &Coordinator, id: &str) -> Result<(Arc<str>, Vec<Record>), Error> {
+    if let Some(group) = coordinator.consumers.get(id) {
+        let is_empty = group.is_empty();
+        return is_empty.then(|| (Arc::clone(&group.id), consumer_tombstones(group))).ok_or(Error::NonEmptyGroup);
+    }
+    let group = coordinator.groups.get(id).ok_or(Error::GroupIdNotFound)?;
+    if !group.is(GroupState::Empty) {
+        return Err(Error::NonEmptyGroup);
+    }
+    Ok((group.id.clone(), vec![Record::Group(GroupChange { group: group.id.clone(), value: None })]))
+}
+
+/// The records that delete a group of the consumer protocol.
+pub(super) fn consumer_tombstones(group: &consumer::group::Group) -> Vec<Record> {
+    let record = |change: Change| Record::Consumer(consumer::Record { group: Arc::clone(&group.id), change });
+    group.tombstones().into_iter().map(record).collect()
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::consumer::ConsumerConfig;
+
 /// What `server.properties` says about groups and committed offsets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -23,6 +25,8 @@ pub struct Config {
     pub offsets_retention_check_interval: Duration,
     /// `offsets.commit.timeout.ms`: how long an answer waits for its records to be durable.
     pub append_timeout: Duration,
+    /// Groups of the consumer protocol.
+    pub consumer: ConsumerConfig,
 }
 
 impl Default for Config {
@@ -38,6 +42,7 @@ impl Default for Config {
             offsets_retention: Duration::from_secs(7 * 24 * 3600),
             offsets_retention_check_interval: Duration::from_secs(600),
             append_timeout: Duration::from_secs(5),
+            consumer: ConsumerConfig::default(),
         }
     }
 }

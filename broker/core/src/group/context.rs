@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::consumer::group::Change;
 use super::event::{Effect, Response};
 use super::record::{OffsetChange, Record};
 use super::request::{FetchOffsets, Joined, PartitionResults, Synced};
@@ -13,6 +14,7 @@ use super::state::Group;
 use super::timers::Timer;
 use super::{Config, Error};
 use crate::coordinator::{AppendId, InTransaction, NewBatch, RequestId, Timers};
+use crate::metadata::Image;
 use crate::{Now, ProducerId, Timestamp};
 
 /// What is to be done once an append is durable, or has failed.
@@ -42,6 +44,15 @@ pub(super) struct Replacement {
     pub(super) skips_assignment: bool,
 }
 
+/// What is deleted once an append is durable.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Deletes {
+    /// The classic group.
+    pub(super) classic: bool,
+    /// The group of the consumer protocol.
+    pub(super) consumer: bool,
+}
+
 /// An append that is on its way.
 #[derive(Debug)]
 pub(super) struct InFlight {
@@ -50,11 +61,14 @@ pub(super) struct InFlight {
     pub(super) offsets: Vec<OffsetChange>,
     /// The producer of the transaction that the offsets wait for.
     pub(super) transaction: Option<ProducerId>,
-    /// The append deletes the group.
-    pub(super) deletes_group: bool,
+    pub(super) deletes: Deletes,
+    /// It changes a group of the consumer protocol; what it deletes of one.
+    pub(super) consumer_deletions: Option<Vec<Change>>,
     pub(super) then: Then,
     /// Offset fetches that want to see these offsets.
     pub(super) fetches: Vec<(RequestId, FetchOffsets)>,
+    /// Answers that tell what is true once this is durable.
+    pub(super) answers: Vec<(RequestId, Response)>,
 }
 
 /// See the module.
@@ -62,6 +76,8 @@ pub(super) struct InFlight {
 pub(super) struct Context {
     pub(super) config: Config,
     pub(super) now: Now,
+    /// The cluster as it was told last.
+    pub(super) image: Arc<Image>,
     pub(super) timers: Timers<Timer>,
     pub(super) in_flight: BTreeMap<AppendId, InFlight>,
     next_append: AppendId,
@@ -73,6 +89,7 @@ impl Context {
         Self {
             config,
             now: Now { monotonic: Duration::ZERO, wall: Timestamp::NONE },
+            image: Arc::default(),
             timers: Timers::default(),
             in_flight: BTreeMap::new(),
             next_append: AppendId::default(),
@@ -126,19 +143,55 @@ impl Context {
             group: group.clone(),
             offsets: Vec::new(),
             transaction: transaction.map(|transaction| transaction.producer.id),
-            deletes_group: false,
+            deletes: Deletes::default(),
+            consumer_deletions: None,
             then,
             fetches: Vec::new(),
+            answers: Vec::new(),
         };
         for record in records {
             match record {
                 Record::Offset(change) => in_flight.offsets.push(change),
-                Record::Group(change) => in_flight.deletes_group |= change.value.is_none(),
+                Record::Group(change) => in_flight.deletes.classic = change.value.is_none(),
+                // These were applied before they were sent.
+                Record::Consumer(record) => {
+                    let deletions = in_flight.consumer_deletions.get_or_insert_default();
+                    if let Change::Epoch(value) = &record.change {
+                        in_flight.deletes.consumer = value.is_none();
+                    }
+                    if record.change.is_deletion() {
+                        deletions.push(record.change);
+                    }
+                }
             }
         }
         self.in_flight.insert(id, in_flight);
         let timeout = self.config.append_timeout;
         self.schedule(Timer::Append(id), timeout);
+    }
+
+    /// Sends records of one group to the log, if there are any; `answers` are given when they are durable, and all that
+    /// was sent for the group before.
+    pub(super) fn append_and_answer(
+        &mut self,
+        group: &Arc<str>,
+        records: Vec<Record>,
+        answers: impl IntoIterator<Item = (RequestId, Response)>,
+    ) {
+        if !records.is_empty() {
+            self.append(group, records, Then::Nothing);
+        }
+        let last = self.in_flight.iter_mut().rev().find(|(_, append)| append.group == *group);
+        let Some((id, append)) = last else {
+            return answers.into_iter().for_each(|(request, response)| self.reply(request, response));
+        };
+        append.answers.extend(answers);
+        let timer = Timer::Append(*id);
+        if !append.answers.is_empty() && !self.timers.is_set(&timer) {
+            // The append is overdue already; the answers have their own time to wait.
+            let timeout = self.config.append_timeout;
+            self.schedule(timer, timeout);
+        }
     }
 
     /// Lets a fetch wait for the offsets of its group that are not durable yet; gives it back if there are none.

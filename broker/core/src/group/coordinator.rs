@@ -5,8 +5,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::context::{Context, InFlight, Then, complete_join, complete_sync};
+use super::consumer::group::Change;
+use super::consumer::{self, Refusal};
+use super::context::{Context, Deletes, InFlight, Then, complete_join, complete_sync};
 use super::event::{Effect, Event, Note, Request, Response};
+use super::offset_store::OffsetStore;
 use super::record::{GroupChange, OffsetChange, Record};
 use super::request::GroupState;
 use super::state::Group;
@@ -15,15 +18,20 @@ use super::transactions::Transactions;
 use super::{Config, Error, admin, offsets, rebalance, sync};
 use crate::controller::internal_topics::CONSUMER_OFFSETS;
 use crate::coordinator::{AppendError, AppendId, Machine, RecordError, Replayed, RequestId};
-use crate::{Now, ProducerId};
+use crate::metadata::{Image, Topics};
+use crate::{Now, ProducerId, TopicName};
 
 /// The groups and committed offsets of one `__consumer_offsets` partition.
 ///
 /// Its life is that of a [`Machine`].
 #[derive(Debug)]
 pub struct Coordinator {
+    /// Classic groups, and those that have committed offsets only.
     pub(super) groups: BTreeMap<Arc<str>, Group>,
     pub(super) context: Context,
+    /// Those of the consumer protocol; a group is in one of the two at most.
+    pub(super) consumers: BTreeMap<Arc<str>, consumer::group::Group>,
+    pub(super) offsets: OffsetStore,
     pub(super) transactions: Transactions,
 }
 
@@ -36,7 +44,13 @@ impl Machine for Coordinator {
     type Act = Infallible;
 
     fn new(config: Config) -> Self {
-        Self { groups: BTreeMap::new(), context: Context::new(config), transactions: Transactions::default() }
+        Self {
+            groups: BTreeMap::new(),
+            consumers: BTreeMap::new(),
+            offsets: OffsetStore::default(),
+            context: Context::new(config),
+            transactions: Transactions::default(),
+        }
     }
 
     fn replay(&mut self, replayed: Replayed<'_>) -> Result<(), RecordError> {
@@ -50,9 +64,11 @@ impl Machine for Coordinator {
         match Record::decode(key, value)? {
             Some(Record::Offset(change)) => self.offset_stored(change, transaction),
             Some(Record::Group(GroupChange { group, value: Some(value) })) => {
+                self.consumers.remove(&group);
                 self.group_or_new(&group).restore(value);
             }
             Some(Record::Group(GroupChange { group, value: None })) => self.forget_group(&group),
+            Some(Record::Consumer(record)) => self.replay_consumer(record),
             None => {}
         }
         Ok(())
@@ -83,7 +99,7 @@ impl Machine for Coordinator {
             Event::Appended(id, result) => self.appended(id, result),
             Event::Note(Note::Stalled) => self.begin_sessions(),
             Event::Note(Note::TransactionEnded { producer, commit }) => self.transaction_ended(producer, commit),
-            Event::Note(Note::TopicsDeleted(topics)) => offsets::topics_deleted(self, &topics),
+            Event::Note(Note::Metadata(image)) => self.metadata_changed(image),
             Event::Tick => {
                 while let Some(timer) = self.context.timers.pop_due(now.monotonic) {
                     self.alarm(timer);
@@ -120,12 +136,16 @@ impl Coordinator {
                 self.context.schedule_session(&group.id, &member.id, member.session_timeout);
             }
         }
+        for group in self.consumers.values() {
+            consumer::session::begin_all(&mut self.context, group);
+        }
     }
 
     fn request(&mut self, id: RequestId, request: Request) {
         let response = match request {
             Request::Join(join) => return super::join::join(self, id, join),
             Request::Sync(request) => return sync::sync(self, id, request),
+            Request::ConsumerHeartbeat(beat) => return consumer::heartbeat::heartbeat(self, id, beat),
             Request::Commit(commit) => return offsets::commit(self, id, commit),
             Request::FetchOffsets(fetch) => return offsets::fetch(self, id, fetch),
             Request::DeleteOffsets(delete) => return offsets::delete(self, id, delete),
@@ -134,6 +154,7 @@ impl Coordinator {
             Request::Heartbeat(heartbeat) => Response::Heartbeat(sync::heartbeat(self, &heartbeat)),
             Request::List(filter) => Response::List(admin::list(self, &filter)),
             Request::Describe(group) => Response::Describe(admin::describe(self, &group)),
+            Request::DescribeConsumer(group) => Response::DescribeConsumer(admin::describe_consumer(self, &group)),
         };
         self.context.reply(id, response);
     }
@@ -150,10 +171,12 @@ impl Coordinator {
                     rebalance::sync_time_is_over(group, &mut self.context);
                 }
             }
-            Timer::Session(group, member) => {
-                if let Some(group) = self.groups.get_mut(&group) {
-                    rebalance::session_is_over(group, &mut self.context, &member);
-                }
+            Timer::Session(group, member) => match self.groups.get_mut(&group) {
+                Some(group) => rebalance::session_is_over(group, &mut self.context, &member),
+                None => consumer::session::is_over(self, &group, &member),
+            },
+            Timer::Revocation(group, member) | Timer::Rejoin(group, member) | Timer::Resync(group, member) => {
+                consumer::session::is_over(self, &group, &member);
             }
             Timer::Append(id) => {
                 // The records may still become durable, so they stay in flight; only the answers go out.
@@ -169,13 +192,27 @@ impl Coordinator {
     fn appended(&mut self, id: AppendId, result: Result<(), AppendError>) {
         self.context.timers.cancel(&Timer::Append(id));
         let Some(append) = self.context.in_flight.remove(&id) else { return };
-        if result.is_ok() {
-            for change in append.offsets {
-                self.offset_stored(change, append.transaction);
+        match result {
+            Ok(()) => {
+                for change in append.offsets {
+                    self.offset_stored(change, append.transaction);
+                }
+                self.drop_deleted(&append.group, append.deletes);
             }
-            if append.deletes_group {
-                self.drop_if_deserted(&append.group);
+            Err(_) => {
+                if let Some(deletions) = append.consumer_deletions
+                    && let Some(group) = self.consumers.get_mut(&append.group)
+                {
+                    group.unwritten.get_or_insert_default().extend(deletions);
+                }
             }
+        }
+        for (request, response) in append.answers {
+            let told = match result {
+                Ok(()) => response,
+                Err(error) => response.refused(error.for_group()),
+            };
+            self.context.reply(request, told);
         }
         self.finish(&append.group, append.then, result);
         for (request, fetch) in append.fetches {
@@ -221,6 +258,9 @@ impl Coordinator {
         };
         let then = std::mem::replace(&mut append.then, Then::Nothing);
         self.finish(&append.group, then, Err(failure));
+        for (request, response) in append.answers.drain(..) {
+            self.context.reply(request, response.refused(error));
+        }
         for (request, _) in append.fetches.drain(..) {
             self.context.reply(request, Response::FetchOffsets(Err(error)));
         }
@@ -249,28 +289,83 @@ impl Coordinator {
 
     /// Applies a durable change; the first offset of an unknown group makes a simple group.
     fn apply_offset(&mut self, change: OffsetChange) {
-        if change.value.is_some() {
-            self.group_or_new(&change.group.clone()).apply_offset(change);
-        } else if let Some(group) = self.groups.get_mut(&change.group) {
-            group.apply_offset(change);
+        if change.value.is_some() && !self.consumers.contains_key(&change.group) {
+            self.group_or_new(&change.group);
+        }
+        self.offsets.apply(change);
+    }
+
+    /// Applies a stored change of a group of the consumer protocol.
+    fn replay_consumer(&mut self, consumer::Record { group, change }: consumer::Record) {
+        match change {
+            Change::Epoch(None) => {
+                self.consumers.remove(&group);
+                self.keep_offsets_of(&group);
+            }
+            change if change.is_deletion() => {
+                if let Some(group) = self.consumers.get_mut(&group) {
+                    group.apply(change);
+                }
+            }
+            change => {
+                if matches!(change, Change::Epoch(_)) {
+                    self.groups.remove(&group);
+                }
+                let new = || consumer::group::Group::new(Arc::clone(&group));
+                self.consumers.entry(Arc::clone(&group)).or_insert_with(new).apply(change);
+            }
         }
     }
 
-    /// A stored group was deleted. Offsets that were not are those of a simple consumer.
+    /// The cluster is another: offsets of topics that are gone go, groups that subscribe to what has changed look again.
+    fn metadata_changed(&mut self, image: Arc<Image>) {
+        let before = std::mem::replace(&mut self.context.image, image);
+        let (before, after) = (before.topics(), self.context.image.topics());
+        consumer::topics::mark_stale(self.consumers.values_mut(), before, after);
+        let deleted: Vec<TopicName> = Topics::differences(before, after)
+            .filter(|(_, after)| after.is_none())
+            .filter_map(|(before, _)| Some(before?.name.clone()))
+            .collect();
+        if !deleted.is_empty() {
+            offsets::topics_deleted(self, &deleted);
+        }
+    }
+
+    /// A stored group was deleted, or with members in it changed its protocol.
     fn forget_group(&mut self, id: &Arc<str>) {
-        self.transactions.forget(|change| change.group == *id);
-        let Some(group) = self.groups.remove(id) else { return };
-        if !group.offsets.is_empty() {
-            let offsets = group.offsets;
-            self.group_or_new(id).offsets = offsets;
+        if self.groups.get(id).is_none_or(Group::is_deserted) {
+            self.transactions.forget(|change| change.group == *id);
+        }
+        self.groups.remove(id);
+        self.keep_offsets_of(id);
+    }
+
+    /// Offsets without a group are those of a simple consumer.
+    fn keep_offsets_of(&mut self, id: &Arc<str>) {
+        if self.offsets.of(id).is_some() && !self.consumers.contains_key(id) {
+            self.group_or_new(id);
         }
     }
 
     /// The deletion of a group is durable. Whoever joined it meanwhile has it anew.
-    fn drop_if_deserted(&mut self, id: &Arc<str>) {
-        if self.groups.get(id).is_some_and(Group::is_deserted) {
+    fn drop_deleted(&mut self, id: &Arc<str>, deletes: Deletes) {
+        if deletes.classic && self.groups.get(id).is_some_and(Group::is_deserted) {
             self.forget_group(id);
         }
+        if deletes.consumer && self.consumers.get(id).is_some_and(consumer::group::Group::is_empty) {
+            self.transactions.forget(|change| change.group == *id);
+            self.consumers.remove(id);
+            self.keep_offsets_of(id);
+        }
+    }
+
+    /// The group of the consumer protocol called `id`.
+    pub(super) fn consumer_group(&self, id: &str) -> Result<&consumer::group::Group, Refusal> {
+        let message = match self.groups.get(id) {
+            Some(_) => format!("Group {id} is not a consumer group."),
+            None => format!("Consumer group {id} not found."),
+        };
+        self.consumers.get(id).ok_or_else(|| Refusal::new(Error::GroupIdNotFound, message))
     }
 
     /// The number of groups in each state, for metrics.

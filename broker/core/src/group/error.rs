@@ -62,6 +62,27 @@ pub enum Error {
     /// The transaction has ended since it was verified (KIP-890).
     #[error("the transaction is not known to be open")]
     InvalidTxnState,
+    /// A field of the request is not valid.
+    #[error("the request is not valid")]
+    InvalidRequest,
+    /// The member's epoch is not the one the coordinator knows: it has to give up everything and join again (KIP-848).
+    #[error("the member's epoch is not the one that is known")]
+    FencedMemberEpoch,
+    /// The epoch with which offsets are committed or fetched is not the member's (KIP-848).
+    #[error("the member's epoch is not the newest")]
+    StaleMemberEpoch,
+    /// Another member has the static instance id and has not left (KIP-848).
+    #[error("the instance id is still in use")]
+    UnreleasedInstanceId,
+    /// The coordinator has no assignor of that name (KIP-848).
+    #[error("the assignor is not known")]
+    UnsupportedAssignor,
+    /// The pattern cannot be compiled (KIP-848).
+    #[error("the regular expression is not valid")]
+    InvalidRegularExpression,
+    /// The request has to be made in a newer version.
+    #[error("the version is too old for this group")]
+    UnsupportedVersion,
     /// The records of the group do not fit a batch of the offsets topic.
     #[error("the group is too large for the offsets topic")]
     UnknownServerError,

@@ -1,13 +1,16 @@
 //! What goes into the coordinator and what comes out. The driver performs the effects in their order.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
+use super::consumer::{Beat, ConsumerHeartbeat, DescribedConsumerGroup, Refusal};
 use super::error::Error;
 use super::request::{
     Commit, DeleteOffsets, Described, FetchOffsets, FetchedTopic, Heartbeat, Join, Joined, Leave, LeftMember,
     ListFilter, Listed, PartitionResults, Sync, Synced,
 };
-use crate::{ProducerId, TopicName, coordinator};
+use crate::metadata::Image;
+use crate::{ProducerId, coordinator};
 
 /// What happens to a group coordinator.
 pub type Event = coordinator::Event<Request, Note>;
@@ -18,8 +21,9 @@ pub type Effect = coordinator::Effect<Response, Infallible>;
 /// What a group coordinator has to know besides requests.
 #[derive(Clone, Debug)]
 pub enum Note {
-    /// Topics are gone: their committed offsets go too.
-    TopicsDeleted(Vec<TopicName>),
+    /// The cluster as it is now: committed offsets for topics that are gone go too, and who subscribes to a topic that
+    /// has changed is assigned anew.
+    Metadata(Arc<Image>),
     /// The marker of a transaction is durable in the coordinator's partition.
     TransactionEnded {
         /// The producer.
@@ -42,6 +46,8 @@ pub enum Request {
     Heartbeat(Heartbeat),
     /// LeaveGroup.
     Leave(Leave),
+    /// ConsumerGroupHeartbeat.
+    ConsumerHeartbeat(ConsumerHeartbeat),
     /// OffsetCommit.
     Commit(Commit),
     /// OffsetFetch of one group.
@@ -52,6 +58,8 @@ pub enum Request {
     List(ListFilter),
     /// DescribeGroups, one group.
     Describe(String),
+    /// ConsumerGroupDescribe, one group.
+    DescribeConsumer(String),
     /// DeleteGroups, one group.
     Delete(String),
 }
@@ -67,6 +75,8 @@ pub enum Response {
     Heartbeat(Result<(), Error>),
     /// To Leave: one answer per member asked for, in order.
     Leave(Result<Vec<LeftMember>, Error>),
+    /// To ConsumerHeartbeat.
+    ConsumerHeartbeat(Result<Beat, Refusal>),
     /// To Commit: per partition, or an error that holds for every one.
     Commit(Result<PartitionResults, Error>),
     /// To FetchOffsets.
@@ -76,7 +86,30 @@ pub enum Response {
     /// To List.
     List(Vec<Listed>),
     /// To Describe.
-    Describe(Result<Described, Error>),
+    Describe(Result<Described, Refusal>),
+    /// To DescribeConsumer.
+    DescribeConsumer(Result<DescribedConsumerGroup, Refusal>),
     /// To Delete.
     Delete(Result<(), Error>),
+}
+
+impl Response {
+    /// An answer of the same kind that says that what it told did not become durable, or may not have.
+    pub(super) fn refused(self, error: Error) -> Self {
+        match self {
+            Self::Join(joined) => Self::Join(Joined { result: Err(error), ..joined }),
+            Self::Sync(_) => Self::Sync(Err(error)),
+            Self::Heartbeat(_) => Self::Heartbeat(Err(error)),
+            Self::Leave(_) => Self::Leave(Err(error)),
+            Self::ConsumerHeartbeat(_) => Self::ConsumerHeartbeat(Err(error.into())),
+            Self::Commit(_) => Self::Commit(Err(error)),
+            Self::FetchOffsets(_) => Self::FetchOffsets(Err(error)),
+            Self::DeleteOffsets(_) => Self::DeleteOffsets(Err(error)),
+            Self::Describe(_) => Self::Describe(Err(error.into())),
+            Self::DescribeConsumer(_) => Self::DescribeConsumer(Err(error.into())),
+            Self::Delete(_) => Self::Delete(Err(error)),
+            // What is listed waits for nothing.
+            Self::List(listed) => Self::List(listed),
+        }
+    }
 }

@@ -8,7 +8,7 @@ use super::coordinator::Coordinator;
 use super::member::Member;
 use super::request::{GroupState, Join, Joined};
 use super::state::Group;
-use super::{Error, Response, rebalance};
+use super::{Error, Response, admin, consumer, rebalance};
 use crate::coordinator::MAX_STRING;
 use crate::coordinator::RequestId;
 
@@ -17,7 +17,7 @@ const CLIENT_ID_PREFIX: usize = 200;
 
 /// Handles JoinGroup: answered at once, or parked with the member until the generation begins.
 pub(super) fn join(coordinator: &mut Coordinator, request: RequestId, mut join: Join) {
-    let Coordinator { groups, context, .. } = coordinator;
+    let Coordinator { groups, consumers, context, .. } = coordinator;
     let refuse = |context: &mut Context, error| context.reply_join_error(request, &join.member_id, error);
     if join.group.is_empty() || join.group.len() > MAX_STRING {
         return refuse(context, Error::InvalidGroupId);
@@ -28,7 +28,20 @@ pub(super) fn join(coordinator: &mut Coordinator, request: RequestId, mut join: 
     if has_text_too_long(&join) {
         return refuse(context, Error::InconsistentGroupProtocol);
     }
+    let mut seen = HashSet::new();
+    join.protocols.retain(|protocol| seen.insert(protocol.name.clone()));
     let is_new = join.member_id.is_empty();
+    if let Some(group) = consumers.get(join.group.as_str()) {
+        if !group.is_empty() {
+            return consumer::classic::join(coordinator, request, join);
+        }
+        if is_new {
+            // Nobody is in it, so it may be of any kind.
+            let (id, records) = (Arc::clone(&group.id), admin::consumer_tombstones(group));
+            consumers.remove(&id);
+            context.append(&id, records, Then::Nothing);
+        }
+    }
     if is_new && !groups.contains_key(join.group.as_str()) {
         let id: Arc<str> = join.group.as_str().into();
         groups.insert(id.clone(), Group::new(id, context.now.wall));
@@ -44,8 +57,6 @@ pub(super) fn join(coordinator: &mut Coordinator, request: RequestId, mut join: 
     if !group.supports(&join.protocol_type, &join.protocols) {
         return refuse(context, Error::InconsistentGroupProtocol);
     }
-    let mut seen = HashSet::new();
-    join.protocols.retain(|protocol| seen.insert(protocol.name.clone()));
     if is_new { join_new(group, context, request, join) } else { rejoin(group, context, request, join) }
 }
 

@@ -5,11 +5,14 @@ use super::coordinator::Coordinator;
 use super::event::Response;
 use super::request::{Leave, LeftMember, MemberIdentity};
 use super::state::Group;
-use super::{Error, rebalance};
+use super::{Error, consumer, rebalance};
 use crate::coordinator::RequestId;
 
 /// Handles LeaveGroup.
 pub(super) fn leave(coordinator: &mut Coordinator, request: RequestId, leave: Leave) {
+    if coordinator.consumers.contains_key(leave.group.as_str()) {
+        return consumer::classic::leave(coordinator, request, leave);
+    }
     let Coordinator { groups, context, .. } = coordinator;
     if leave.group.is_empty() {
         return context.reply(request, Response::Leave(Err(Error::InvalidGroupId)));

@@ -1,10 +1,13 @@
-//! The classic consumer-group coordinator of one `__consumer_offsets` partition, as a pure machine: events in,
+//! The consumer-group coordinator of one `__consumer_offsets` partition, as a pure machine: events in,
 //! effects out, the state rebuilt from its records.
 //!
-//! It must not know wire versions, threads or the log; which topics exist is the caller's to check.
+//! Groups are of two kinds: classic ones, whose members assign (this module), and those of the consumer protocol
+//! ([`consumer`]). It must not know wire versions, threads or the log; whether the topics of committed offsets exist is
+//! the caller's to check.
 
 mod admin;
 mod config;
+mod consumer;
 mod context;
 mod coordinator;
 mod error;
@@ -12,6 +15,7 @@ mod event;
 mod join;
 mod leave;
 mod member;
+mod offset_store;
 mod offsets;
 mod rebalance;
 mod record;
@@ -23,11 +27,15 @@ mod timers;
 mod transactions;
 
 pub use config::Config;
+pub use consumer::{
+    Assignor, Beat, ConsumerConfig, ConsumerGroupState, ConsumerHeartbeat, DescribedConsumer, DescribedConsumerGroup,
+    JOIN, LEAVE, LEAVE_FOR_A_WHILE, MigrationPolicy, NamedPartitions, Partitions, Refusal,
+};
 pub use coordinator::Coordinator;
 pub use error::Error;
 pub use event::{Effect, Event, Note, Request, Response};
 pub use request::{
-    Commit, Committed, DeleteOffsets, Described, DescribedMember, FetchOffsets, FetchedTopic, GroupState, Heartbeat,
-    Join, Joined, JoinedGeneration, JoinedMember, Leave, LeftMember, ListFilter, Listed, MemberIdentity,
+    Commit, Committed, DeleteOffsets, Described, DescribedMember, FetchOffsets, FetchedTopic, GroupKind, GroupState,
+    Heartbeat, Join, Joined, JoinedGeneration, JoinedMember, Leave, LeftMember, ListFilter, Listed, MemberIdentity,
     PartitionCommit, PartitionResults, Protocol, Sync, Synced,
 };

@@ -5,25 +5,31 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::context::Then;
 use super::coordinator::Coordinator;
 use super::event::Response;
+use super::offset_store::GroupOffsets;
 use super::record::{GroupChange, OffsetChange, Record, StoredOffset};
 use super::request::{
     Commit, Committed, DeleteOffsets, FetchOffsets, FetchedTopic, GroupState, PartitionCommit, PartitionResults,
 };
 use super::state::Group;
 use super::timers::Timer;
-use super::{Config, Error};
+use super::{Config, Error, admin, consumer};
 use crate::coordinator::{MAX_STRING, RequestId};
 use crate::{Timestamp, TopicName};
 
 /// Handles OffsetCommit: answered when the offsets are durable.
 pub(super) fn commit(coordinator: &mut Coordinator, request: RequestId, commit: Commit) {
-    let Coordinator { groups, context, .. } = coordinator;
-    let group = groups.get(commit.group.as_str());
-    if let Err(error) = validate_commit(group, &commit) {
+    let Coordinator { groups, consumers, context, .. } = coordinator;
+    let (group, consumer) = (groups.get(commit.group.as_str()), consumers.get(commit.group.as_str()));
+    let validated = match consumer {
+        Some(group) => consumer::offsets::validate_commit(group, &commit),
+        None => validate_commit(group, &commit),
+    };
+    if let Err(error) = validated {
         return context.reply(request, Response::Commit(Err(error)));
     }
     if let Some(group) = group
@@ -32,7 +38,8 @@ pub(super) fn commit(coordinator: &mut Coordinator, request: RequestId, commit: 
     {
         context.schedule_session(&group.id, &member.id, member.session_timeout);
     }
-    let group: Arc<str> = group.map_or_else(|| commit.group.as_str().into(), |group| group.id.clone());
+    let known = group.map(|group| &group.id).or(consumer.map(|group| &group.id));
+    let group: Arc<str> = known.map_or_else(|| commit.group.as_str().into(), Arc::clone);
     let now = context.now.wall;
     let retention_ms = commit.retention.map(|retention| i64::try_from(retention.as_millis()).unwrap_or(i64::MAX));
     let expire_time = retention_ms.map(|ms| Timestamp(now.0.saturating_add(ms)));
@@ -67,7 +74,7 @@ fn validate_commit(group: Option<&Group>, commit: &Commit) -> Result<(), Error> 
         // A simple consumer, or a tool, commits without ever joining.
         return match commit.generation {
             ..0 => Ok(()),
-            _ if commit.supports_group_id_not_found => Err(Error::GroupIdNotFound),
+            _ if commit.knows_consumer_protocol => Err(Error::GroupIdNotFound),
             _ => Err(Error::IllegalGeneration),
         };
     };
@@ -96,19 +103,22 @@ fn is_too_long(metadata: &str, config: &Config) -> bool {
 
 /// Handles OffsetFetch of one group.
 pub(super) fn fetch(coordinator: &mut Coordinator, request: RequestId, mut fetch: FetchOffsets) {
-    let Coordinator { groups, context, transactions } = coordinator;
+    if let Err(error) = consumer::offsets::validate_fetch(coordinator.consumers.get(fetch.group.as_str()), &fetch) {
+        return coordinator.context.reply(request, Response::FetchOffsets(Err(error)));
+    }
+    let Coordinator { offsets, context, transactions, .. } = coordinator;
     if fetch.require_stable {
         let Some(not_parked) = context.park_fetch(request, fetch) else { return };
         fetch = not_parked;
     }
-    let group = groups.get(fetch.group.as_str());
+    let stored = offsets.of(&fetch.group);
     let unstable = if fetch.require_stable { transactions.offsets_of(&fetch.group) } else { BTreeSet::new() };
     let committed = |topic: &TopicName, partition: i32| {
         if unstable.contains(&(topic, partition)) {
             return Err(Error::UnstableOffsetCommit);
         }
-        let stored = group.and_then(|group| group.offsets.get(topic)?.get(&partition));
-        Ok(stored.map(|stored| stored.committed.clone()))
+        let found = stored.and_then(|topics| topics.get(topic)?.get(&partition));
+        Ok(found.map(|found| found.committed.clone()))
     };
     let topics = match fetch.topics {
         Some(topics) => topics
@@ -119,9 +129,8 @@ pub(super) fn fetch(coordinator: &mut Coordinator, request: RequestId, mut fetch
             })
             .collect(),
         None => {
-            let stored = group.into_iter().flat_map(Group::offset_keys);
             let mut all: BTreeMap<&TopicName, BTreeSet<i32>> = BTreeMap::new();
-            for (topic, partition) in stored.chain(unstable.iter().copied()) {
+            for (topic, partition) in offsets.keys(&fetch.group).chain(unstable.iter().copied()) {
                 all.entry(topic).or_default().insert(partition);
             }
             let topic = |(topic, partitions): (&TopicName, BTreeSet<i32>)| FetchedTopic {
@@ -141,7 +150,10 @@ pub(super) fn delete(coordinator: &mut Coordinator, request: RequestId, delete: 
         Err(error) => return coordinator.context.reply(request, Response::DeleteOffsets(Err(error))),
     };
     let existing = offset_keys(coordinator, &group);
-    let is_subscribed = |topic: &str| coordinator.groups.get(&group).is_some_and(|group| group.is_subscribed(topic));
+    let is_subscribed = |topic: &str| match coordinator.consumers.get(&group) {
+        Some(group) => group.is_subscribed(topic),
+        None => coordinator.groups.get(&group).is_some_and(|group| group.is_subscribed(topic)),
+    };
     let mut doomed = Vec::new();
     let mut results = PartitionResults::new();
     for (topic, partitions) in delete.topics {
@@ -162,6 +174,9 @@ fn deletable<'a>(coordinator: &'a Coordinator, group: &str) -> Result<&'a Arc<st
     if group.is_empty() {
         return Err(Error::InvalidGroupId);
     }
+    if let Some(group) = coordinator.consumers.get(group) {
+        return Ok(&group.id);
+    }
     let group = coordinator.groups.get(group).ok_or(Error::GroupIdNotFound)?;
     // Of other members' subscriptions nothing is known.
     if !group.is(GroupState::Empty) && !group.is_of_consumers() {
@@ -172,10 +187,8 @@ fn deletable<'a>(coordinator: &'a Coordinator, group: &str) -> Result<&'a Arc<st
 
 /// The partitions with a committed offset, durable or on its way.
 pub(super) fn offset_keys(coordinator: &Coordinator, group: &Arc<str>) -> BTreeSet<(TopicName, i32)> {
-    let mut keys = BTreeSet::new();
-    if let Some(group) = coordinator.groups.get(group) {
-        keys.extend(group.offset_keys().map(|(topic, partition)| (topic.clone(), partition)));
-    }
+    let stored = coordinator.offsets.keys(group).map(|(topic, partition)| (topic.clone(), partition));
+    let mut keys: BTreeSet<_> = stored.collect();
     let appends = coordinator.context.in_flight.values().filter(|append| append.group == *group);
     keys.extend(appends.flat_map(|append| &append.offsets).map(|change| (change.topic.clone(), change.partition)));
     keys
@@ -191,7 +204,9 @@ pub(super) fn tombstones(group: &Arc<str>, keys: impl IntoIterator<Item = (Topic
 /// Deletes the offsets of deleted topics.
 pub(super) fn topics_deleted(coordinator: &mut Coordinator, topics: &[TopicName]) {
     coordinator.transactions.forget(|change| topics.contains(&change.topic));
-    let groups: Vec<_> = coordinator.groups.keys().cloned().collect();
+    let in_flight = coordinator.context.in_flight.values().filter(|append| !append.offsets.is_empty());
+    let groups: BTreeSet<Arc<str>> =
+        coordinator.offsets.groups().chain(in_flight.map(|append| &append.group)).cloned().collect();
     for group in groups {
         let mut keys = offset_keys(coordinator, &group);
         keys.retain(|(topic, _)| topics.contains(topic));
@@ -205,14 +220,16 @@ pub(super) fn topics_deleted(coordinator: &mut Coordinator, topics: &[TopicName]
 pub(super) fn expire(coordinator: &mut Coordinator) {
     let interval = coordinator.context.config.offsets_retention_check_interval;
     coordinator.context.schedule(Timer::Retention, interval);
-    let Coordinator { groups, context, transactions } = coordinator;
+    let Coordinator { groups, consumers, offsets, context, transactions } = coordinator;
     for group in groups.values() {
         // What is on its way may be a newer commit: look again next time.
         if context.has_in_flight(&group.id) || transactions.has_offsets_of(&group.id) {
             continue;
         }
-        let expired = expired_offsets(group, &context.config, context.now.wall);
-        let all_expired = expired.len() == group.offsets.values().map(|partitions| partitions.len()).sum::<usize>();
+        let retention = Retention::of(group, &context.config);
+        let is_subscribed = |topic: &str| group.is_subscribed(topic);
+        let expired = expired_offsets(offsets.of(&group.id), retention, is_subscribed, context.now.wall);
+        let all_expired = expired.len() == offsets.keys(&group.id).count();
         let mut records = tombstones(&group.id, expired);
         if all_expired && group.is_deserted() {
             records.push(Record::Group(GroupChange { group: group.id.clone(), value: None }));
@@ -221,25 +238,62 @@ pub(super) fn expire(coordinator: &mut Coordinator) {
             context.append(&group.id, records, Then::Nothing);
         }
     }
+    for group in consumers.values() {
+        if context.has_in_flight(&group.id) || transactions.has_offsets_of(&group.id) {
+            continue;
+        }
+        let retention = Some(Retention { from: None, length: context.config.offsets_retention });
+        let is_subscribed = |topic: &str| group.is_subscribed(topic);
+        let expired = expired_offsets(offsets.of(&group.id), retention, is_subscribed, context.now.wall);
+        let all_expired = expired.len() == offsets.keys(&group.id).count();
+        let mut records = tombstones(&group.id, expired);
+        if all_expired && group.is_empty() {
+            records.extend(admin::consumer_tombstones(group));
+        }
+        if !records.is_empty() {
+            context.append(&group.id, records, Then::Nothing);
+        }
+    }
 }
 
-/// The offsets whose retention is over (KIP-211): it runs from when the group became empty; for simple consumers,
-/// and for topics that a live group no longer consumes, from the last commit.
-fn expired_offsets(group: &Group, config: &Config, now: Timestamp) -> Vec<(TopicName, i32)> {
-    let from_empty = match (&group.protocol_type, group.state()) {
-        (None, _) => None,
-        (Some(_), GroupState::Empty) => Some(group.state_since).filter(|since| *since != Timestamp::NONE),
-        (Some(_), GroupState::Stable) if group.knows_subscription() => None,
-        (Some(_), _) => return Vec::new(),
-    };
-    let retention = i64::try_from(config.offsets_retention.as_millis()).unwrap_or(i64::MAX);
-    let is_expired = |stored: &StoredOffset| {
-        let base = from_empty.unwrap_or(stored.commit_time);
-        now >= stored.expire_time.unwrap_or(Timestamp(base.0.saturating_add(retention)))
-    };
+/// From when offsets are kept for how long (KIP-211).
+struct Retention {
+    /// Since the group has been empty; none: since each was committed.
+    from: Option<Timestamp>,
+    length: Duration,
+}
+
+impl Retention {
+    /// It runs from when the group became empty; for simple consumers, and for topics that a live group no longer
+    /// consumes, from the last commit. None while nothing may expire.
+    fn of(group: &Group, config: &Config) -> Option<Self> {
+        let from = match (&group.protocol_type, group.state()) {
+            (None, _) => None,
+            (Some(_), GroupState::Empty) => Some(group.state_since).filter(|since| *since != Timestamp::NONE),
+            (Some(_), GroupState::Stable) if group.knows_subscription() => None,
+            (Some(_), _) => return None,
+        };
+        Some(Self { from, length: config.offsets_retention })
+    }
+
+    fn is_over(&self, stored: &StoredOffset, now: Timestamp) -> bool {
+        let length = i64::try_from(self.length.as_millis()).unwrap_or(i64::MAX);
+        let from = self.from.unwrap_or(stored.commit_time);
+        now >= stored.expire_time.unwrap_or(Timestamp(from.0.saturating_add(length)))
+    }
+}
+
+/// The offsets whose retention is over, but for topics that are consumed.
+fn expired_offsets(
+    offsets: Option<&GroupOffsets>,
+    retention: Option<Retention>,
+    is_subscribed: impl Fn(&str) -> bool,
+    now: Timestamp,
+) -> Vec<(TopicName, i32)> {
+    let Some(retention) = retention else { return Vec::new() };
     let mut expired = Vec::new();
-    for (topic, partitions) in group.offsets.iter().filter(|(topic, _)| !group.is_subscribed(topic.as_str())) {
-        let partitions = partitions.iter().filter(|(_, stored)| is_expired(stored));
+    for (topic, partitions) in offsets.into_iter().flatten().filter(|(topic, _)| !is_subscribed(topic.as_str())) {
+        let partitions = partitions.iter().filter(|(_, stored)| retention.is_over(stored, now));
         expired.extend(partitions.map(|(partition, _)| (topic.clone(), *partition)));
     }
     expired

@@ -1,5 +1,6 @@
 //! The records of `__consumer_offsets` in Kafka's own format: OffsetCommit key 1 / value 3 (1 with an expiry of its
-//! own) and GroupMetadata key 2 / value 3 are written; every version up to value 4 is read.
+//! own) and GroupMetadata key 2 / value 3 are written; every version up to value 4 is read. Those of the consumer
+//! protocol are in [`consumer`].
 //!
 //! Keys and values come from disk: lengths are checked against the bytes that remain before anything is allocated.
 
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::consumer;
 use super::request::Committed;
 use crate::coordinator::{EncodedRecord, Reader, RecordError, put_bytes, put_count, put_nullable_string, put_string};
 use crate::{LeaderEpoch, Offset, Timestamp, TopicName};
@@ -62,11 +64,14 @@ pub(super) struct MemberValue {
     pub(super) assignment: Bytes,
 }
 
-/// A record of the classic groups.
+/// A record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Record {
     Offset(OffsetChange),
+    /// Of a classic group.
     Group(GroupChange),
+    /// Of a group of the consumer protocol.
+    Consumer(consumer::Record),
 }
 
 impl Record {
@@ -86,7 +91,7 @@ impl Record {
                 let value = value.map(decode_group).transpose()?;
                 Ok(Some(Self::Group(GroupChange { group, value })))
             }
-            _ => Ok(None),
+            kind => Ok(consumer::record::decode(kind, key, value)?.map(Self::Consumer)),
         }
     }
 
@@ -94,6 +99,7 @@ impl Record {
     pub(super) fn encode(&self) -> EncodedRecord {
         let mut key = BytesMut::new();
         let value = match self {
+            Self::Consumer(record) => return record.encode(),
             Self::Offset(change) => {
                 key.put_i16(1);
                 put_string(&mut key, &change.group);
@@ -284,7 +290,7 @@ mod tests {
 
     #[test]
     fn records_of_other_kinds_of_groups_are_passed_over() {
-        assert_eq!(Record::decode(b"\0\x03\0\x01g", None), Ok(None));
+        assert_eq!(Record::decode(b"\0\x09\0\x01g", None), Ok(None));
     }
 
     #[test]

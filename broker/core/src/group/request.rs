@@ -159,7 +159,7 @@ pub struct LeftMember {
 pub struct Commit {
     /// The group.
     pub group: String,
-    /// The member's generation; negative for a simple consumer.
+    /// The member's generation or epoch; negative for a simple consumer.
     pub generation: i32,
     /// The member's id; empty for a simple consumer.
     pub member_id: String,
@@ -169,8 +169,9 @@ pub struct Commit {
     pub retention: Option<Duration>,
     /// The transaction that the offsets are part of (TxnOffsetCommit): they count once it is committed.
     pub transaction: Option<InTransaction>,
-    /// The client understands GROUP_ID_NOT_FOUND here (version 9 and later).
-    pub supports_group_id_not_found: bool,
+    /// The client knows of the consumer protocol (version 9 and later): it understands GROUP_ID_NOT_FOUND and
+    /// STALE_MEMBER_EPOCH.
+    pub knows_consumer_protocol: bool,
     /// The offsets, topic by topic.
     pub topics: Vec<(TopicName, Vec<PartitionCommit>)>,
 }
@@ -198,6 +199,8 @@ pub struct FetchOffsets {
     pub group: String,
     /// The partitions asked for; none: all that have an offset.
     pub topics: Option<Vec<(TopicName, Vec<i32>)>>,
+    /// The member that asks, with its epoch, if it says so (KIP-848).
+    pub member: Option<(String, i32)>,
     /// Wait for commits that are not yet durable (KIP-447).
     pub require_stable: bool,
 }
@@ -236,7 +239,7 @@ pub struct DeleteOffsets {
 pub struct ListFilter {
     /// States to list (KIP-518).
     pub states: Vec<String>,
-    /// Types to list (KIP-848); every group here is `classic`.
+    /// Types to list (KIP-848).
     pub types: Vec<String>,
 }
 
@@ -247,8 +250,29 @@ pub struct Listed {
     pub group: String,
     /// Its protocol type; empty for a simple consumer's.
     pub protocol_type: String,
-    /// Its state.
-    pub state: GroupState,
+    /// The name of its state.
+    pub state: &'static str,
+    /// Whether its members assign, or the coordinator.
+    pub kind: GroupKind,
+}
+
+/// The two kinds of groups (KIP-848).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupKind {
+    /// Its members assign.
+    Classic,
+    /// The coordinator assigns.
+    Consumer,
+}
+
+impl GroupKind {
+    /// The name Kafka gives the kind.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Consumer => "consumer",
+        }
+    }
 }
 
 /// State of a classic group.

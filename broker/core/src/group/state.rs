@@ -1,7 +1,7 @@
-//! A group: its members, its generation and its committed offsets. It keeps its own books consistent and decides
-//! nothing about time, replies or records.
+//! A classic group: its members and its generation. It keeps its own books consistent and decides nothing about time,
+//! replies or records.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use indexmap::IndexMap;
 
 use super::Error;
 use super::member::{Member, ProtocolCounts, stored_members};
-use super::record::{GroupChange, GroupValue, OffsetChange, Record, StoredOffset};
+use super::record::{GroupChange, GroupValue, Record};
 use super::request::{GroupState, JoinedGeneration, Protocol};
 use super::subscription::{CONSUMER, collect_topics};
-use crate::{Timestamp, TopicName};
+use crate::Timestamp;
 
 /// The delay in which an empty group waits for more members after its first (KIP-134).
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ pub(super) struct InitialDelay {
     pub(super) extended: bool,
 }
 
-/// A classic group, or a simple one: no members ever, only offsets.
+/// A classic group, or a simple one: no members ever, only committed offsets.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) id: Arc<str>,
@@ -50,7 +50,6 @@ pub(super) struct Group {
     pub(super) assignment_in_flight: bool,
     /// The topics consumed; none if the members' metadata do not say.
     subscribed: Option<BTreeSet<String>>,
-    pub(super) offsets: BTreeMap<TopicName, BTreeMap<i32, StoredOffset>>,
 }
 
 impl Group {
@@ -71,7 +70,6 @@ impl Group {
             initial_delay: None,
             assignment_in_flight: false,
             subscribed: None,
-            offsets: BTreeMap::new(),
         }
     }
 
@@ -126,11 +124,6 @@ impl Group {
     /// The longest time that any member takes to rejoin.
     pub(super) fn rebalance_timeout(&self) -> Duration {
         self.members().map(|member| member.rebalance_timeout).max().unwrap_or_default()
-    }
-
-    /// The partitions with a committed offset.
-    pub(super) fn offset_keys(&self) -> impl Iterator<Item = (&TopicName, i32)> {
-        self.offsets.iter().flat_map(|(topic, partitions)| partitions.keys().map(move |partition| (topic, *partition)))
     }
 
     pub(super) fn awaiting_join(&self) -> usize {
@@ -306,12 +299,21 @@ impl Group {
         })
     }
 
-    /// Takes a stored generation over, in place of what was known; offsets stay.
+    /// A group of these members in a generation that has been assigned.
+    pub(super) fn stable(id: Arc<str>, generation: i32, members: Vec<Member>, now: Timestamp) -> Self {
+        let mut group = Self { state: GroupState::Stable, generation, ..Self::new(id, now) };
+        for member in members {
+            group.add(member, Some(CONSUMER));
+        }
+        group.protocol = group.select_protocol();
+        group.update_subscription();
+        group
+    }
+
+    /// Takes a stored generation over, in place of what was known.
     pub(super) fn restore(&mut self, mut value: GroupValue) {
-        let offsets = std::mem::take(&mut self.offsets);
         let members = stored_members(&mut value);
         *self = Self::new(self.id.clone(), value.state_since);
-        self.offsets = offsets;
         self.generation = value.generation;
         self.protocol = value.protocol;
         let protocol_type = Some(value.protocol_type).filter(|name| !name.is_empty());
@@ -327,22 +329,5 @@ impl Group {
             self.leader = Some(leader.into());
         }
         self.update_subscription();
-    }
-
-    /// Puts, or takes away, a committed offset.
-    pub(super) fn apply_offset(&mut self, change: OffsetChange) {
-        match change.value {
-            Some(value) => {
-                self.offsets.entry(change.topic).or_default().insert(change.partition, value);
-            }
-            None => {
-                if let Some(partitions) = self.offsets.get_mut(&change.topic) {
-                    partitions.remove(&change.partition);
-                    if partitions.is_empty() {
-                        self.offsets.remove(&change.topic);
-                    }
-                }
-            }
-        }
     }
 }

@@ -11,11 +11,14 @@ use super::event::Response;
 use super::request::{GroupState, Heartbeat, Sync, Synced};
 use super::state::Group;
 use super::timers::Timer;
-use super::{Error, rebalance};
+use super::{Error, consumer, rebalance};
 use crate::coordinator::RequestId;
 
 /// Handles SyncGroup: parked until the leader's assignment is durable.
 pub(super) fn sync(coordinator: &mut Coordinator, request: RequestId, sync: Sync) {
+    if coordinator.consumers.contains_key(sync.group.as_str()) {
+        return consumer::classic::sync(coordinator, request, &sync);
+    }
     let Coordinator { groups, context, .. } = coordinator;
     let group = match validate(groups.get_mut(sync.group.as_str()), &sync) {
         Ok(group) => group,
@@ -104,10 +107,13 @@ pub(super) fn assignment_stored(
 
 /// Handles Heartbeat.
 pub(super) fn heartbeat(coordinator: &mut Coordinator, heartbeat: &Heartbeat) -> Result<(), Error> {
-    let Coordinator { groups, context, .. } = coordinator;
     if heartbeat.group.is_empty() {
         return Err(Error::InvalidGroupId);
     }
+    if coordinator.consumers.contains_key(heartbeat.group.as_str()) {
+        return consumer::classic::heartbeat(coordinator, heartbeat);
+    }
+    let Coordinator { groups, context, .. } = coordinator;
     let group = groups.get(heartbeat.group.as_str()).ok_or(Error::UnknownMemberId)?;
     group.validate_member(&heartbeat.member_id, heartbeat.instance_id.as_deref())?;
     if heartbeat.generation != group.generation {

@@ -12,6 +12,12 @@ pub(super) enum Timer {
     Sync(Arc<str>),
     /// The session of a member (or of one that was only given an id) ends: group, member.
     Session(Arc<str>, Arc<str>),
+    /// A member of the consumer protocol has not given up in time what it has to: group, member.
+    Revocation(Arc<str>, Arc<str>),
+    /// A member of the classic protocol in a group of the consumer protocol has not joined again in time.
+    Rejoin(Arc<str>, Arc<str>),
+    /// The same, has not sent SyncGroup in time.
+    Resync(Arc<str>, Arc<str>),
     /// Answers no longer wait for an append.
     Append(AppendId),
     /// Old offsets and empty groups are looked for.

@@ -1,15 +1,17 @@
 //! A coordinator with a clock that is moved by hand and a log in memory.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_core::coordinator::{AppendError, AppendId, EncodedRecord, Machine as _, NewBatch, Replayed, RequestId};
 use ottla_core::group::{
-    Commit, Config, Coordinator, Effect, Event, FetchOffsets, Heartbeat, Join, Joined, Leave, MemberIdentity, Note,
-    PartitionCommit, Protocol, Request, Response, Sync,
+    Commit, Config, ConsumerHeartbeat, Coordinator, Effect, Event, FetchOffsets, Heartbeat, Join, Joined, Leave,
+    MemberIdentity, Note, PartitionCommit, Partitions, Protocol, Request, Response, Sync,
 };
-use ottla_core::{LeaderEpoch, Now, Offset, ProducerId, Timestamp, TopicName};
+use ottla_core::metadata::{Image, LeaderRecovery, Partition, Record};
+use ottla_core::{BrokerId, LeaderEpoch, Now, Offset, PartitionEpoch, ProducerId, Timestamp, TopicId, TopicName};
 use uuid::Uuid;
 
 /// Wall time at the start, so that wall and monotonic times cannot be mistaken for one another.
@@ -26,6 +28,8 @@ pub struct Bench {
     pub coordinator: Coordinator,
     pub config: Config,
     pub clock: Duration,
+    /// The cluster as the coordinator knows it.
+    pub image: Arc<Image>,
     /// All that is durable, and what is on its way.
     pub log: Vec<Logged>,
     pub in_flight: VecDeque<(AppendId, NewBatch)>,
@@ -41,6 +45,7 @@ impl Bench {
             coordinator: Coordinator::new(config.clone()),
             config,
             clock: Duration::from_secs(100),
+            image: Arc::default(),
             log: Vec::new(),
             in_flight: VecDeque::new(),
             is_prompt: true,
@@ -120,6 +125,12 @@ impl Bench {
         self.handle(Event::Note(Note::TransactionEnded { producer, commit }));
     }
 
+    /// The cluster has these topics and numbers of partitions from here on.
+    pub fn tell(&mut self, topics: &[(&str, i32)]) {
+        self.image = Arc::new(image(topics));
+        self.handle(Event::Note(Note::Metadata(Arc::clone(&self.image))));
+    }
+
     /// The newest append fails.
     pub fn fail_newest(&mut self, error: AppendError) {
         let (id, _) = self.in_flight.pop_back().expect("an append is on its way");
@@ -150,7 +161,44 @@ impl Bench {
         self.coordinator = loaded(&self.config, &self.log);
         let effects = self.coordinator.start(self.now());
         self.perform(effects);
+        self.handle(Event::Note(Note::Metadata(Arc::clone(&self.image))));
     }
+}
+
+/// A cluster with these topics and numbers of partitions; the id of a topic is made of its name.
+pub fn image(topics: &[(&str, i32)]) -> Image {
+    let mut image = Image::default();
+    for (name, partitions) in topics {
+        let id = topic_id(name);
+        image.apply(&Record::TopicCreated { name: topic(name), id }).expect("the topic is new");
+        for partition in 0..*partitions {
+            let state = Arc::new(unled_partition());
+            image.apply(&Record::PartitionCreated { topic: id, partition, state }).expect("partitions come in order");
+        }
+    }
+    image
+}
+
+fn unled_partition() -> Partition {
+    Partition {
+        replicas: Vec::new(),
+        isr: Vec::new(),
+        elr: Vec::new(),
+        last_known_elr: Vec::new(),
+        adding: Vec::new(),
+        removing: Vec::new(),
+        leader: BrokerId::NONE,
+        recovery: LeaderRecovery::Recovered,
+        leader_epoch: LeaderEpoch(0),
+        partition_epoch: PartitionEpoch(0),
+        unflushed: false,
+    }
+}
+
+pub fn topic_id(name: &str) -> TopicId {
+    let mut bytes = [0; 16];
+    bytes[..name.len()].copy_from_slice(name.as_bytes());
+    TopicId(Uuid::from_bytes(bytes))
 }
 
 /// A coordinator rebuilt from records.
@@ -231,6 +279,41 @@ pub fn leave(group: &str, member_id: &str) -> Request {
     Request::Leave(Leave { group: group.into(), members })
 }
 
+/// A heartbeat of the consumer protocol that says nothing new.
+pub fn beat(group: &str, member_id: &str, member_epoch: i32) -> ConsumerHeartbeat {
+    ConsumerHeartbeat {
+        group: group.into(),
+        member_id: member_id.into(),
+        member_epoch,
+        instance_id: None,
+        rack_id: None,
+        rebalance_timeout: None,
+        topics: None,
+        regex: None,
+        assignor: None,
+        owned: None,
+        client_id: "client".into(),
+        client_host: "/127.0.0.1".into(),
+        fresh_id: Uuid::from_u128(0),
+        makes_own_id: true,
+    }
+}
+
+/// The first heartbeat of a member that subscribes to `topics`.
+pub fn first_beat(group: &str, member_id: &str, topics: &[&str]) -> ConsumerHeartbeat {
+    ConsumerHeartbeat {
+        rebalance_timeout: Some(Duration::from_secs(60)),
+        topics: Some(topics.iter().map(|topic| (*topic).to_owned()).collect()),
+        owned: Some(Partitions::default()),
+        ..beat(group, member_id, 0)
+    }
+}
+
+/// Partitions of one topic.
+pub fn partitions(topic: &str, indexes: &[i32]) -> Partitions {
+    indexes.iter().map(|index| (topic_id(topic), *index)).collect()
+}
+
 pub fn commit(group: &str, member_id: &str, generation: i32, on: &str, partition: i32, offset: i64) -> Request {
     Request::Commit(Commit {
         group: group.into(),
@@ -239,7 +322,7 @@ pub fn commit(group: &str, member_id: &str, generation: i32, on: &str, partition
         instance_id: None,
         retention: None,
         transaction: None,
-        supports_group_id_not_found: false,
+        knows_consumer_protocol: false,
         topics: vec![(
             topic(on),
             vec![PartitionCommit {
@@ -253,7 +336,7 @@ pub fn commit(group: &str, member_id: &str, generation: i32, on: &str, partition
 }
 
 pub fn fetch_all(group: &str, require_stable: bool) -> Request {
-    Request::FetchOffsets(FetchOffsets { group: group.into(), topics: None, require_stable })
+    Request::FetchOffsets(FetchOffsets { group: group.into(), topics: None, member: None, require_stable })
 }
 
 /// All offsets in the answer, as (topic, partition, offset).

@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod bench;
+mod consumer_simulation;
+mod consumers;
+mod migration;
 mod oracle;
 mod scenarios;
 mod simulation;

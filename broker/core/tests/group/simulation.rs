@@ -20,10 +20,10 @@ const GROUPS: [&str; 2] = ["g1", "g2"];
 const PARTITIONS: i32 = 6;
 
 /// SplitMix64: small, and the same everywhere.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -31,7 +31,7 @@ impl Dice {
         (z ^ (z >> 31)) % sides
     }
 
-    fn one_in(&mut self, n: u64) -> bool {
+    pub(super) fn one_in(&mut self, n: u64) -> bool {
         self.roll(n) == 0
     }
 }
@@ -73,16 +73,20 @@ struct World {
     has_failed: bool,
 }
 
-#[test]
-fn groups_keep_their_promises_under_random_faults() {
-    let seeds = match std::env::var("OTTLA_SEED") {
+/// The seed that `OTTLA_SEED` names, or the first `count`.
+pub(super) fn seeds(count: u64) -> std::ops::Range<u64> {
+    match std::env::var("OTTLA_SEED") {
         Ok(seed) => {
             let seed = seed.parse().expect("OTTLA_SEED is a number");
             seed..seed + 1
         }
-        Err(_) => 0..60,
-    };
-    for seed in seeds {
+        Err(_) => 0..count,
+    }
+}
+
+#[test]
+fn groups_keep_their_promises_under_random_faults() {
+    for seed in seeds(60) {
         println!("OTTLA_SEED={seed}");
         World::new(seed).run();
     }

@@ -80,7 +80,8 @@ fn offsets_of_deleted_topics_go() {
     let mut bench = Bench::without_delay();
     bench.call(commit("g", "", -1, "t1", 0, 5));
     bench.call(commit("g", "", -1, "t2", 0, 6));
-    bench.handle(ottla_core::group::Event::Note(ottla_core::group::Note::TopicsDeleted(vec![topic("t1")])));
+    bench.tell(&[("t1", 1), ("t2", 1)]);
+    bench.tell(&[("t2", 1)]);
     assert_eq!(offsets(bench.call(fetch_all("g", true))), [("t2".to_owned(), 0, 6)]);
 }
 

@@ -1,0 +1,127 @@
+//! The settings of groups of the consumer protocol, under Kafka's names.
+
+use std::time::Duration;
+
+use super::assignor::Assignor;
+use crate::metadata::{Image, Resource};
+
+/// What `server.properties` says about groups of the consumer protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerConfig {
+    /// `group.consumer.session.timeout.ms`, where the group sets no `consumer.session.timeout.ms`.
+    pub session_timeout: Duration,
+    /// `group.consumer.min.session.timeout.ms` and `group.consumer.max.session.timeout.ms`.
+    pub session_timeout_range: (Duration, Duration),
+    /// `group.consumer.heartbeat.interval.ms`, where the group sets no `consumer.heartbeat.interval.ms`.
+    pub heartbeat_interval: Duration,
+    /// `group.consumer.min.heartbeat.interval.ms` and `group.consumer.max.heartbeat.interval.ms`.
+    pub heartbeat_interval_range: (Duration, Duration),
+    /// `group.consumer.max.size`: members in one group.
+    pub max_size: usize,
+    /// `group.consumer.assignors`; the first is for groups whose members do not say.
+    pub assignors: Vec<Assignor>,
+    /// `group.consumer.migration.policy`.
+    pub migration: MigrationPolicy,
+}
+
+/// Which way a group may change its protocol while it has members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MigrationPolicy {
+    /// From classic to consumer, with the first member of the consumer protocol.
+    pub upgrade: bool,
+    /// From consumer to classic, with the last member of the consumer protocol.
+    pub downgrade: bool,
+}
+
+impl MigrationPolicy {
+    /// The policy of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let policy = |upgrade, downgrade| Some(Self { upgrade, downgrade });
+        match name {
+            "bidirectional" => policy(true, true),
+            "upgrade" => policy(true, false),
+            "downgrade" => policy(false, true),
+            "disabled" => policy(false, false),
+            _ => None,
+        }
+    }
+}
+
+impl Default for ConsumerConfig {
+    /// Kafka's defaults.
+    fn default() -> Self {
+        Self {
+            session_timeout: Duration::from_secs(45),
+            session_timeout_range: (Duration::from_secs(45), Duration::from_secs(60)),
+            heartbeat_interval: Duration::from_secs(5),
+            heartbeat_interval_range: (Duration::from_secs(5), Duration::from_secs(15)),
+            max_size: i32::MAX as usize,
+            assignors: vec![Assignor::Uniform, Assignor::Range],
+            migration: MigrationPolicy { upgrade: true, downgrade: true },
+        }
+    }
+}
+
+impl ConsumerConfig {
+    /// How long a member of `group` may be silent.
+    pub(crate) fn session_timeout_of(&self, group: &str, image: &Image) -> Duration {
+        let (least, most) = self.session_timeout_range;
+        own(group, image, "consumer.session.timeout.ms").map_or(self.session_timeout, |own| own.max(least).min(most))
+    }
+
+    /// How often the members of `group` are to send heartbeats.
+    pub(crate) fn heartbeat_interval_of(&self, group: &str, image: &Image) -> Duration {
+        let (least, most) = self.heartbeat_interval_range;
+        own(group, image, "consumer.heartbeat.interval.ms")
+            .map_or(self.heartbeat_interval, |own| own.max(least).min(most))
+    }
+
+    /// The assignor called `name`, if it may be used here.
+    pub(crate) fn assignor(&self, name: &str) -> Option<Assignor> {
+        self.assignors.iter().copied().find(|assignor| assignor.name() == name)
+    }
+
+    /// The assignor of groups whose members do not say.
+    pub(crate) fn default_assignor(&self) -> Assignor {
+        self.assignors.first().copied().unwrap_or(Assignor::Uniform)
+    }
+}
+
+/// What the group itself sets.
+fn own(group: &str, image: &Image, key: &str) -> Option<Duration> {
+    let milliseconds = image.config_value(&Resource::group(group), key)?.trim().parse().ok()?;
+    Some(Duration::from_millis(milliseconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata::Record;
+
+    #[test]
+    fn a_group_sets_its_own_times_within_the_brokers_range() {
+        let mut image = Image::default();
+        for (key, value) in [("consumer.session.timeout.ms", "50000"), ("consumer.heartbeat.interval.ms", "1")] {
+            let (key, value) = (key.to_owned(), Some(value.to_owned()));
+            image.apply(&Record::ConfigChanged { resource: Resource::group("g"), key, value }).unwrap();
+        }
+        let config = ConsumerConfig::default();
+        assert_eq!(config.session_timeout_of("g", &image), Duration::from_secs(50));
+        assert_eq!(config.session_timeout_of("other", &image), Duration::from_secs(45));
+        assert_eq!(
+            config.heartbeat_interval_of("g", &image),
+            Duration::from_secs(5),
+            "the least that the broker allows"
+        );
+    }
+
+    #[test]
+    fn the_policies_have_kafkas_names() {
+        let policy = |name| MigrationPolicy::from_name(name).map(|policy| (policy.upgrade, policy.downgrade));
+        assert_eq!(policy("bidirectional"), Some((true, true)));
+        assert_eq!(policy("upgrade"), Some((true, false)));
+        assert_eq!(policy("downgrade"), Some((false, true)));
+        assert_eq!(policy("disabled"), Some((false, false)));
+        assert_eq!(policy("both"), None);
+    }
+}

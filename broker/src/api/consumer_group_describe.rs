@@ -1,0 +1,93 @@
+//! ConsumerGroupDescribe (KIP-848): groups of the consumer protocol and their members.
+
+use ottla_core::group::{DescribedConsumer, DescribedConsumerGroup, NamedPartitions, Refusal, Request, Response};
+use ottla_protocol::ErrorCode;
+use ottla_protocol::codec::Str;
+use ottla_protocol::messages::consumer_group_describe::{
+    Assignment, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, DescribedGroup, Member, TopicPartitions,
+};
+
+use super::Context;
+use super::error::of_group;
+use super::groups::{OPERATIONS, coordinate, serves_consumer_protocol, unexpected};
+
+/// `member_type` of members of the classic protocol.
+const CLASSIC: i8 = 0;
+/// `member_type` of members of the consumer protocol.
+const CONSUMER: i8 = 1;
+
+/// Describes each group asked for.
+pub(super) async fn handle(context: Context, request: ConsumerGroupDescribeRequest) -> ConsumerGroupDescribeResponse {
+    let mut groups = Vec::with_capacity(request.group_ids.len());
+    for name in request.group_ids {
+        let mut answer = match describe(&context, &name).await {
+            Ok(found) => described(name, found),
+            Err((error_code, message)) => DescribedGroup {
+                error_code,
+                error_message: message.map(Str::from),
+                group_id: name,
+                ..DescribedGroup::default()
+            },
+        };
+        if request.include_authorized_operations && answer.error_code == ErrorCode::NONE {
+            answer.authorized_operations = OPERATIONS;
+        }
+        groups.push(answer);
+    }
+    ConsumerGroupDescribeResponse { groups, ..ConsumerGroupDescribeResponse::default() }
+}
+
+async fn describe(context: &Context, name: &str) -> Result<DescribedConsumerGroup, (ErrorCode, Option<String>)> {
+    if !serves_consumer_protocol(context) {
+        return Err((ErrorCode::UNSUPPORTED_VERSION, None));
+    }
+    if name.is_empty() {
+        return Err((ErrorCode::INVALID_GROUP_ID, None));
+    }
+    match coordinate(context, name, Request::DescribeConsumer(name.to_owned())).await {
+        Ok(Response::DescribeConsumer(Ok(found))) => Ok(found),
+        Ok(Response::DescribeConsumer(Err(Refusal { error, message }))) => Err((of_group(error), Some(message))),
+        Ok(other) => Err((unexpected(&other), None)),
+        Err(code) => Err((code, None)),
+    }
+}
+
+fn described(name: Str, found: DescribedConsumerGroup) -> DescribedGroup {
+    DescribedGroup {
+        group_id: name,
+        group_state: found.state.name().into(),
+        group_epoch: found.epoch,
+        assignment_epoch: found.assignment_epoch,
+        assignor_name: found.assignor.into(),
+        members: found.members.into_iter().map(member).collect(),
+        ..DescribedGroup::default()
+    }
+}
+
+fn member(found: DescribedConsumer) -> Member {
+    Member {
+        member_id: found.member_id.into(),
+        instance_id: found.instance_id.map(Str::from),
+        rack_id: found.rack_id.map(Str::from),
+        member_epoch: found.epoch,
+        client_id: found.client_id.into(),
+        client_host: found.client_host.into(),
+        subscribed_topic_names: found.topics.into_iter().map(Str::from).collect(),
+        subscribed_topic_regex: Some(found.regex.unwrap_or_default().into()),
+        assignment: assignment(found.assignment),
+        target_assignment: assignment(found.target),
+        member_type: if found.is_classic { CLASSIC } else { CONSUMER },
+    }
+}
+
+fn assignment(partitions: NamedPartitions) -> Assignment {
+    let topic =
+        |(id, name, partitions): (ottla_core::TopicId, ottla_core::TopicName, std::collections::BTreeSet<i32>)| {
+            TopicPartitions {
+                topic_id: id.0,
+                topic_name: name.as_str().into(),
+                partitions: partitions.into_iter().collect(),
+            }
+        };
+    Assignment { topic_partitions: partitions.into_iter().map(topic).collect() }
+}
