@@ -1,6 +1,8 @@
 //! The cluster-control service of whole brokers: any of them is asked, and all give the controller's answer.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use std::time::Duration;
+
 use ottla_control::cluster_control_client::ClusterControlClient;
 use ottla_control::{
     AddVoterRequest, CheckRestartRequest, CordonRequest, GetPartitionHealthRequest, ListBrokersRequest,
@@ -10,9 +12,25 @@ use ottla_control::{
 use ottla_core::TopicId;
 use ottla_core::controller::{CreateTopics, NewTopic};
 use ottla_tests::cluster::Cluster;
-use tonic::Code;
 use tonic::transport::Channel;
+use tonic::{Code, Response, Status};
 use uuid::Uuid;
+
+const PAUSE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks again while the controller is on its way to another broker, as whoever operates a cluster does.
+async fn patiently<T>(mut ask: impl AsyncFnMut() -> Result<Response<T>, Status>) -> T {
+    let ask_on = async {
+        loop {
+            match ask().await {
+                Err(status) if status.code() == Code::Unavailable => tokio::time::sleep(PAUSE).await,
+                answer => return answer.unwrap().into_inner(),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, ask_on).await.expect("a controller answers")
+}
 
 async fn control(cluster: &Cluster, id: usize) -> ClusterControlClient<Channel> {
     let address = cluster.node(id).unwrap().controller_address().unwrap();
@@ -61,10 +79,12 @@ async fn every_broker_gives_the_answers_of_the_active_controller() {
 
     let broker_id = i32::try_from(other).unwrap();
     let of = |list: &[ottla_control::QuorumNode]| list.iter().map(|node| node.broker_id).collect::<Vec<_>>();
-    asked.remove_voter(RemoveVoterRequest { broker_id, directory_id: String::new() }).await.unwrap();
+    let removal = RemoveVoterRequest { broker_id, directory_id: String::new() };
+    patiently(async || asked.remove_voter(removal.clone()).await).await;
     let voters = asked.list_voters(ListVotersRequest {}).await.unwrap().into_inner();
     assert_eq!((voters.voters.len(), of(&voters.observers)), (2, vec![broker_id]));
-    asked.add_voter(AddVoterRequest { broker_id, directory_id: String::new() }).await.unwrap();
+    let addition = AddVoterRequest { broker_id, directory_id: String::new() };
+    patiently(async || asked.add_voter(addition.clone()).await).await;
     let voters = asked.list_voters(ListVotersRequest {}).await.unwrap().into_inner();
     assert_eq!(of(&voters.voters), [0, 1, 2]);
 
@@ -83,9 +103,10 @@ async fn every_broker_gives_the_answers_of_the_active_controller() {
     let voters = asked.list_voters(ListVotersRequest {}).await.unwrap().into_inner();
     let retire = RetireDiskRequest { broker_id, directory_id: disk(&voters.voters).unwrap() };
     assert_eq!(asked.retire_disk(retire.clone()).await.unwrap_err().code(), Code::FailedPrecondition, "it votes");
-    asked.remove_voter(RemoveVoterRequest { broker_id, directory_id: String::new() }).await.unwrap();
+    let removal = RemoveVoterRequest { broker_id, directory_id: String::new() };
+    patiently(async || asked.remove_voter(removal.clone()).await).await;
     for _ in 0..2 {
-        asked.retire_disk(retire.clone()).await.unwrap();
+        patiently(async || asked.retire_disk(retire.clone()).await).await;
     }
     let voters = asked.list_voters(ListVotersRequest {}).await.unwrap().into_inner();
     assert_eq!(disk(&voters.observers), None);
