@@ -133,14 +133,20 @@ def replace_all(members, protocol):
     print(f"all are {protocol}; each replaced in", ", ".join(f"{t:.1f} s" for t in times))
 
 
+def listed():
+    """Type and state of the group."""
+    groups = admin.list_consumer_groups().result(30).valid
+    return next((one.type.name, one.state.name) for one in groups if one.group_id == group)
+
+
 admin = AdminClient({"bootstrap.servers": bootstrap})
 admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(30)
 source = Source()
 members = [Member("classic") for _ in range(MEMBERS)]
 wait_for("classic", lambda: is_settled(members))
 replace_all(members, "consumer")
-state = admin.describe_consumer_groups([group])[group].result(30)
-assert len(state.members) == MEMBERS and state.state.name == "STABLE", state.state
+# The members have what they are to have a heartbeat before the coordinator knows it.
+wait_for("a stable group", lambda: ("CONSUMER", "STABLE") == listed())
 replace_all(members, "consumer")
 replace_all(members, "classic")
 source.stopping.set()
