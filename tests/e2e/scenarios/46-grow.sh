@@ -9,6 +9,10 @@ group_reads() {
 copies() {
   "$KCAT" -b "$(bootstrap tiny)" -L -t "$1" | sed -n 's/.* isrs: *//p' | awk -F, '{ print NF }' | sort -u | paste -sd' '
 }
+# has_copies COUNT: waits until the committed offsets have so many copies; a broker that is asked may hear of it late
+has_copies() {
+  await 60 "committed offsets in $1 copies" is "$1" copies __consumer_offsets
+}
 # resized TO SECONDS
 resized() {
   local began
@@ -25,18 +29,18 @@ a_topic flights tiny 4 1
 ready 60 okt/flights
 seq 100 | produce tiny flights
 group_reads | sort -n | cmp - <(seq 100)
-equal 'copies of committed offsets' 1 "$(copies __consumer_offsets)"
+has_copies 1
 
 say 'out'
 resized 3 300
-equal 'copies of committed offsets' 3 "$(copies __consumer_offsets)"
+has_copies 3
 seq 101 200 | produce tiny flights
 group_reads | sort -n | cmp - <(seq 101 200)
 consume tiny flights | sort -n | cmp - <(seq 200)
 
 say 'in'
 resized 1 300
-equal 'copies of committed offsets' 1 "$(copies __consumer_offsets)"
+has_copies 1
 consume tiny flights | sort -n | cmp - <(seq 200)
 seq 201 300 | produce tiny flights
 group_reads | sort -n | cmp - <(seq 201 300)
