@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::raw::Raw;
-use crate::testing::{TestBroker, TestCluster};
+use crate::testing::{TestBroker, TestCluster, eventually_some};
 
 const RF_1: (&str, &str) = ("offsets.topic.replication.factor", "1");
 
@@ -35,13 +35,10 @@ async fn find(raw: &mut Raw, group: &str) {
     assert_eq!(raw.call(&request, 6).await.coordinators[0].error_code, ErrorCode::NONE);
 }
 
-/// Waits until the coordinator has read its log.
 async fn until_loaded(raw: &mut Raw) {
-    while [ErrorCode::NOT_COORDINATOR, ErrorCode::COORDINATOR_LOAD_IN_PROGRESS]
-        .contains(&describe(raw).await.error_code)
-    {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let is_loading = [ErrorCode::NOT_COORDINATOR, ErrorCode::COORDINATOR_LOAD_IN_PROGRESS];
+    let ask = async || (!is_loading.contains(&describe(raw).await.error_code)).then_some(());
+    eventually_some("the coordinator has read its log", ask).await;
 }
 
 async fn start(properties: &[(&str, &str)], partitions: i32) -> (TestBroker, Raw) {
@@ -243,6 +240,7 @@ async fn settled(raw: &mut Raw, owners: &Owners) {
             return;
         }
         assert!(begin.elapsed() < Duration::from_secs(60), "{} with {} owned", shown.group_state, owners.count());
+        // Members beat meanwhile; asking without a pause would take the processor from them.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -98,6 +98,7 @@ impl Operator {
             if quiet == 2 {
                 return;
             }
+            // For the node to start and stop brokers.
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         let cluster = bench.api::<KafkaCluster>().get("demo").await.unwrap();

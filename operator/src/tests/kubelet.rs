@@ -33,6 +33,7 @@ pub async fn run_brokers(client: Client, kafka: FakeCluster, shutdown: Cancellat
     let mut node = Node { names, kafka, client, running: BTreeMap::new() };
     while !shutdown.is_cancelled() {
         node.look().await;
+        // It looks at its pods now and then; whoever waits for it waits for what it does.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

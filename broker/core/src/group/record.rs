@@ -203,11 +203,13 @@ fn encode_group(group: &GroupValue) -> Bytes {
     out.freeze()
 }
 
-fn milliseconds(value: i32) -> Duration {
+/// A time as records have it; a negative one is none.
+pub(super) fn milliseconds(value: i32) -> Duration {
     Duration::from_millis(u64::try_from(value).unwrap_or(0))
 }
 
-fn as_milliseconds(value: Duration) -> i32 {
+/// The same the other way, cut to what fits.
+pub(super) fn as_milliseconds(value: Duration) -> i32 {
     i32::try_from(value.as_millis()).unwrap_or(i32::MAX)
 }
 

@@ -2,14 +2,37 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use ottla_core::Offset;
 use ottla_records::{BatchBuilder, BatchHeader, Compression, Limits, Record, RecordReader};
-use ottla_storage::{Clean, CleanLimits, CleanStats, Log, LogReader};
+use ottla_storage::{Clean, CleanLimits, CleanStats, Log, LogConfig, LogReader};
 
-use super::{now, read_all};
+use super::{append, now, read_all};
 
 pub const LIMITS: CleanLimits = CleanLimits { dedupe_buffer: 1 << 20, load_factor: 0.9, io_buffer: 4096 };
+
+/// A log that is cleaned whenever anything is dirty, segment by segment as a test rolls them.
+pub fn compacted() -> LogConfig {
+    LogConfig {
+        compact: true,
+        delete: false,
+        min_dirty_ratio: 0.0,
+        delete_retention: Duration::from_millis(1000),
+        index_interval_bytes: 100,
+        ..LogConfig::default()
+    }
+}
+
+/// Appends a batch of its own.
+pub fn write(log: &mut Log, records: &[(&str, Option<&str>)]) {
+    append(log, &keyed(Compression::None, 500, records));
+}
+
+/// What [`entries`] tells of a record.
+pub fn entry(offset: i64, key: &str, value: Option<&str>) -> (i64, String, Option<String>) {
+    (offset, key.into(), value.map(str::to_owned))
+}
 
 /// Goes on whatever is moved.
 pub fn unhurried(_: u64) -> ControlFlow<()> {

@@ -2,7 +2,6 @@
 //! The values are all of version 0, which is flexible.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use uuid::Uuid;
@@ -16,6 +15,7 @@ use crate::coordinator::{
     put_nullable_compact_string, put_string, put_tagged,
 };
 use crate::group::Protocol;
+use crate::group::record::{as_milliseconds, milliseconds};
 
 const GROUP: i16 = 3;
 const LEGACY_TOPICS: i16 = 4;
@@ -275,16 +275,10 @@ fn put_resolved(out: &mut BytesMut, resolved: &Resolved) {
     put_tagged(out, &[]);
 }
 
-fn milliseconds(value: i32) -> Duration {
-    Duration::from_millis(u64::try_from(value).unwrap_or(0))
-}
-
-fn as_milliseconds(value: Duration) -> i32 {
-    i32::try_from(value.as_millis()).unwrap_or(i32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
