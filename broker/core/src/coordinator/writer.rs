@@ -60,7 +60,10 @@ pub(crate) fn put_tagged(out: &mut BytesMut, fields: &[(u32, Vec<u8>)]) {
     put_varint(out, u32::try_from(fields.len()).expect("fields are written out in code, a few of them"));
     for (tag, value) in fields {
         put_varint(out, *tag);
-        put_varint(out, u32::try_from(value.len()).expect("what is stored came in requests, which are smaller than 2 GiB"));
+        put_varint(
+            out,
+            u32::try_from(value.len()).expect("what is stored came in requests, which are smaller than 2 GiB"),
+        );
         out.put_slice(value);
     }
 }
