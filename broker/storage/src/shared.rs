@@ -178,4 +178,13 @@ impl LogShared {
         }
         self.dir.check_online()
     }
+
+    /// What a failed write to the log's folder means, for a writer that does not hold the log's lock: the folder of a log
+    /// that was deleted meanwhile has gone with it, which says nothing of the disk.
+    pub(crate) fn write_failed(&self, error: Error) -> Error {
+        match self.check_usable() {
+            Ok(()) => self.dir.write_failed(error),
+            Err(gone) => gone,
+        }
+    }
 }

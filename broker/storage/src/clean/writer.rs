@@ -14,7 +14,7 @@ use crate::error::io_error;
 use crate::file::write_at;
 use crate::names::{self, Kind};
 use crate::segment::Segment;
-use crate::shared::{DirShared, LogShared};
+use crate::shared::LogShared;
 
 /// Bytes gathered before they are written.
 const PIECE: usize = 256 << 10;
@@ -33,8 +33,8 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn create(shared: &Arc<LogShared>, base: i64) -> Result<Self> {
-        let segment =
-            Segment::cleaned(&shared.dir.cache, &shared.folder, base).map_err(|e| shared.dir.write_failed(e))?;
+        let created = Segment::cleaned(&shared.dir.cache, &shared.folder, base);
+        let segment = created.map_err(|e| shared.write_failed(e))?;
         Ok(Self {
             file: segment.file()?,
             segment,
@@ -68,12 +68,12 @@ impl Writer {
     /// the segments it comes from has one, which must not outlive it.
     pub(crate) fn finish(&mut self, modified: SystemTime, has_aborted_index: bool, pace: &mut Pace<'_>) -> Result<()> {
         self.write(pace)?;
-        self.segment.seal().map_err(|e| self.dir().write_failed(e))?;
+        self.segment.seal().map_err(|e| self.shared.write_failed(e))?;
         let sync = self.file.set_modified(modified).and_then(|()| self.file.sync_all());
-        sync.map_err(|e| self.dir().write_failed(self.segment.io("flush", e)))?;
+        sync.map_err(|e| self.shared.write_failed(self.segment.io("flush", e)))?;
         if has_aborted_index || !self.aborted.is_empty() {
             let path = self.aborted_path();
-            aborted::write_all(&path, &self.aborted).map_err(|e| self.dir().write_failed(e))?;
+            aborted::write_all(&path, &self.aborted).map_err(|e| self.shared.write_failed(e))?;
         }
         self.segment.close_files();
         Ok(())
@@ -94,10 +94,6 @@ impl Writer {
         self.is_placed = true;
     }
 
-    fn dir(&self) -> &DirShared {
-        &self.shared.dir
-    }
-
     fn aborted_path(&self) -> PathBuf {
         let path = names::segment_path(&self.shared.folder, self.segment.base, Kind::AbortedIndex);
         names::with_suffix(&path, names::CLEANED_SUFFIX)
@@ -105,9 +101,9 @@ impl Writer {
 
     fn write(&mut self, pace: &mut Pace<'_>) -> Result<()> {
         self.shared.check_usable()?;
-        self.dir().space.take(self.pending.len() as u64)?;
+        self.shared.dir.space.take(self.pending.len() as u64)?;
         let written = write_at(&self.file, &[], &self.pending, self.written);
-        written.map_err(|e| self.dir().write_failed(self.segment.io("write", e)))?;
+        written.map_err(|e| self.shared.write_failed(self.segment.io("write", e)))?;
         let len = self.pending.len();
         self.written += len as u64;
         self.pending.clear();

@@ -1,0 +1,73 @@
+//! What else happens to a log, its folder or its machine while it is cleaned, or between two cleans.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests")]
+
+mod common;
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use common::cleaning::*;
+use common::*;
+use ottla_core::{LeaderEpoch, Producer, ProducerEpoch, ProducerId};
+use ottla_records::{Attributes, BatchBuilder, Compression, Marker, ProducerStamp};
+use ottla_storage::{Log, LogConfig, MarkerOf};
+
+fn compacted() -> LogConfig {
+    LogConfig {
+        compact: true,
+        delete: false,
+        min_dirty_ratio: 0.0,
+        delete_retention: Duration::from_millis(1000),
+        index_interval_bytes: 100,
+        ..LogConfig::default()
+    }
+}
+
+/// A record of a transaction of producer 1.
+fn transactional(log: &mut Log, sequence: i32, key: &str, value: Option<&str>) {
+    let stamp = ProducerStamp { id: 1, epoch: 0, base_sequence: sequence };
+    let attributes = Attributes::default().transactional();
+    let mut builder = BatchBuilder::new(Compression::None).with_producer(stamp).with_attributes(attributes);
+    builder.append(500, Some(key.as_bytes()), value.map(str::as_bytes), &[]);
+    append(log, &builder.build(0));
+}
+
+/// Ends the transaction of producer 1.
+fn end(log: &mut Log, commit: bool) {
+    let marker = Marker { commit, coordinator_epoch: 1 };
+    let of = MarkerOf { producer: Producer { id: ProducerId(1), epoch: ProducerEpoch(0) }, marker };
+    log.append_marker(of, LeaderEpoch(1), now(500)).unwrap();
+}
+
+#[test]
+fn a_log_that_is_deleted_while_it_is_cleaned_takes_nothing_else_along() {
+    let mut deletions = 0_u32;
+    loop {
+        let folder = scratch();
+        let bench = Bench::open(folder.path());
+        let mut log = bench.create("t", compacted());
+        transactional(&mut log, 0, "a", Some("aborted"));
+        end(&mut log, false);
+        log.roll(now(0)).unwrap();
+        let mut clean = log.begin_clean(log.log_end(), LIMITS, now(1000)).unwrap().unwrap();
+        // After one more move of bytes than the last time.
+        let (mut log, mut left) = (Some(log), deletions);
+        let mut pace = |_| {
+            if left == 0
+                && let Some(log) = log.take()
+            {
+                bench.dir().delete(log).unwrap();
+            }
+            left = left.saturating_sub(1);
+            ControlFlow::Continue(())
+        };
+        let outcome = clean.read_keys(&mut pace).and_then(|()| clean.next_segment(&mut pace));
+        if log.is_some() {
+            break;
+        }
+        assert_eq!(bench.dir().failure(), None, "after {deletions} moves");
+        assert!(outcome.is_err(), "after {deletions} moves");
+        deletions += 1;
+    }
+    assert!(deletions > 2, "while reading keys, while reading what stays, and while writing it");
+}
