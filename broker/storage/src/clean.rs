@@ -78,6 +78,8 @@ pub struct Clean {
     pub(crate) aborted: AbortedIndexes,
     pub(crate) producers: HashMap<i64, LastBatch>,
     pub(crate) first_dirty: i64,
+    /// Where the log ended when the clean began.
+    pub(crate) log_end: i64,
     pub(crate) limits: CleanLimits,
     pub(crate) now: Now,
     pub(crate) work: Work,
@@ -137,7 +139,7 @@ impl Clean {
         self.stats.buffer_used = keys.utilization();
         let retention = i64::try_from(self.config.delete_retention.as_millis()).unwrap_or(i64::MAX);
         let producers = std::mem::take(&mut self.producers);
-        self.work.rules = Some(Rules::new(keys, until, producers, (self.now.wall.0, retention)));
+        self.work.rules = Some(Rules::new(keys, (until, self.log_end), producers, (self.now.wall.0, retention)));
         self.work.until = until;
         self.work.groups = self.group(until)?;
         Ok(())

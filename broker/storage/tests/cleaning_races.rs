@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::cleaning::*;
 use common::*;
-use ottla_core::{LeaderEpoch, Producer, ProducerEpoch, ProducerId};
+use ottla_core::{LeaderEpoch, Offset, Producer, ProducerEpoch, ProducerId};
 use ottla_records::{Attributes, BatchBuilder, Compression, Marker, ProducerStamp};
 use ottla_storage::{Log, LogConfig, MarkerOf};
 
@@ -21,6 +21,10 @@ fn compacted() -> LogConfig {
         index_interval_bytes: 100,
         ..LogConfig::default()
     }
+}
+
+fn write(log: &mut Log, records: &[(&str, Option<&str>)]) {
+    append(log, &keyed(Compression::None, 500, records));
 }
 
 /// A record of a transaction of producer 1.
@@ -70,4 +74,27 @@ fn a_log_that_is_deleted_while_it_is_cleaned_takes_nothing_else_along() {
         deletions += 1;
     }
     assert!(deletions > 2, "while reading keys, while reading what stays, and while writing it");
+}
+
+#[test]
+fn the_end_of_a_log_can_be_told_from_its_batches_even_if_no_record_is_left_there() {
+    let (folder, other) = (scratch(), scratch());
+    let (bench, bench2) = (Bench::open(folder.path()), Bench::open(other.path()));
+    let mut log = bench.create("t", compacted());
+    write(&mut log, &[("a", Some("1"))]);
+    append(&mut log, &batch(1, 10, 0, 500));
+    // As where a record has waited for max.compaction.lag.ms: no batch follows.
+    log.roll(now(0)).unwrap();
+    clean(&mut log, 1000).unwrap();
+    assert_eq!(entries(&log).len(), 1, "a record without a key does not stay");
+    let mut copy = bench2.create("t", LogConfig::default());
+    for batch in read_all(&log.reader()) {
+        copy.append_as_follower(&batch, now(0)).unwrap();
+    }
+    assert_eq!((log.log_end(), copy.log_end()), (Offset(2), Offset(2)));
+    write(&mut log, &[("b", Some("2"))]);
+    log.roll(now(0)).unwrap();
+    clean(&mut log, 1000).unwrap();
+    let offsets: Vec<i64> = headers(&log).iter().map(|header| header.base_offset).collect();
+    assert_eq!(offsets, [0, 2], "it goes once another batch tells where the log ends");
 }

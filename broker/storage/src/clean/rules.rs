@@ -2,7 +2,8 @@
 //!
 //! Of every key the newest record stays, and a tombstone only for a while: the first clean that meets it, or a marker
 //! without batches, gives it a horizon, and the first clean behind the horizon takes it away. The last batch of an active
-//! producer stays without its records, since its sequence is in it.
+//! producer stays without its records, since its sequence is in it, and so does the last batch of the log: a copy of the
+//! log learns from it where the log ends.
 
 use std::collections::HashMap;
 
@@ -18,6 +19,7 @@ pub(crate) struct Rules {
     keys: OffsetMap,
     /// Keys are known of what lies below; from here on all stays as it is.
     until: i64,
+    log_end: i64,
     producers: HashMap<i64, LastBatch>,
     transactions: Transactions,
     now: i64,
@@ -48,15 +50,16 @@ pub(crate) enum Records {
 }
 
 impl Rules {
-    /// Rules for a clean at `now` (milliseconds) of a log with these producers, by the keys of what lies below `until`.
+    /// Rules for a clean at `now` (milliseconds) of a log that ends at `log_end` and has these producers, by the keys of
+    /// what lies below `until`.
     pub(crate) fn new(
         keys: OffsetMap,
-        until: i64,
+        (until, log_end): (i64, i64),
         producers: HashMap<i64, LastBatch>,
         (now, delete_retention): (i64, i64),
     ) -> Self {
         let horizon = now.saturating_add(delete_retention);
-        Self { keys, until, producers, transactions: Transactions::default(), now, horizon }
+        Self { keys, until, log_end, producers, transactions: Transactions::default(), now, horizon }
     }
 
     /// Takes note of aborted transactions with batches ahead.
@@ -66,7 +69,8 @@ impl Rules {
 
     /// What becomes of the next batch; `marker` is what it holds if it is a control batch.
     pub(crate) fn batch(&mut self, header: &BatchHeader, marker: Option<Marker>) -> BatchRule {
-        let keeps_empty = header.has_producer_id() && self.is_last_of_producer(header);
+        let is_last_of_log = header.next_offset() == self.log_end;
+        let keeps_empty = is_last_of_log || (header.has_producer_id() && self.is_last_of_producer(header));
         let (records, index) = if header.attributes.is_control() {
             let found = self.transactions.end(header, marker);
             (self.marker(header, found.is_obsolete), found.index)
@@ -120,11 +124,11 @@ mod tests {
 
     const COMMIT: Marker = Marker { commit: true, coordinator_epoch: 0 };
 
-    /// At 1000, with a retention of 100; the newest records of "a" and "b" below 100 are at 10 and 20.
+    /// At 1000, with a retention of 100, of a log that ends at 500; the newest records of "a" and "b" below 100 are at 10 and 20.
     fn rules(producers: &[(i64, LastBatch)]) -> Rules {
         let mut keys = OffsetMap::new(1 << 16, 0.9);
         assert!(keys.put(b"a", 10) && keys.put(b"b", 20));
-        Rules::new(keys, 100, producers.iter().copied().collect(), (1000, 100))
+        Rules::new(keys, (100, 500), producers.iter().copied().collect(), (1000, 100))
     }
 
     fn batch(attributes: Attributes, producer: Option<i64>, offset: i64) -> BatchHeader {
@@ -193,6 +197,14 @@ mod tests {
         assert_eq!(rules.batch(&control(8, 2, 42), Some(COMMIT)), rule(Records::AllUntil(1100), false));
         assert_eq!(rules.batch(&control(8, 3, 43), Some(COMMIT)), rule(Records::AllUntil(1100), true));
         assert_eq!(rules.batch(&control(7, 3, 44), Some(COMMIT)), rule(Records::AllUntil(1100), false));
+    }
+
+    #[test]
+    fn the_last_batch_of_the_log_stays_even_without_records() {
+        let keys = OffsetMap::new(1 << 16, 0.9);
+        let mut rules = Rules::new(keys, (100, 100), HashMap::new(), (1000, 100));
+        assert_eq!(rules.batch(&plain(98), None), rule(Records::Newest, false));
+        assert_eq!(rules.batch(&plain(99), None), rule(Records::Newest, true));
     }
 
     #[test]
