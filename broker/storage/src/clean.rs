@@ -17,6 +17,7 @@ mod transactions;
 mod writer;
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -124,7 +125,9 @@ impl Clean {
                 until = *end;
                 continue;
             };
-            transactions.expect(self.aborted_in(slot.segment.base, *end)?);
+            // One that ended before is not met here: it would count for a later transaction of its producer.
+            let from = slot.segment.base.max(self.first_dirty);
+            transactions.expect(self.aborted_in(slot, from..*end)?);
             let mut source = Source::new(slot, first.position, self.limits.io_buffer)?;
             let is_whole = map_segment(&mut source, &mut keys, &mut transactions, &mut until, pace)?;
             self.stats.mapped_bytes += source.position() - first.position;
@@ -182,13 +185,14 @@ impl Clean {
         Ok(lengths.into_iter().map(|count| rest.drain(..count).collect()).collect())
     }
 
-    fn aborted_in(&self, from: i64, upper: i64) -> Result<Vec<Aborted>> {
-        self.aborted.overlapping(&self.shared.folder, from, from, upper)
+    /// The aborted transactions with a record within `offsets`, a part of the segment `slot`.
+    fn aborted_in(&self, slot: &Slot, offsets: Range<i64>) -> Result<Vec<Aborted>> {
+        self.aborted.overlapping(&self.shared.folder, slot.segment.base, offsets.start, offsets.end)
     }
 
     /// Writes what stays of a segment; whether that differs from what it was.
     fn write_segment(&mut self, slot: &Slot, end: i64, writer: &mut Writer, pace: &mut Pace<'_>) -> Result<bool> {
-        let aborted = self.aborted_in(slot.segment.base, end)?;
+        let aborted = self.aborted_in(slot, slot.segment.base..end)?;
         let Some(rules) = &mut self.work.rules else { return Err(Error::CalledOff) };
         rules.expect(aborted);
         let mut source = Source::new(slot, 0, self.limits.io_buffer)?;

@@ -10,7 +10,7 @@ use common::cleaning::*;
 use common::*;
 use ottla_core::{LeaderEpoch, Offset, Producer, ProducerEpoch, ProducerId};
 use ottla_records::{Attributes, BatchBuilder, Compression, Marker, ProducerStamp};
-use ottla_storage::{Log, LogConfig, MarkerOf};
+use ottla_storage::{CleanLimits, Log, LogConfig, MarkerOf};
 
 fn compacted() -> LogConfig {
     LogConfig {
@@ -97,4 +97,29 @@ fn the_end_of_a_log_can_be_told_from_its_batches_even_if_no_record_is_left_there
     clean(&mut log, 1000).unwrap();
     let offsets: Vec<i64> = headers(&log).iter().map(|header| header.base_offset).collect();
     assert_eq!(offsets, [0, 2], "it goes once another batch tells where the log ends");
+}
+
+#[test]
+fn an_aborted_transaction_below_the_dirty_part_hides_nothing_in_it() {
+    let folder = scratch();
+    let bench = Bench::open(folder.path());
+    let mut log = bench.create("t", compacted());
+    write(&mut log, &[("a", Some("1"))]);
+    transactional(&mut log, 0, "x", Some("aborted"));
+    end(&mut log, false);
+    for round in 0..2 {
+        let keys: Vec<String> = (0..40).map(|n| format!("{round}-{n}")).collect();
+        let records: Vec<_> = keys.iter().map(|key| (key.as_str(), Some("filler"))).collect();
+        write(&mut log, &records);
+    }
+    transactional(&mut log, 1, "a", None);
+    end(&mut log, true);
+    log.roll(now(0)).unwrap();
+    // Room for the keys of one round: the second clean begins in the middle of the segment.
+    let small = CleanLimits { dedupe_buffer: 24 * 60, ..LIMITS };
+    assert_eq!(begin(&mut log, small, 1000).unwrap().until(), Offset(43));
+    clean_within(&mut log, small, 1000).unwrap();
+    assert_eq!(log.cleaned(), Offset(85));
+    let of_a: Vec<_> = entries(&log).into_iter().filter(|(_, key, _)| key == "a").collect();
+    assert_eq!(of_a, [(83, "a".to_owned(), None)], "what the tombstone deletes is gone");
 }
