@@ -19,6 +19,7 @@ mod writer;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use ottla_core::{Now, Offset};
@@ -79,7 +80,8 @@ pub struct Clean {
     pub(crate) aborted: AbortedIndexes,
     pub(crate) producers: HashMap<i64, LastBatch>,
     pub(crate) first_dirty: i64,
-    /// Where the log ended when the clean began.
+    /// The log when the clean began: the base of its first segment, and its end.
+    pub(crate) log_base: i64,
     pub(crate) log_end: i64,
     pub(crate) limits: CleanLimits,
     pub(crate) now: Now,
@@ -116,6 +118,17 @@ impl Clean {
 
     /// Reads the keys of the dirty part, as many as the table takes.
     pub fn read_keys(&mut self, pace: &mut Pace<'_>) -> Result<()> {
+        let read = self.map_keys(pace);
+        read.map_err(|error| self.unless_void(error))
+    }
+
+    /// Writes the next cleaned segment; none if all is done. Segments in which nothing changes are left as they are.
+    pub fn next_segment(&mut self, pace: &mut Pace<'_>) -> Result<Option<CleanedSegment>> {
+        let written = self.clean_group(pace);
+        written.map_err(|error| self.unless_void(error))
+    }
+
+    fn map_keys(&mut self, pace: &mut Pace<'_>) -> Result<()> {
         let mut keys = OffsetMap::new(self.limits.dedupe_buffer, self.limits.load_factor);
         let mut transactions = Transactions::default();
         let mut until = self.first_dirty;
@@ -148,8 +161,7 @@ impl Clean {
         Ok(())
     }
 
-    /// Writes the next cleaned segment; none if all is done. Segments in which nothing changes are left as they are.
-    pub fn next_segment(&mut self, pace: &mut Pace<'_>) -> Result<Option<CleanedSegment>> {
+    fn clean_group(&mut self, pace: &mut Pace<'_>) -> Result<Option<CleanedSegment>> {
         while let Some(group) = self.work.groups.pop_front() {
             let base = group[0].0.segment.base;
             let mut writer = Writer::create(&self.shared, base)?;
@@ -168,6 +180,16 @@ impl Clean {
             return Ok(Some(CleanedSegment { size: writer.size(), old, writer }));
         }
         Ok(None)
+    }
+
+    /// What `error` means if the log has changed under the clean: files that are gone or shorter say nothing of it then.
+    fn unless_void(&self, error: Error) -> Error {
+        if matches!(error, Error::CalledOff) {
+            return error;
+        }
+        let view = self.shared.view.read();
+        let is_same = view.generation == self.generation && view.segments[0].segment.base == self.log_base;
+        if is_same && !self.shared.deleted.load(Ordering::Acquire) { error } else { Error::CleanVoid }
     }
 
     /// The segments with something below `until`, in groups of which each becomes one.

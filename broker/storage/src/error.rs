@@ -87,6 +87,9 @@ pub enum Error {
     /// Whoever drives a clean wants it to end.
     #[error("the clean was called off")]
     CalledOff,
+    /// The log has been cut, moved or deleted since the clean began: another may succeed.
+    #[error("the log has changed while it was cleaned")]
+    CleanVoid,
     /// Not even one batch's keys fit the table that a clean may use.
     #[error(
         "a table of {bytes} bytes (log.cleaner.dedupe.buffer.size) is full with {keys} keys before the first batch ends"
@@ -117,7 +120,9 @@ pub enum Error {
 impl Error {
     /// Whether the same may well succeed later, without anybody doing anything about this log.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::DiskFull { .. } | Self::Offline { .. } | Self::Deleted(_)) || self.is_out_of_files()
+        let is_of_others =
+            matches!(self, Self::DiskFull { .. } | Self::Offline { .. } | Self::Deleted(_) | Self::CleanVoid);
+        is_of_others || self.is_out_of_files()
     }
 
     /// The process or the system has no file descriptor left: it passes, and says nothing of the disk.

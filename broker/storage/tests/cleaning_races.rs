@@ -123,3 +123,28 @@ fn an_aborted_transaction_below_the_dirty_part_hides_nothing_in_it() {
     let of_a: Vec<_> = entries(&log).into_iter().filter(|(_, key, _)| key == "a").collect();
     assert_eq!(of_a, [(83, "a".to_owned(), None)], "what the tombstone deletes is gone");
 }
+
+#[test]
+fn a_clean_that_finds_its_segments_gone_tells_nothing_of_the_log() {
+    let cut: [fn(&mut Log); 2] = [
+        |log| assert_eq!(log.advance_log_start(Offset(2)).unwrap().segments, 2),
+        |log| assert_eq!(log.truncate_to(Offset(1)).unwrap(), Offset(1)),
+    ];
+    for cut in cut {
+        let folder = scratch();
+        let bench = Bench::open(folder.path());
+        let mut log = bench.create("t", compacted());
+        for value in ["1", "2", "3"] {
+            write(&mut log, &[("a", Some(value))]);
+            log.roll(now(0)).unwrap();
+        }
+        bench.close(vec![log]);
+        // None of its files is open.
+        let bench = Bench::open(folder.path());
+        let mut log = bench.load_one(&compacted());
+        let mut clean = log.begin_clean(log.log_end(), LIMITS, now(1000)).unwrap().unwrap();
+        cut(&mut log);
+        let error = clean.read_keys(&mut unhurried).unwrap_err();
+        assert!(error.is_passing(), "{error}");
+    }
+}

@@ -41,7 +41,7 @@ impl Manager {
             match self.clean_one(&partition, stop) {
                 Ok(true) => {}
                 Err(Error::CalledOff) => return,
-                Ok(false) => drop(passed_over.insert(partition.handle())),
+                Ok(false) | Err(Error::CleanVoid) => drop(passed_over.insert(partition.handle())),
                 Err(error) if error.is_passing() => {
                     warn!(partition = %partition.id(), %error, "cannot clean the log now");
                     passed_over.insert(partition.handle());

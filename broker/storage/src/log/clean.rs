@@ -67,6 +67,7 @@ impl Log {
             aborted,
             producers,
             first_dirty: found.first_dirty.0,
+            log_base: view.segments[0].segment.base,
             log_end: view.end,
             limits,
             now,
