@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::fs;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use common::cleaning::*;
 use common::*;
 use ottla_core::{LeaderEpoch, Offset, Producer, ProducerEpoch, ProducerId};
 use ottla_records::{Attributes, BatchBuilder, Compression, Marker, ProducerStamp};
-use ottla_storage::{CleanLimits, Log, LogConfig, MarkerOf};
+use ottla_storage::{CleanLimits, Log, LogConfig, MarkerOf, PreviousStop};
 
 fn compacted() -> LogConfig {
     LogConfig {
@@ -147,4 +148,30 @@ fn a_clean_that_finds_its_segments_gone_tells_nothing_of_the_log() {
         let error = clean.read_keys(&mut unhurried).unwrap_err();
         assert!(error.is_passing(), "{error}");
     }
+}
+
+#[test]
+fn after_a_power_loss_nothing_counts_as_cleaned_that_had_not_been_flushed() {
+    let folder = scratch();
+    let bench = Bench::open(folder.path());
+    let mut log = bench.create("t", compacted());
+    write(&mut log, &[("a", Some("1"))]);
+    bench.flush(&mut log);
+    bench.dir().pause_flusher(true);
+    write(&mut log, &[("a", Some("2"))]);
+    log.roll(now(0)).unwrap();
+    clean(&mut log, 1000).unwrap();
+    bench.dir().checkpoint_cleaned().unwrap();
+    let file = folder.path().join("cleaner-offset-checkpoint");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "0\n1\nt 0 2\n");
+    drop((log, bench));
+    fs::write(folder.path().join(".ottla-boot"), "another boot").unwrap();
+
+    let bench = Bench::open(folder.path());
+    assert_eq!(bench.dir().previous_stop(), PreviousStop::PowerLoss);
+    let log = bench.load_one(&compacted());
+    assert_eq!((log.log_end(), log.cleaned()), (Offset(2), Offset(1)));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "0\n1\nt 0 1\n");
+    bench.dir().checkpoint_cleaned().unwrap();
+    assert_eq!(fs::read_to_string(&file).unwrap(), "0\n1\nt 0 1\n", "the next checkpoint says the same");
 }

@@ -108,14 +108,7 @@ pub(super) fn load(dir: &LogDir, options: &LoadOptions<'_>) -> Result<Vec<Loaded
 
 /// Makes durable what recovery has found and cut, so that it is the recovery point from now on.
 fn settle(dir: &LogDir, loaded: &[LoadedLog], checkpoints: &Checkpoints) -> Result<()> {
-    let known = |l: &LoadedLog| checkpoints.high_watermarks.get(&l.partition).copied().unwrap_or_default();
-    let lowered = loaded.iter().filter(|l| l.high_watermark < known(l));
-    let lowered: Vec<_> = lowered.map(|l| (&l.partition, l.high_watermark)).collect();
-    // Before anything makes the tails recovery points: the next start would trust them then.
-    if !lowered.is_empty() {
-        dir.shared.watermarks.lower(&lowered)?;
-        dir.shared.cleaned.lower(&lowered)?;
-    }
+    lower_checkpoints(dir, loaded, checkpoints)?;
     let scanned = loaded.iter().filter_map(|l| l.log.as_ref().ok()).filter(|(_, recovered)| recovered.scanned);
     let dirty: Vec<_> = scanned.map(|(log, _)| Arc::clone(&log.shared)).collect();
     let is_clean = matches!(dir.previous_stop, PreviousStop::Clean(_));
@@ -127,6 +120,21 @@ fn settle(dir: &LogDir, loaded: &[LoadedLog], checkpoints: &Checkpoints) -> Resu
         // Damaged logs keep their recovery points.
         dir.write_recovery_points()?;
         dir.shared.marks.clear()?;
+    }
+    Ok(())
+}
+
+/// Has the checkpoints speak of no more than the logs are sure to hold, before anything makes their tails recovery points:
+/// the next start would trust them then.
+fn lower_checkpoints(dir: &LogDir, loaded: &[LoadedLog], checkpoints: &Checkpoints) -> Result<()> {
+    let opened = || loaded.iter().filter_map(|l| Some((&l.partition, sure_end(dir, &l.log.as_ref().ok()?.0))));
+    for (file, known) in
+        [(&dir.shared.watermarks, &checkpoints.high_watermarks), (&dir.shared.cleaned, &checkpoints.cleaned)]
+    {
+        let ends: Vec<_> = opened().filter(|(log, end)| known.get(log).is_some_and(|known| end < known)).collect();
+        if !ends.is_empty() {
+            file.lower(&ends)?;
+        }
     }
     Ok(())
 }
@@ -161,6 +169,9 @@ fn load_one(
     };
     let config = (options.config)(&partition.topic);
     let log = recovery::open(&dir.shared, partition.clone(), config, hints)?;
+    if let Ok((log, _)) = &log {
+        log.shared.cleaned.fetch_min(sure_end(dir, log).0, Ordering::AcqRel);
+    }
     let checkpointed = checkpoints.high_watermarks.get(partition).copied().unwrap_or_default();
     let high_watermark = log.as_ref().map_or(checkpointed, |(log, _)| checkpointed.min(sure_end(dir, log)));
     Ok(LoadedLog { partition: partition.clone(), topic_id, high_watermark, log })
