@@ -113,10 +113,8 @@ fn orphaning(observed: &Observed) -> Option<Step> {
 
 /// The one thing that is done next to the running brokers.
 fn disturb_one(cluster: &ValidCluster, observed: &Observed, scale: &Scale, template: &str) -> Plan {
-    match repair::repair(observed) {
-        // One that leaves needs no new disk.
-        Some(Repair { broker, verdict: Verdict::Act(steps) }) if broker < cluster.brokers => return steps,
-        _ => {}
+    if let Some(Repair { verdict: Verdict::Act(steps), .. }) = repair::repair(observed) {
+        return steps;
     }
     let due = restart::due(observed, template);
     let restart = |due| vec![Step::Restart(due)];

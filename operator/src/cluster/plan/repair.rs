@@ -73,7 +73,7 @@ pub fn begun(observed: &Observed) -> Option<Begun> {
     serde_json::from_str(observed.cluster.annotations().get(REPAIR)?).ok()
 }
 
-/// What to do about brokers that are lost or being replaced; `None` if there are none.
+/// What to do about brokers that are wanted and lost or being replaced; `None` if there are none.
 pub fn repair(observed: &Observed) -> Option<Repair> {
     if !observed.cluster.annotations().contains_key(FOUNDED) {
         return None;
@@ -81,7 +81,9 @@ pub fn repair(observed: &Observed) -> Option<Repair> {
     // Without the controller nobody knows who is lost, and without the StatefulSet who is wanted.
     observed.controller()?;
     observed.stateful_set()?;
-    let lost = losses(observed);
+    // One that leaves needs no new disk.
+    let wanted = observed.spec().brokers;
+    let lost: Vec<(i32, Loss)> = losses(observed).into_iter().filter(|(id, _)| *id < wanted).collect();
     let begun = begun(observed);
     let broker = begun.as_ref().map(|begun| begun.broker).or_else(|| lost.first().map(|(id, _)| *id))?;
     let loss = lost.iter().find(|(id, _)| *id == broker).map(|(_, loss)| loss);
@@ -207,7 +209,7 @@ fn filling(broker: i32, observed: &Observed) -> String {
 /// Whether the broker serves again with all it should hold, on its old disks or on new ones, or is wanted no more.
 fn is_over(begun: &Begun, observed: &Observed) -> bool {
     let id = begun.broker;
-    if !observed.broker_ids().any(|wanted| wanted == id) {
+    if id >= observed.spec().brokers || !observed.broker_ids().any(|made| made == id) {
         return true;
     }
     let Some(controller) = observed.controller() else { return false };

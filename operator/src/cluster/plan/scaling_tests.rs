@@ -14,7 +14,7 @@ use crate::{
         testing::{of_brokers, settled, valid},
     },
     kafka::{PartitionPlacement, TopicPlacement, VoterView},
-    names::{RETIRED, SCALING},
+    names::{REPAIR, RETIRED, SCALING},
 };
 
 fn names(observed: &Observed) -> Vec<String> {
@@ -224,6 +224,16 @@ fn raised_again_only_what_the_operator_cordoned_gets_partitions_again() {
     assert_eq!(names(&observed), [r#"scaling {"from":5,"to":5}"#]);
     annotate(&mut observed, &Scaling { from: 5, to: 5, cordoned: [].into() });
     assert_eq!(names(&observed), ["scaling null"]);
+}
+
+#[test]
+fn a_repair_of_a_broker_that_leaves_is_forgotten() {
+    let mut observed = leaving();
+    let begun = r#"{"broker":4,"pod":"pod-4","claims":{"data-demo-broker-4":"claim-4"}}"#;
+    observed.cluster.metadata.annotations.as_mut().unwrap().insert(REPAIR.to_owned(), begun.to_owned());
+    controller(&mut observed).brokers[4].fenced = true;
+    place(&mut observed, "orders", &[&[0, 4], &[1, 2]]);
+    assert_eq!(names(&observed), [r#"Forget { key: "ottla.io/repair" }"#]);
 }
 
 #[test]

@@ -285,6 +285,24 @@ fn a_broker_that_still_serves_without_a_volume_is_not_done_before_it_has_another
 }
 
 #[test]
+fn a_lost_broker_that_leaves_is_not_replaced_and_one_that_was_begun_is_forgotten() {
+    let mut observed = settled(&of_brokers(5));
+    observed.claims = claims(5);
+    observed.now = Timestamp::from_second(10_000).unwrap();
+    lose(&mut observed, 4, AFTER);
+    observed.cluster.spec.brokers = 4;
+    assert_eq!(repair(&observed), None, "it is told that it drains, and not that it is replaced");
+    note(&mut observed, r#"{"broker":4,"pod":"pod-4","claims":{"data-demo-broker-4":"claim-4"}}"#);
+    assert_eq!(acts(&observed), [Step::Forget { key: REPAIR }]);
+    lose(&mut observed, 1, AFTER);
+    assert_eq!(acts(&observed), [Step::Forget { key: REPAIR }], "it is no event of the cluster");
+    observed.cluster.metadata.annotations.as_mut().unwrap().remove(REPAIR);
+    let (reason, message) = waits(&observed);
+    assert_eq!(reason, "RepairBlocked");
+    assert!(message.contains("broker 4 is not well either"), "{message}");
+}
+
+#[test]
 fn times_are_read_as_they_are_written() {
     for (text, expected) in
         [("5m", 300), ("1h30m", 5_400), ("10s", 10), ("0s", 0), ("1h1m1s", 3_661), ("99999999999999999999h", i64::MAX)]
