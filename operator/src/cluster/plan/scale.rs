@@ -149,7 +149,9 @@ pub(super) fn intent(cluster: &ValidCluster, observed: &Observed, scale: &Scale)
     let brokers = || observed.controller().into_iter().flat_map(|controller| &controller.brokers);
     let leaves = |id: i32| scale.leaving.contains(&BrokerId(id));
     let is_cordoned = |id: &i32| brokers().any(|broker| broker.id.0 == *id && broker.cordoned);
-    let ours = before.cordoned.iter().copied().filter(|id| leaves(*id) || is_cordoned(id));
+    // What was cordoned stays on record until the controller says that it is so no longer.
+    let is_known = observed.controller().is_some();
+    let ours = before.cordoned.iter().copied().filter(|id| !is_known || leaves(*id) || is_cordoned(id));
     let new = brokers().filter(|broker| leaves(broker.id.0) && !broker.cordoned).map(|broker| broker.id.0);
     let after = Scaling { from: before.from, to: cluster.brokers, cordoned: ours.chain(new).collect() };
     (recorded.as_ref() != Some(&after)).then_some(Step::Scaling(Some(after)))

@@ -227,6 +227,17 @@ fn raised_again_only_what_the_operator_cordoned_gets_partitions_again() {
 }
 
 #[test]
+fn raised_again_while_no_controller_answers_the_cordons_stay_on_record() {
+    let mut observed = leaving();
+    observed.cluster.spec.brokers = 5;
+    let Kafka::Seen { controller, .. } = &mut observed.kafka else { panic!() };
+    *controller = Err(crate::kafka::Error::Unreachable("elected just now".to_owned()));
+    assert_eq!(names(&observed), [r#"scaling {"from":5,"to":5,"cordoned":[3,4]}"#]);
+    annotate(&mut observed, &Scaling { from: 5, to: 5, cordoned: [3, 4].into() });
+    assert_eq!(names(&observed), NOTHING);
+}
+
+#[test]
 fn a_repair_of_a_broker_that_leaves_is_forgotten() {
     let mut observed = leaving();
     let begun = r#"{"broker":4,"pod":"pod-4","claims":{"data-demo-broker-4":"claim-4"}}"#;
