@@ -167,7 +167,7 @@ async fn restart_broker(restart: &Restart, observed: &Observed, context: &Contex
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &observed.names.namespace);
     let preconditions = Preconditions { uid: Some(restart.uid.clone()), resource_version: None };
     // On a node that is gone nobody would say that the pod has ended.
-    let grace_period_seconds = (restart.why == Why::NodeGone).then_some(0);
+    let grace_period_seconds = matches!(restart.why, Why::NodeGone | Why::Farewell).then_some(0);
     let params = DeleteParams { preconditions: Some(preconditions), grace_period_seconds, ..DeleteParams::default() };
     let doing = format!("delete pod {}", restart.pod);
     match api.delete(&restart.pod, &params).await {
@@ -188,6 +188,10 @@ async fn restart_broker(restart: &Restart, observed: &Observed, context: &Contex
         }
         Why::NodeGone => {
             Note::warning("BrokerReplacing", "Repair", format!("{} leaves its node, which is gone", restart.pod))
+        }
+        Why::Farewell => {
+            let text = format!("{} is taken out of the books: its node, which is gone, cannot end it", restart.pod);
+            Note::warning("BrokerLeaves", "Scale", text)
         }
     };
     context.events.publish(&observed.cluster, note).await;

@@ -1,17 +1,22 @@
-//! What is left to do for brokers whose pods are gone for good: their disks are retired, the cluster forgets them.
+//! What is left to do for brokers whose pods are gone for good: their disks are retired, the cluster forgets them. A pod
+//! that nobody is there to end is taken out of the books first.
 //!
 //! A claim that is kept is marked first with the disks that its broker had: should the broker come back on it, it is
 //! told that they are retired, and begins with an empty disk. So an old disk is never served, whenever it comes back.
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::ResourceExt;
 use ottla_core::ids::BrokerId;
 
 use super::{
-    super::observe::{Controller, Observed},
-    Request, Step,
+    super::{
+        loss::{Loss, loss},
+        observe::{Controller, Observed},
+        pods,
+    },
+    Request, Restart, Step, Why,
 };
 use crate::names::RETIRED;
 
@@ -23,10 +28,24 @@ pub(super) fn steps(observed: &Observed, size: i32) -> Vec<Step> {
     let members = controller.quorum.observers.iter().map(|member| member.broker);
     let known: BTreeSet<BrokerId> =
         controller.brokers.iter().map(|broker| broker.id).chain(members).filter(|id| id.0 >= size).collect();
-    let has_pod =
-        |id: &BrokerId| observed.pods.iter().any(|pod| observed.names.broker_of(&pod.name_any()) == Some(id.0));
-    let gone = known.into_iter().filter(|id| !has_pod(id) && observed.is_empty(*id));
-    gone.flat_map(|id| farewell(id, controller, observed)).collect()
+    let gone = known.into_iter().filter(|id| observed.pod_of(id.0).is_none() && observed.is_empty(*id));
+    let farewells = gone.flat_map(|id| farewell(id, controller, observed));
+    stuck(observed, size).into_iter().chain(farewells).collect()
+}
+
+/// Takes pods at or above `size` out of the books that are to end and whose nodes cannot say that they have. The
+/// StatefulSet is as small already, so their brokers hold nothing and no pod comes back.
+fn stuck(observed: &Observed, size: i32) -> Vec<Step> {
+    let is_stuck = |pod: &&Pod| {
+        let id = observed.names.broker_of(&pod.name_any()).filter(|id| *id >= size);
+        let loss = id.filter(|_| pods::is_leaving(pod)).and_then(|id| loss(id, observed));
+        loss.as_ref().is_some_and(Loss::leaves_pod_stuck)
+    };
+    let away = |pod: &Pod| {
+        let (pod, uid) = (pod.name_any(), pod.uid()?);
+        Some(Step::Restart(vec![Restart { pod, uid, serving: None, unavoidable: 0, why: Why::Farewell }]))
+    };
+    observed.pods.iter().filter(is_stuck).filter_map(away).collect()
 }
 
 /// Whether the StatefulSet is as small as it should be and its controller has seen that: no pod comes back by itself.

@@ -25,7 +25,7 @@ pub struct Restart {
     pub why: Why,
 }
 
-/// Why a broker's pod is replaced.
+/// Why a broker's pod is replaced, or taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
     /// Another spec is wanted.
@@ -34,6 +34,8 @@ pub enum Why {
     NewDisk,
     /// Its node is gone and cannot end it: it is taken out of the books at once.
     NodeGone,
+    /// So it is, and no other one is to come: its broker has left.
+    Farewell,
 }
 
 /// The pods that were not made from the template with the fingerprint `template`, in the order to restart them: the

@@ -1,14 +1,17 @@
 //! The exact steps of scaling, from states of the world.
 
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::{
+    api::core::v1::PersistentVolumeClaim, apimachinery::pkg::apis::meta::v1::Time, jiff::SignedDuration,
+};
 use ottla_core::ids::BrokerId;
 use ottla_crds::cluster::Mode;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Error, Request, Step, plan};
+use super::{Error, Request, Restart, Step, Why, plan};
 use crate::{
     cluster::{
+        nodes::{NodeState, Nodes},
         observe::{Controller, Kafka, Observed},
         scaling::Scaling,
         testing::{of_brokers, settled, valid},
@@ -185,6 +188,32 @@ fn a_broker_that_is_gone_is_forgotten_in_order() {
     observed.children = smaller.children;
     controller(&mut observed).brokers[4].fenced = true;
     assert_eq!(names(&observed), NOTHING, "its pod may come back until the controller of the set has seen its size");
+}
+
+#[test]
+fn a_pod_that_leaves_and_that_no_node_ends_is_taken_out_of_the_books() {
+    let mut observed = leaving();
+    surely_empty(&mut observed, &[3, 4]);
+    observed.children = settled(&of_brokers(3)).children;
+    observed.pods[4].metadata.deletion_timestamp = Some(Time(observed.now));
+    observed.pods[4].spec.as_mut().unwrap().node_name = Some("n4".to_owned());
+    controller(&mut observed).brokers[4].fenced = true;
+    observed.nodes = Nodes::default().with_node("n4", NodeState::Ready);
+    assert_eq!(names(&observed), NOTHING, "its kubelet ends it");
+    observed.nodes = Nodes::default().with_node("n4", NodeState::NotReady);
+    let (pod, uid) = ("demo-broker-4".to_owned(), "pod-4".to_owned());
+    let away = Restart { pod, uid, serving: None, unavoidable: 0, why: Why::Farewell };
+    let steps = |observed: &Observed| plan(&valid(observed).unwrap(), observed, [Uuid::nil(); 2]).unwrap();
+    assert_eq!(steps(&observed), [Step::Restart(vec![away.clone()])]);
+    observed.nodes = Nodes::default();
+    assert_eq!(names(&observed), NOTHING, "it may be slow");
+    observed.now += SignedDuration::from_secs(31);
+    assert_eq!(steps(&observed), [Step::Restart(vec![away])], "nobody may look at nodes, and it is overdue");
+    controller(&mut observed).brokers[4].fenced = false;
+    assert_eq!(names(&observed), NOTHING, "the controller takes it for alive");
+    controller(&mut observed).brokers[4].fenced = true;
+    observed.pods[4].metadata.deletion_timestamp = None;
+    assert_eq!(names(&observed), NOTHING, "nobody has said that it is to end");
 }
 
 fn claim(id: i32, retired: Option<&str>) -> PersistentVolumeClaim {
