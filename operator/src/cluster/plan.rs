@@ -73,7 +73,8 @@ pub fn plan(cluster: &ValidCluster, observed: &Observed, chance: [Uuid; 2]) -> R
             steps.push(Step::ChangeConfig(changes));
         }
         steps.extend(internal::setting(cluster, observed));
-        if !cluster.founded && serves(&sized, observed) {
+        // Brokers that were wanted at first and never came up are not waited for.
+        if !cluster.founded && observed.controller().is_some() && serves(cluster, observed) {
             steps.push(Step::Annotate { key: FOUNDED, value: "true".to_owned() });
         }
     }
@@ -181,10 +182,9 @@ fn managed(observed: &Observed) -> Vec<String> {
     observed.cluster.status.as_ref().map(|status| status.managed_config.clone()).unwrap_or_default()
 }
 
-/// Whether every broker of the cluster is there and serves.
+/// Whether every broker that is wanted is there and serves.
 fn serves(cluster: &ValidCluster, observed: &Observed) -> bool {
-    let ready = observed.pods.iter().filter(|pod| pods::is_ready(pod)).map(|pod| pod.name_any());
-    ready.filter_map(|name| cluster.names.broker_of(&name)).count() >= usize::try_from(cluster.brokers).unwrap_or(0)
+    (0..cluster.brokers).all(|id| observed.pod_of(id).is_some_and(pods::is_ready))
 }
 
 #[cfg(test)]

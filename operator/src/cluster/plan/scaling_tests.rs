@@ -11,13 +11,14 @@ use uuid::Uuid;
 use super::{Error, Request, Restart, Step, Why, plan};
 use crate::{
     cluster::{
+        build,
         nodes::{NodeState, Nodes},
         observe::{Controller, Kafka, Observed},
         scaling::Scaling,
-        testing::{of_brokers, settled, valid},
+        testing::{ID, of_brokers, pod, settled, store, valid},
     },
     kafka::{PartitionPlacement, TopicPlacement, VoterView},
-    names::{REPAIR, RETIRED, SCALING},
+    names::{FOUNDED, REPAIR, RETIRED, SCALING},
 };
 
 fn names(observed: &Observed) -> Vec<String> {
@@ -191,6 +192,27 @@ fn a_broker_that_is_gone_is_forgotten_in_order() {
 }
 
 #[test]
+fn a_cluster_is_founded_without_brokers_that_are_wanted_no_more() {
+    let mut observed = settled(&of_brokers(3));
+    observed.cluster.metadata.annotations.as_mut().unwrap().remove(FOUNDED);
+    for child in build::children(&valid(&observed).unwrap(), ID).unwrap() {
+        store(&mut observed, &child);
+    }
+    let template = crate::cluster::pods::template(&observed.pods[2]).unwrap().to_owned();
+    observed.pods[2] = pod(2, &template, false);
+    let broker = controller(&mut observed).brokers.pop().unwrap();
+    assert_eq!(names(&observed), NOTHING, "the third one is waited for");
+    observed.cluster.spec.brokers = 2;
+    assert_eq!(names(&observed), [r#"scaling {"from":3,"to":2}"#]);
+    annotate(&mut observed, &Scaling { from: 3, to: 2, cordoned: [].into() });
+    assert_eq!(names(&observed), [r#"Annotate { key: "ottla.io/founded", value: "true" }"#]);
+    controller(&mut observed).brokers.push(broker);
+    annotate(&mut observed, &Scaling { from: 3, to: 2, cordoned: [2].into() });
+    (observed.pods[1], observed.pods[2]) = (pod(1, &template, false), pod(2, &template, true));
+    assert_eq!(names(&observed), NOTHING, "one that leaves does not make up for one that is wanted");
+}
+
+#[test]
 fn a_pod_that_leaves_and_that_no_node_ends_is_taken_out_of_the_books() {
     let mut observed = leaving();
     surely_empty(&mut observed, &[3, 4]);
@@ -227,10 +249,10 @@ fn claim(id: i32, retired: Option<&str>) -> PersistentVolumeClaim {
 #[test]
 fn a_marked_claim_has_its_broker_told_and_restarts_nobody() {
     let mut observed = settled(&of_brokers(3));
-    let template = super::build::template(&valid(&observed).unwrap(), "id").unwrap();
+    let template = build::template(&valid(&observed).unwrap(), "id").unwrap();
     observed.claims = vec![claim(2, Some("disk-a,disk-b"))];
     let cluster = valid(&observed).unwrap();
-    assert_eq!(super::build::template(&cluster, "id").unwrap(), template);
+    assert_eq!(build::template(&cluster, "id").unwrap(), template);
     assert_eq!(names(&observed), ["apply ConfigMap"]);
     assert_eq!(cluster.retired, [(2, "disk-a,disk-b".to_owned())].into());
 }
