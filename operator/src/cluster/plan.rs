@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
+use ottla_crds::cluster::Mode;
 use uuid::Uuid;
 
 use super::{
@@ -146,7 +147,8 @@ fn disturb_one(cluster: &ValidCluster, observed: &Observed, scale: &Scale, templ
     if let Some(stuck) = balance.stuck.filter(|_| !balance.is_moving) {
         return vec![Step::Wait(stuck)];
     }
-    let is_done = !balance.is_moving && due.is_empty() && scale::is_reached(cluster, observed, scale);
+    let is_even = !balance.is_moving && cluster.rebalance.mode == Mode::Automatic;
+    let is_done = is_even && due.is_empty() && scale::is_reached(cluster, observed, scale);
     Plan::from_iter((is_done && observed.scaling().is_some()).then_some(Step::Scaling(None)))
 }
 

@@ -413,6 +413,20 @@ fn what_is_a_little_uneven_is_evened_out_only_while_the_cluster_is_scaled() {
 }
 
 #[test]
+fn a_change_of_size_is_not_done_while_moves_are_paused() {
+    let mut observed = settled(&of_brokers(3));
+    place(&mut observed, "orders", &[&[0], &[1], &[0], &[1]]);
+    annotate(&mut observed, &Scaling { from: 2, to: 3, cordoned: [].into() });
+    observed.cluster.spec.rebalance.mode = Mode::Paused;
+    assert_eq!(names(&observed), NOTHING, "nothing was spread over the third broker");
+    observed.cluster.spec.rebalance.mode = Mode::Automatic;
+    assert_eq!(names(&observed), ["move orders-1 to 2"]);
+    controller(&mut observed).placements.clear();
+    place(&mut observed, "orders", &[&[0], &[1], &[2], &[1]]);
+    assert_eq!(names(&observed), ["scaling null"]);
+}
+
+#[test]
 fn votes_are_given_one_at_a_time_before_any_is_taken_away() {
     let mut observed = settled(&of_brokers(5));
     observed.cluster.spec.controllers = Some(5);
