@@ -43,9 +43,18 @@ pub(super) fn next(cluster: &ValidCluster, observed: &Observed, scale: &Scale) -
         return Balance::default();
     };
     let view = view(cluster, observed, controller, scale);
-    let changes = balance::next(&view, &limits(cluster, observed, &view));
+    let mut changes = balance::next(&view, &limits(cluster, observed, &view));
+    if !leaders_go_back(cluster) {
+        changes.elect.clear();
+    }
     let is_moving = view.partitions.iter().any(balance::Partition::is_moving);
     Balance { is_moving, stuck: stuck(&changes.blocked), steps: steps(changes) }
+}
+
+/// Whether preferred leaders are to lead again by themselves: not where the spec has that turned off for the brokers.
+fn leaders_go_back(cluster: &ValidCluster) -> bool {
+    let setting = cluster.settings.at_start.get("auto.leader.rebalance.enable");
+    setting.is_none_or(|value| !value.trim().eq_ignore_ascii_case("false"))
 }
 
 fn stuck(blocked: &[Blocked]) -> Option<Refusal> {

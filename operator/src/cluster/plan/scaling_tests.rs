@@ -413,6 +413,19 @@ fn what_is_a_little_uneven_is_evened_out_only_while_the_cluster_is_scaled() {
 }
 
 #[test]
+fn preferred_leaders_are_elected_unless_the_spec_forbids_it() {
+    let mut observed = settled(&of_brokers(2));
+    place(&mut observed, "orders", &[&[0, 1], &[1, 0]]);
+    controller(&mut observed).placements[0].partitions[1].leader = Some(BrokerId(0));
+    assert_eq!(names(&observed), [r#"Elect([("orders", 1)])"#]);
+    let kafka = observed.kafka;
+    let config = "\nconfig: {auto.leader.rebalance.enable: false}";
+    observed = settled(&format!("{}{config}", of_brokers(2)));
+    observed.kafka = kafka;
+    assert_eq!(names(&observed), NOTHING);
+}
+
+#[test]
 fn a_change_of_size_is_not_done_while_moves_are_paused() {
     let mut observed = settled(&of_brokers(3));
     place(&mut observed, "orders", &[&[0], &[1], &[0], &[1]]);
