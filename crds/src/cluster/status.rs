@@ -82,7 +82,7 @@ pub struct PartitionSummary {
     pub offline: i32,
     /// Those being moved to other brokers.
     pub moving: i32,
-    /// Bytes that moves have still to copy.
+    /// Bytes that moves have still to copy, in two digits.
     pub bytes_to_move: i64,
 }
 

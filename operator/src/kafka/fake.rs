@@ -54,6 +54,8 @@ pub struct State {
     pub topics: BTreeMap<String, (TopicView, OwnConfig)>,
     /// The reassignments under way.
     pub moves: moves::Moves,
+    /// After how many looks at the placements a move has ended.
+    pub looks_of_a_move: u64,
     /// The disks that brokers have been started on, by the name of the claim.
     pub disks: BTreeMap<String, life::Disk>,
     /// What must never have happened and did.
@@ -88,6 +90,7 @@ impl FakeCluster {
             restart: BTreeMap::new(),
             topics: BTreeMap::new(),
             moves: moves::Moves::new(),
+            looks_of_a_move: moves::LOOKS,
             disks: BTreeMap::new(),
             violations: Vec::new(),
             cluster_config: OwnConfig::new(),
@@ -283,7 +286,8 @@ impl ClusterAdmin for FakeCluster {
         let answer = self.answer(|state| {
             let health = health(state.topics.values().map(|(view, _)| view));
             let moving = u32::try_from(state.moves.len()).unwrap();
-            Ok(PartitionHealth { moving, bytes_left: u64::from(moving) * moves::BYTES, ..health })
+            let bytes_left = state.moves.values().map(moves::Move::bytes_left).sum();
+            Ok(PartitionHealth { moving, bytes_left, ..health })
         });
         async { answer }.boxed()
     }

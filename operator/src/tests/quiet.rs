@@ -3,10 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use kube::api::ListParams;
+use ottla_core::ids::BrokerId;
 use ottla_crds::{KafkaCluster, KafkaTopic};
 
 use super::support::{Bench, is_ready, is_topic_ready};
-use crate::{cluster, topic};
+use crate::{
+    cluster,
+    context::Context,
+    kafka::{ClusterAdmin, Reassignment},
+    topic,
+};
 
 const QUICKSTART: &str = include_str!("../../../manifests/quickstart.yaml");
 
@@ -27,33 +33,58 @@ fn knows_all_topics(cluster: &KafkaCluster) -> bool {
     partitions.is_some_and(|partitions| partitions.total == 10)
 }
 
+/// A pass over each object.
+async fn pass_over_all(bench: &Bench, context: &Arc<Context>) {
+    for cluster in bench.api::<KafkaCluster>().list(&ListParams::default()).await.unwrap() {
+        cluster::reconcile(Arc::new(cluster), context.clone()).await.unwrap();
+    }
+    for topic in bench.api::<KafkaTopic>().list(&ListParams::default()).await.unwrap() {
+        topic::reconcile(Arc::new(topic.into()), context.clone()).await.unwrap();
+    }
+}
+
+/// Passes until one writes nothing and `is_there`; those that follow write nothing either.
+async fn comes_to_rest(bench: &Bench, context: &Arc<Context>, is_there: impl Fn(&KafkaCluster) -> bool) {
+    super::support::eventually("a round of passes without a write", async || {
+        pass_over_all(bench, context).await;
+        let is_there = is_there(&bench.api::<KafkaCluster>().get("demo").await.unwrap());
+        let writes = bench.wiretap.take_writes();
+        if is_there && writes.is_empty() { Ok(()) } else { Err(format!("{writes:?}")) }
+    })
+    .await;
+    bench.kafka.take_calls();
+    for _ in 0..20 {
+        pass_over_all(bench, context).await;
+    }
+    assert_eq!(bench.wiretap.take_writes(), Vec::<String>::new());
+    assert_eq!(bench.kafka.take_calls(), vec![]);
+}
+
 #[tokio::test]
 async fn passes_over_a_converged_cluster_write_nothing() {
     let bench = Bench::new().await;
     bench.kafka.set_brokers(3);
     bench.create(QUICKSTART).await;
+    comes_to_rest(&bench, &bench.context(), is_ready).await;
+}
+
+#[tokio::test]
+async fn passes_while_a_partition_is_on_its_way_write_nothing() {
+    let bench = Bench::new().await;
+    bench.kafka.set_brokers(3);
+    bench.create(QUICKSTART).await;
     let context = bench.context();
-    let all = async || {
-        for cluster in bench.api::<KafkaCluster>().list(&ListParams::default()).await.unwrap() {
-            cluster::reconcile(Arc::new(cluster), context.clone()).await.unwrap();
-        }
-        for topic in bench.api::<KafkaTopic>().list(&ListParams::default()).await.unwrap() {
-            topic::reconcile(Arc::new(topic.into()), context.clone()).await.unwrap();
-        }
+    comes_to_rest(&bench, &context, is_ready).await;
+    bench.kafka.state().looks_of_a_move = u64::MAX;
+    bench.kafka.make_topic("late", 1, 1);
+    let replicas = Some(vec![BrokerId(1)]);
+    let away = Reassignment { topic: "late".to_owned(), partition: 0, replicas };
+    assert_eq!(bench.kafka.reassign(&[away]).await, Ok(vec![]));
+    let is_moving = |cluster: &KafkaCluster| {
+        let partitions = cluster.status.as_ref().and_then(|status| status.partitions.clone());
+        partitions.is_some_and(|partitions| (partitions.moving, partitions.bytes_to_move) == (1, 1_000_000))
     };
-    super::support::eventually("a round of passes without a write", async || {
-        all().await;
-        let ready = is_ready(&bench.api::<KafkaCluster>().get("demo").await.unwrap());
-        let writes = bench.wiretap.take_writes();
-        if ready && writes.is_empty() { Ok(()) } else { Err(format!("{writes:?}")) }
-    })
-    .await;
-    bench.kafka.take_calls();
-    for _ in 0..20 {
-        all().await;
-    }
-    assert_eq!(bench.wiretap.take_writes(), Vec::<String>::new());
-    assert_eq!(bench.kafka.take_calls(), vec![]);
+    comes_to_rest(&bench, &context, is_moving).await;
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use super::*;
 
 /// What every partition weighs.
 pub const BYTES: u64 = 1 << 20;
-/// After how many looks at the placements a move has ended.
-const LOOKS: usize = 2;
+/// After how many looks at the placements a move has ended, if nothing else is said.
+pub const LOOKS: u64 = 2;
 
 /// The moves under way, by topic and partition.
 pub type Moves = BTreeMap<(String, i32), Move>;
@@ -15,7 +15,14 @@ pub type Moves = BTreeMap<(String, i32), Move>;
 pub struct Move {
     adding: Vec<BrokerId>,
     removing: Vec<BrokerId>,
-    looks: usize,
+    looks: u64,
+}
+
+impl Move {
+    /// A byte is copied between two looks.
+    pub(super) fn bytes_left(&self) -> u64 {
+        BYTES.saturating_sub(self.looks)
+    }
 }
 
 impl State {
@@ -49,7 +56,7 @@ impl State {
     }
 
     fn has_ended(&self, one: &Move) -> bool {
-        one.looks >= LOOKS && one.adding.iter().all(|broker| self.serves(*broker))
+        one.looks >= self.looks_of_a_move && one.adding.iter().all(|broker| self.serves(*broker))
     }
 
     /// Begins, replaces or calls off a move.
