@@ -104,8 +104,8 @@ async fn mark_claim(claim: &str, uid: &str, disks: &str, observed: &Observed, co
     let patch = json!({ "metadata": { "uid": uid, "annotations": { RETIRED: disks } } });
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     match api.patch_metadata(claim, &params, &Patch::Merge(&patch)).await {
-        // It is gone, or another one by now: what it held is nobody's any more.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(()),
+        // It is gone, and its disk with it. One that could not be marked must not have its disk retired: a conflict fails.
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         other => other.map_err(Error::kubernetes(format!("mark claim {claim} as retired")))?,
     };
     info!(cluster = %observed.names.cluster, claim, disks, "claim marked as retired");
@@ -248,3 +248,6 @@ async fn orphan_brokers(uid: &str, observed: &Observed, context: &Context) -> Re
         other => other.map(|_| ()).map_err(Error::kubernetes("delete the StatefulSet without its pods")),
     }
 }
+
+#[cfg(test)]
+mod tests;

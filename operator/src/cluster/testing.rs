@@ -132,7 +132,7 @@ pub fn claims(count: i32) -> Vec<PersistentVolumeClaim> {
         let metadata = json!({
             "name": format!("data-demo-broker-{id}"), "uid": format!("claim-{id}"), "annotations": { CLUSTER_ID: ID },
         });
-        let spec = json!({ "resources": { "requests": { "storage": "1Gi" } } });
+        let spec = json!({ "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } });
         let status = json!({ "phase": "Bound", "capacity": { "storage": "1Gi" } });
         serde_json::from_value(json!({ "metadata": metadata, "spec": spec, "status": status })).unwrap()
     };

@@ -13,5 +13,5 @@ mod rolling;
 mod scaling;
 mod stopping;
 mod storage;
-mod support;
+pub mod support;
 mod topics;
