@@ -140,7 +140,8 @@ pub trait ClusterAdmin: Send + Sync {
     /// What would come of restarting `broker` now.
     fn check_restart(&self, broker: BrokerId) -> BoxFuture<'_, Result<RestartVerdict>>;
 
-    /// Gives `broker` no new replicas, or, with `cordoned` false, does so again.
+    /// Gives `broker` no new replicas, or, with `cordoned` false, does so again. One that is not registered is no refusal
+    /// for good: it is `Unreachable`.
     fn cordon(&self, broker: BrokerId, cordoned: bool) -> BoxFuture<'_, Result<()>>;
 
     /// Where every partition lies.
@@ -159,7 +160,7 @@ pub trait ClusterAdmin: Send + Sync {
     /// The metadata quorum.
     fn quorum(&self) -> BoxFuture<'_, Result<QuorumView>>;
 
-    /// Gives `broker` a vote on the metadata; that it has one is no error.
+    /// Gives `broker` a vote on the metadata; that it has one is no error. One that is no member is `Unreachable`.
     fn add_voter(&self, broker: BrokerId) -> BoxFuture<'_, Result<()>>;
 
     /// Takes the vote of `broker` with the disk `directory` away; that it has none is no error.

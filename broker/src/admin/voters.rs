@@ -29,14 +29,14 @@ impl Admin {
 
     /// Gives a vote. This broker must have the active controller.
     pub(super) async fn give_vote(&self, broker: BrokerId, directory: &str) -> Result<(), Status> {
-        self.find(broker, directory)?;
-        self.log.add_voter(broker).await.map_err(|error| of_change(&error))
+        let member = self.find(broker, directory)?;
+        self.log.add_voter(member.id).await.map_err(|error| of_change(&error))
     }
 
     /// Takes a vote away. This broker must have the active controller.
     pub(super) async fn take_vote(&self, broker: BrokerId, directory: &str) -> Result<(), Status> {
-        self.find(broker, directory)?;
-        self.log.remove_voter(broker).await.map_err(|error| of_change(&error))
+        let member = self.find(broker, directory)?;
+        self.log.remove_voter(member.id).await.map_err(|error| of_change(&error))
     }
 
     /// Takes a disk out of the quorum for good. This broker must have the active controller.
@@ -58,13 +58,12 @@ impl Admin {
         self.log.members().all.into_iter().find(is_it)
     }
 
-    /// Makes sure that `broker` is in the quorum with the disk `directory`, or with any if that is empty.
-    fn find(&self, broker: BrokerId, directory: &str) -> Result<(), Status> {
-        if self.member(broker, directory).is_some() {
-            return Ok(());
-        }
-        let with = if directory.is_empty() { String::new() } else { format!(" with directory {directory}") };
-        Err(Status::not_found(format!("broker {broker}{with} is no member of the metadata quorum")))
+    /// [`Self::member`], which has to be there.
+    fn find(&self, broker: BrokerId, directory: &str) -> Result<Member, Status> {
+        self.member(broker, directory).ok_or_else(|| {
+            let with = if directory.is_empty() { String::new() } else { format!(" with directory {directory}") };
+            Status::not_found(format!("broker {broker}{with} is no member of the metadata quorum"))
+        })
     }
 }
 

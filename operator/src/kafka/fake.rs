@@ -301,7 +301,7 @@ impl ClusterAdmin for FakeCluster {
         let answer = self.answer(|state| {
             state.calls.push(Call::Cordon(broker, cordoned));
             let Some(found) = state.brokers.iter_mut().find(|found| found.id == broker) else {
-                return refused("NotFound", "no such broker");
+                return Err(Error::Unreachable("no such broker".to_owned()));
             };
             found.cordoned = cordoned;
             Ok(())

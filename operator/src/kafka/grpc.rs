@@ -133,11 +133,12 @@ impl Grpc {
 
     pub(super) async fn cordon(&self, broker: BrokerId, cordoned: bool) -> Result<()> {
         let broker_id = broker.0;
-        if cordoned {
+        let done = if cordoned {
             self.ask(|mut client| async move { client.cordon(CordonRequest { broker_id }).await }).await.map(drop)
         } else {
             self.ask(|mut client| async move { client.uncordon(UncordonRequest { broker_id }).await }).await.map(drop)
-        }
+        };
+        done.map_err(outdated)
     }
 
     /// Page by page; between two of them the cluster may change, as it may after the last.
@@ -174,7 +175,7 @@ impl Grpc {
             let request = request.clone();
             async move { client.add_voter(request).await }
         };
-        self.ask(ask).await.map(drop)
+        self.ask(ask).await.map(drop).map_err(outdated)
     }
 
     pub(super) async fn remove_voter(&self, broker: BrokerId, directory: &str) -> Result<()> {
@@ -183,7 +184,7 @@ impl Grpc {
             let request = request.clone();
             async move { client.remove_voter(request).await }
         };
-        self.ask(ask).await.map(drop)
+        unless_gone(self.ask(ask).await.map(drop))
     }
 
     pub(super) async fn retire_disk(&self, broker: BrokerId, directory: &str) -> Result<()> {
@@ -248,10 +249,48 @@ fn error(status: &Status) -> Error {
         | Code::InvalidArgument
         | Code::Unauthenticated
         | Code::PermissionDenied
-        | Code::Unimplemented => Error::Refused {
-            code: format!("{:?}", status.code()),
-            message: Some(message).filter(|text| !text.is_empty()),
-        },
+        | Code::Unimplemented => {
+            let message = Some(message).filter(|text| !text.is_empty());
+            Error::Refused { code: code_name(status.code()), message }
+        }
         _ => Error::Unreachable(message),
+    }
+}
+
+fn code_name(code: Code) -> String {
+    format!("{code:?}")
+}
+
+fn is_of_nobody(error: &Error) -> bool {
+    matches!(error, Error::Refused { code, .. } if *code == code_name(Code::NotFound))
+}
+
+/// What is asked of a broker that has left by now, or is not there yet, was planned for another world: the next plan is
+/// made for the present one.
+fn outdated(error: Error) -> Error {
+    if is_of_nobody(&error) { Error::Unreachable(error.to_string()) } else { error }
+}
+
+/// Who is no member has no vote.
+fn unless_gone(done: Result<()>) -> Result<()> {
+    match done {
+        Err(error) if is_of_nobody(&error) => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_of_a_broker_that_is_gone_is_planned_anew_or_done_already() {
+        let gone = || error(&Status::not_found("broker 4 is no member of the metadata quorum"));
+        let wrong = || error(&Status::invalid_argument("no"));
+        assert!(matches!(outdated(gone()), Error::Unreachable(message) if message.contains("broker 4 is no member")));
+        assert_eq!(unless_gone(Err(gone())), Ok(()));
+        assert_eq!(outdated(wrong()), wrong());
+        assert_eq!(unless_gone(Err(wrong())), Err(wrong()));
+        assert!(matches!(wrong(), Error::Refused { code, .. } if code == "InvalidArgument"));
     }
 }

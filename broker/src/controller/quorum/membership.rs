@@ -114,15 +114,15 @@ impl RaftLog {
     }
 
     /// Makes a learner that has caught up a voter. Does nothing if it is one.
-    pub async fn add_voter(&self, broker: BrokerId) -> Result<(), ChangeError> {
+    pub async fn add_voter(&self, voter: VoterId) -> Result<(), ChangeError> {
         let _one_at_a_time = self.change.lock().await;
         let metrics = self.leading()?;
-        let voter = member(&metrics, broker).ok_or(ChangeError::Unknown(broker))?;
+        knows(&metrics, voter)?;
         if metrics.membership_config.membership().voter_ids().any(|id| id == voter) {
             return Ok(());
         }
         if !has_caught_up(&metrics, voter) {
-            return Err(ChangeError::NotCaughtUp(broker));
+            return Err(ChangeError::NotCaughtUp(voter.broker()));
         }
         info!(%voter, "making a learner a voter");
         self.change(ChangeMembers::AddVoterIds(BTreeSet::from([voter])), true).await
@@ -130,16 +130,16 @@ impl RaftLog {
 
     /// Makes a voter a learner. Does nothing if it is one. A leader that does so to
     /// itself goes on to lead, without a vote, until it stops.
-    pub async fn remove_voter(&self, broker: BrokerId) -> Result<(), ChangeError> {
+    pub async fn remove_voter(&self, voter: VoterId) -> Result<(), ChangeError> {
         let _one_at_a_time = self.change.lock().await;
         let metrics = self.leading()?;
-        let voter = member(&metrics, broker).ok_or(ChangeError::Unknown(broker))?;
+        knows(&metrics, voter)?;
         let voters: BTreeSet<VoterId> = metrics.membership_config.membership().voter_ids().collect();
         if !voters.contains(&voter) {
             return Ok(());
         }
         if voters.len() == 1 {
-            return Err(ChangeError::OnlyVoter(broker));
+            return Err(ChangeError::OnlyVoter(voter.broker()));
         }
         info!(%voter, "making a voter a learner");
         self.change(ChangeMembers::RemoveVoters(BTreeSet::from([voter])), true).await
@@ -287,8 +287,10 @@ fn other_cluster(image: &Image, cluster_id: &str) -> Option<String> {
     differs.then(|| format!("this is cluster {own}, the node belongs to {cluster_id}"))
 }
 
-fn member(metrics: &Metrics, broker: BrokerId) -> Option<VoterId> {
-    metrics.membership_config.membership().nodes().map(|(id, _)| *id).find(|id| id.broker() == broker)
+/// Makes sure that the broker is a member with that very disk.
+fn knows(metrics: &Metrics, member: VoterId) -> Result<(), ChangeError> {
+    let node = metrics.membership_config.membership().get_node(&member);
+    node.map(drop).ok_or(ChangeError::Unknown(member.broker()))
 }
 
 fn has_caught_up(metrics: &Metrics, voter: VoterId) -> bool {

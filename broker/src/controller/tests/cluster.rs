@@ -278,12 +278,15 @@ async fn a_broker_that_is_no_founding_voter_learns_and_can_be_made_a_voter_and_b
     assert_eq!(log.address_of(BrokerId(2)), Some(cluster.0[2].address.clone()));
     cluster.alike().await;
     assert!(cluster.0[3].metadata().join("snapshot").exists(), "the log had been compacted before it came");
+    let id_of = |broker: i32| log.members().all.iter().find(|member| member.id.broker().0 == broker).unwrap().id;
     for id in 1..=2 {
-        log.add_voter(BrokerId(id)).await.unwrap();
+        log.add_voter(id_of(id)).await.unwrap();
     }
     assert_eq!(cluster.0[0].voters(), [0, 1, 2]);
-    assert_eq!(log.add_voter(BrokerId(9)).await, Err(ChangeError::Unknown(BrokerId(9))));
-    let id_of = |broker: i32| log.members().all.iter().find(|member| member.id.broker().0 == broker).unwrap().id;
+    let stranger = |broker: i32| VoterId::new(BrokerId(broker), DirectoryId(Uuid::new_v4()));
+    assert_eq!(log.add_voter(stranger(9)).await, Err(ChangeError::Unknown(BrokerId(9))));
+    assert_eq!(log.remove_voter(stranger(2)).await, Err(ChangeError::Unknown(BrokerId(2))), "it has another disk");
+    assert_eq!(cluster.0[0].voters(), [0, 1, 2]);
     assert_eq!(log.forget(id_of(2)).await, Err(ChangeError::IsVoter(BrokerId(2))));
     let forgotten = id_of(3);
     for _ in 0..2 {
@@ -292,7 +295,7 @@ async fn a_broker_that_is_no_founding_voter_learns_and_can_be_made_a_voter_and_b
     let sent_away = cluster.0[3].service().log().sent_away();
     let refusal = tokio::time::timeout(DEADLINE, sent_away).await.expect("a forgotten node learns of it");
     assert!(matches!(refusal, Refusal::SentAway(_)), "{refusal}");
-    log.remove_voter(BrokerId(2)).await.unwrap();
+    log.remove_voter(id_of(2)).await.unwrap();
     assert_eq!(cluster.0[0].voters(), [0, 1]);
     cluster.commit(120).await;
     cluster.0[3].kill();
