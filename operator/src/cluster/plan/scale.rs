@@ -90,7 +90,8 @@ fn enough_brokers(cluster: &ValidCluster, observed: &Observed) -> Result<(), Ref
         names.push(format!("and {} more", too_many.len() - NAMED));
     }
     let message = format!(
-        "{} brokers are too few for {}: set spec.brokers to {most} or more, or give these topics fewer replicas first",
+        "{} brokers are too few for {}: set spec.brokers to {most} or more, or give these topics fewer replicas first, with \
+         kafka-reassign-partitions, and then as many to spec.replicas of their KafkaTopics",
         cluster.brokers,
         names.join(", ")
     );

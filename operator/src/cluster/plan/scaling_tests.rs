@@ -326,7 +326,7 @@ fn too_few_brokers_are_refused_by_the_names_of_the_topics() {
     assert_eq!(
         refusal.message,
         "2 brokers are too few for orders (3 replicas): set spec.brokers to 3 or more, or give these topics fewer \
-         replicas first"
+         replicas first, with kafka-reassign-partitions, and then as many to spec.replicas of their KafkaTopics"
     );
     observed.cluster.spec.brokers = 3;
     assert_eq!(names(&observed), [r#"scaling {"from":5,"to":3,"cordoned":[3,4]}"#]);
