@@ -144,13 +144,6 @@ pub enum Why {
     NoPlace,
 }
 
-impl Changes {
-    /// Whether there is nothing to do now.
-    pub fn is_empty(&self) -> bool {
-        self.cancel.is_empty() && self.assign.is_empty() && self.elect.is_empty()
-    }
-}
-
 impl Partition {
     /// Whether a move is under way.
     pub fn is_moving(&self) -> bool {

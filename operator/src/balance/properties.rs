@@ -70,7 +70,7 @@ impl World {
             partition.leader = partition.target.first().copied();
         }
         assert!(self.moving() <= self.limits.moves, "{} move", self.moving());
-        !changes.is_empty()
+        Changes { blocked: Vec::new(), ..changes } != Changes::default()
     }
 
     fn assign(&mut self, assignment: &Assignment) {

@@ -10,6 +10,7 @@ mod observe;
 mod plan;
 mod pods;
 mod report;
+mod retired;
 mod scaling;
 mod spare;
 mod status;

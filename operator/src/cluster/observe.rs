@@ -117,6 +117,11 @@ impl Observed {
         }
     }
 
+    /// Every broker that is registered, as far as the active controller could be asked.
+    pub fn registered(&self) -> impl Iterator<Item = &BrokerView> {
+        self.controller().into_iter().flat_map(|controller| &controller.brokers)
+    }
+
     /// What any broker says of brokers and partitions, if one could be asked.
     pub fn view(&self) -> Option<&ClusterView> {
         match &self.kafka {
@@ -147,7 +152,8 @@ impl Observed {
 
     /// Whether the active controller says that `broker` holds nothing and is to get nothing.
     pub fn is_empty(&self, broker: BrokerId) -> bool {
-        self.controller().is_some_and(|controller| controller.is_empty(broker))
+        let is_empty = |controller: &Controller| is_empty(broker, &controller.brokers, &controller.placements);
+        self.controller().is_some_and(is_empty)
     }
 
     /// Where the cluster is reached; `None` while none of its brokers serves.
@@ -174,14 +180,11 @@ impl Observed {
     }
 }
 
-impl Controller {
-    /// Whether no count and no partition says that `broker` holds anything, or is to.
-    fn is_empty(&self, broker: BrokerId) -> bool {
-        let mut partitions = self.placements.iter().flat_map(|topic| &topic.partitions);
-        let mut brokers = self.brokers.iter().filter(|one| one.id == broker);
-        brokers.all(|one| one.replicas == 0 && one.leaders == 0)
-            && !partitions.any(|partition| partition.involves(broker))
-    }
+/// Whether no count and no partition says that `broker` holds anything, or is to.
+pub fn is_empty(broker: BrokerId, brokers: &[BrokerView], placements: &[TopicPlacement]) -> bool {
+    let mut partitions = placements.iter().flat_map(|topic| &topic.partitions);
+    let mut brokers = brokers.iter().filter(|one| one.id == broker);
+    brokers.all(|one| one.replicas == 0 && one.leaders == 0) && !partitions.any(|partition| partition.involves(broker))
 }
 
 impl Children {

@@ -13,8 +13,6 @@ mod step;
 mod storage;
 mod voters;
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use ottla_crds::cluster::Mode;
@@ -161,22 +159,6 @@ fn voters(cluster: &ValidCluster, observed: &Observed) -> i32 {
     let config: Option<ConfigMap> = observed.children.typed(&observed.names.config());
     let files = config.and_then(|config| config.data).unwrap_or_default();
     files.values().find_map(|file| build::properties::voters(file)).unwrap_or(cluster.controllers)
-}
-
-/// By broker, the retired disks that its claims are marked with.
-pub fn retired_disks(observed: &Observed) -> BTreeMap<i32, String> {
-    let mut disks: BTreeMap<i32, Vec<&str>> = BTreeMap::new();
-    for claim in &observed.claims {
-        if let Some(broker) = observed.names.broker_of_claim(&claim.name_any()) {
-            disks.entry(broker).or_default().extend(farewell::retired(claim));
-        }
-    }
-    let text = |mut disks: Vec<&str>| {
-        disks.sort_unstable();
-        disks.dedup();
-        disks.join(",")
-    };
-    disks.into_iter().filter(|(_, disks)| !disks.is_empty()).map(|(broker, disks)| (broker, text(disks))).collect()
 }
 
 /// The settings that earlier specs asked for.

@@ -14,7 +14,7 @@ use ottla_crds::{
     cluster::{Advertise, Listener, ListenerType, PodTemplate, Rebalance, RetainClaims, Volume},
 };
 
-use super::{observe::Observed, plan::retired_disks};
+use super::{observe::Observed, retired};
 use crate::{
     child::owner_reference,
     config::OperatorConfig,
@@ -100,7 +100,7 @@ pub fn validate(observed: &Observed, operator: &OperatorConfig) -> Result<ValidC
         settings,
         rebalance: spec.rebalance.clone(),
         volumes,
-        retired: retired_disks(observed),
+        retired: retired::by_broker(observed),
         retain: spec.storage.retain,
         listeners: spec.listeners.iter().map(listener).collect::<Result<_, _>>()?,
         rack_label: spec.rack.as_ref().map(|rack| rack.topology_key.clone()),

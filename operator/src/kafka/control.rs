@@ -15,8 +15,6 @@ pub struct BrokerView {
     pub fenced: bool,
     /// Whether it gets no new replicas.
     pub cordoned: bool,
-    /// Whether it is cordoned and still holds replicas.
-    pub draining: bool,
     /// Whether the active controller runs on it.
     pub is_controller: bool,
     /// How many partitions it leads.

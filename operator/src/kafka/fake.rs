@@ -177,7 +177,7 @@ impl State {
             count(&|partition| partition.leader == Some(broker.id)),
             count(&|partition| partition.replicas.contains(&broker.id)),
         );
-        BrokerView { leaders, replicas, draining: broker.cordoned && replicas > 0, ..broker.clone() }
+        BrokerView { leaders, replicas, ..broker.clone() }
     }
 }
 

@@ -222,7 +222,6 @@ fn broker_view(broker: proto::Broker, controller: i32) -> BrokerView {
         rack: broker.rack,
         fenced: broker.fenced,
         cordoned: broker.cordoned,
-        draining: broker.draining,
         is_controller: broker.id == controller,
         leaders: broker.leaders,
         replicas: broker.replicas,

@@ -3,7 +3,10 @@
 use ottla_core::ids::BrokerId;
 use tracing::{info, warn};
 
-use super::super::{observe::Observed, plan::Request};
+use super::super::{
+    observe::{Observed, is_empty},
+    plan::Request,
+};
 use crate::{
     context::Context,
     error::{Error, Result},
@@ -35,10 +38,8 @@ pub(super) async fn first_in_use(size: i32, observed: &Observed, context: &Conte
     let admin = super::admin(observed, context).map_err(Error::kafka(doing))?;
     let placements = admin.placements().await.map_err(Error::kafka(doing))?;
     let brokers = admin.brokers().await.map_err(Error::kafka(doing))?;
-    let holding = brokers.iter().filter(|broker| broker.replicas > 0).map(|broker| broker.id);
-    let partitions = placements.iter().flat_map(|topic| &topic.partitions);
-    let placed = partitions.flat_map(|partition| [&partition.target, &partition.adding, &partition.removing]);
-    Ok(holding.chain(placed.flatten().copied()).find(|broker| broker.0 >= size))
+    let beyond = (size..observed.broker_ids().end).map(BrokerId).chain(brokers.iter().map(|broker| broker.id));
+    Ok(beyond.filter(|id| id.0 >= size).find(|id| !is_empty(*id, &brokers, &placements)))
 }
 
 /// What is refused is planned anew: the world was another one by then.

@@ -20,7 +20,8 @@ async fn no_disk_is_retired_whose_claim_could_not_be_marked() {
     let bench = Bench::new().await;
     let mut observed = settled(&of_brokers(3));
     observed.names = Names::new("demo", NAMESPACE);
-    let mark = |uid: String| Step::MarkClaim { claim: "data-demo-broker-2".to_owned(), uid, disks: "disk-2".to_owned() };
+    let mark =
+        |uid: String| Step::MarkClaim { claim: "data-demo-broker-2".to_owned(), uid, disks: "disk-2".to_owned() };
     let retire = || Step::Ask(Request::RetireDisk { broker: BrokerId(2), directory: "disk-2".to_owned() });
     let context = bench.context();
 

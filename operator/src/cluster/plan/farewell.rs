@@ -14,11 +14,10 @@ use super::{
     super::{
         loss::{Loss, loss},
         observe::{Controller, Observed},
-        pods,
+        pods, retired,
     },
-    Request, Restart, Step, Why,
+    Request, Restart, Step, Why, restart,
 };
-use crate::names::RETIRED;
 
 /// The steps for every broker that is gone, at or above `size`, of which anything is left.
 pub(super) fn steps(observed: &Observed, size: i32) -> Vec<Step> {
@@ -50,11 +49,8 @@ fn stuck(observed: &Observed, size: i32) -> Vec<Step> {
 
 /// Whether the StatefulSet is as small as it should be and its controller has seen that: no pod comes back by itself.
 fn is_shrunk(observed: &Observed, size: i32) -> bool {
-    let Some(stateful_set) = observed.stateful_set() else {
-        return false;
-    };
-    let seen = stateful_set.status.as_ref().and_then(|status| status.observed_generation);
-    stateful_set.spec.replicas == Some(size) && seen >= stateful_set.metadata.generation
+    let replicas = observed.stateful_set().and_then(|stateful_set| stateful_set.spec.replicas);
+    replicas == Some(size) && restart::stateful_set_is_current(observed)
 }
 
 fn farewell(id: BrokerId, controller: &Controller, observed: &Observed) -> Vec<Step> {
@@ -84,16 +80,10 @@ fn is_of(claim: &PersistentVolumeClaim, id: BrokerId, observed: &Observed) -> bo
 
 /// Marks a claim that does not say so yet.
 fn mark(claim: &PersistentVolumeClaim, disks: &BTreeSet<&str>) -> Option<Step> {
-    let marked: BTreeSet<&str> = retired(claim).collect();
+    let marked: BTreeSet<&str> = retired::disks(claim).collect();
     if disks.is_subset(&marked) {
         return None;
     }
     let disks = marked.union(disks).map(|disk| (*disk).to_owned()).collect::<Vec<_>>().join(",");
     Some(Step::MarkClaim { claim: claim.name_any(), uid: claim.uid()?, disks })
-}
-
-/// The disks that a claim is marked with.
-pub(super) fn retired(claim: &PersistentVolumeClaim) -> impl Iterator<Item = &str> {
-    let text = claim.annotations().get(RETIRED).map(String::as_str).unwrap_or_default();
-    text.split(',').map(str::trim).filter(|disk| !disk.is_empty())
 }

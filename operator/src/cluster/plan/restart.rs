@@ -67,12 +67,11 @@ pub(super) fn due(observed: &Observed, template: &str) -> Vec<Restart> {
 }
 
 fn is_controller(broker: Option<BrokerId>, observed: &Observed) -> bool {
-    let mut brokers = observed.controller().into_iter().flat_map(|controller| &controller.brokers);
-    brokers.any(|one| one.is_controller && Some(one.id) == broker)
+    observed.registered().any(|one| one.is_controller && Some(one.id) == broker)
 }
 
-/// Whether the StatefulSet controller has seen the template; until then it would make the old pod again.
-fn stateful_set_is_current(observed: &Observed) -> bool {
+/// Whether the StatefulSet controller has seen what is wanted; until then it would make the old pod again.
+pub(super) fn stateful_set_is_current(observed: &Observed) -> bool {
     let Some(stateful_set) = observed.stateful_set() else {
         return false;
     };

@@ -32,8 +32,7 @@ pub(super) struct Scale {
 /// Where `cluster` goes from what is observed.
 pub(super) fn scale(cluster: &ValidCluster, observed: &Observed) -> Result<Scale, Refusal> {
     let standing = standing(observed).unwrap_or(cluster.brokers);
-    let registered = observed.controller().into_iter().flat_map(|controller| &controller.brokers);
-    let registered = registered.map(|broker| broker.id.0).filter(|id| *id >= cluster.brokers);
+    let registered = observed.registered().map(|broker| broker.id.0).filter(|id| *id >= cluster.brokers);
     let leaving: BTreeSet<BrokerId> = (cluster.brokers..standing).chain(registered).map(BrokerId).collect();
     if !leaving.is_empty() {
         enough_brokers(cluster, observed)?;
@@ -48,7 +47,7 @@ pub(super) fn scale(cluster: &ValidCluster, observed: &Observed) -> Result<Scale
 
 /// How many pods the cluster has by what was made for it, and must keep for what its brokers hold; `None` before
 /// anything was made.
-pub(super) fn standing(observed: &Observed) -> Option<i32> {
+fn standing(observed: &Observed) -> Option<i32> {
     let made = match observed.stateful_set() {
         Some(stateful_set) => stateful_set.spec.replicas,
         // Somebody deleted it: the files tell for how many brokers it was.
@@ -57,8 +56,8 @@ pub(super) fn standing(observed: &Observed) -> Option<i32> {
             config.and_then(|config| i32::try_from(config.data?.len()).ok())
         }
     };
-    let brokers = observed.controller().into_iter().flat_map(|controller| &controller.brokers);
-    let holding = brokers.map(|broker| broker.id).filter(|id| !observed.is_empty(*id)).map(|id| id.0 + 1).max();
+    let holding =
+        observed.registered().map(|broker| broker.id).filter(|id| !observed.is_empty(*id)).map(|id| id.0 + 1).max();
     made.max(holding)
 }
 
@@ -147,13 +146,12 @@ pub(super) fn intent(cluster: &ValidCluster, observed: &Observed, scale: &Scale)
         return None;
     }
     let before = recorded.clone().unwrap_or(Scaling { from: standing, to: cluster.brokers, cordoned: BTreeSet::new() });
-    let brokers = || observed.controller().into_iter().flat_map(|controller| &controller.brokers);
     let leaves = |id: i32| scale.leaving.contains(&BrokerId(id));
-    let is_cordoned = |id: &i32| brokers().any(|broker| broker.id.0 == *id && broker.cordoned);
+    let is_cordoned = |id: &i32| observed.registered().any(|broker| broker.id.0 == *id && broker.cordoned);
     // What was cordoned stays on record until the controller says that it is so no longer.
     let is_known = observed.controller().is_some();
     let ours = before.cordoned.iter().copied().filter(|id| !is_known || leaves(*id) || is_cordoned(id));
-    let new = brokers().filter(|broker| leaves(broker.id.0) && !broker.cordoned).map(|broker| broker.id.0);
+    let new = observed.registered().filter(|broker| leaves(broker.id.0) && !broker.cordoned).map(|broker| broker.id.0);
     let after = Scaling { from: before.from, to: cluster.brokers, cordoned: ours.chain(new).collect() };
     (recorded.as_ref() != Some(&after)).then_some(Step::Scaling(Some(after)))
 }
@@ -161,8 +159,7 @@ pub(super) fn intent(cluster: &ValidCluster, observed: &Observed, scale: &Scale)
 /// Brokers to be given nothing more because they leave, and those that stay after all.
 pub(super) fn cordons(observed: &Observed, scale: &Scale) -> Vec<Step> {
     let ours = observed.scaling().map(|scaling| scaling.cordoned).unwrap_or_default();
-    let brokers = observed.controller().into_iter().flat_map(|controller| &controller.brokers);
-    let ours = brokers.filter(|broker| ours.contains(&broker.id.0));
+    let ours = observed.registered().filter(|broker| ours.contains(&broker.id.0));
     ours.map(|broker| (broker.id, broker.cordoned, scale.leaving.contains(&broker.id)))
         .filter(|(_, is_cordoned, leaves)| is_cordoned != leaves)
         .map(|(broker, _, leaves)| Step::Ask(Request::Cordon { broker, cordoned: leaves }))

@@ -15,7 +15,7 @@ pub(super) fn states(observed: &Observed) -> Vec<BrokerStatus> {
     let pods: BTreeMap<i32, &Pod> =
         observed.pods.iter().filter_map(|pod| Some((observed.names.broker_of(&pod.name_any())?, pod))).collect();
     let wanted = 0..observed.spec().brokers;
-    let registered = observed.controller().into_iter().flat_map(|controller| &controller.brokers);
+    let registered = observed.registered();
     let registered = registered.map(|broker| broker.id.0);
     let mut ids: Vec<i32> = wanted.chain(pods.keys().copied()).chain(registered).collect();
     ids.sort_unstable();

@@ -254,8 +254,7 @@ fn degraded(observed: &Observed, status: &KafkaClusterStatus) -> Finding {
     if served && missing > 0 {
         return finding(true, "BrokersNotReady", &format!("{missing} brokers do not serve{}", troubles(observed)));
     }
-    let failed =
-        observed.controller().into_iter().flat_map(|controller| &controller.brokers).find_map(failed_directory);
+    let failed = observed.registered().find_map(failed_directory);
     if let Some(failed) = failed {
         return finding(true, "DiskFailed", &failed);
     }

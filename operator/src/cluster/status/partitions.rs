@@ -56,7 +56,8 @@ mod tests {
 
     #[test]
     fn bytes_that_are_left_are_told_in_two_digits() {
-        for (bytes, told) in [(0, 0), (7, 7), (99, 99), (109, 100), (1_048_576, 1_000_000), (1_999_999_999, 1_900_000_000)]
+        for (bytes, told) in
+            [(0, 0), (7, 7), (99, 99), (109, 100), (1_048_576, 1_000_000), (1_999_999_999, 1_900_000_000)]
         {
             assert_eq!(rounded(bytes), told, "{bytes}");
         }

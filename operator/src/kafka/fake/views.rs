@@ -25,7 +25,6 @@ pub fn broker(id: i32) -> BrokerView {
         rack: None,
         fenced: false,
         cordoned: false,
-        draining: false,
         is_controller: id == 0,
         leaders: 0,
         replicas: 0,
