@@ -21,6 +21,8 @@ use crate::{
     names::{FOUNDED, REPAIR, RETIRED, SCALING},
 };
 
+mod spreading;
+
 fn names(observed: &Observed) -> Vec<String> {
     let name = |step: &Step| match step {
         Step::Apply(child) => format!("apply {}", child.resource.kind),
@@ -345,98 +347,6 @@ fn disks_that_could_not_take_what_leaving_brokers_hold_are_refused() {
     assert!(refusal.message.contains("2.9 KiB") && refusal.message.contains("2.2 KiB"), "{}", refusal.message);
     controller(&mut observed).brokers[0].directories[0].space = None;
     assert_eq!(names(&observed), [r#"scaling {"from":5,"to":3,"cordoned":[3,4]}"#], "one does not tell");
-}
-
-#[test]
-fn internal_topics_have_three_copies_where_there_are_three_brokers() {
-    let mut observed = settled(&of_brokers(3));
-    place(&mut observed, "__consumer_offsets", &[&[0], &[1]]);
-    place(&mut observed, "single", &[&[2]]);
-    assert_eq!(names(&observed), ["move __consumer_offsets-0 to 0,1,2 __consumer_offsets-1 to 1,0,2"]);
-    let mut observed = settled(&of_brokers(3).replace("brokers: 3", "brokers: 3\ncontrollers: 1"));
-    observed.cluster.spec.brokers = 2;
-    annotate(&mut observed, &Scaling { from: 3, to: 2, cordoned: [2].into() });
-    controller(&mut observed).brokers[2].cordoned = true;
-    place(&mut observed, "__consumer_offsets", &[&[0, 1, 2]]);
-    assert_eq!(names(&observed), ["move __consumer_offsets-0 to 0,1"], "no more copies than brokers");
-}
-
-#[test]
-fn the_topic_of_transactions_needs_two_in_sync_once_it_has_three_copies() {
-    let mut observed = settled(&of_brokers(3));
-    place(&mut observed, "__transaction_state", &[&[0]]);
-    assert_eq!(names(&observed), ["move __transaction_state-0 to 0,1,2"], "copies first");
-    let partition = &mut controller(&mut observed).placements[0].partitions[0];
-    (partition.target, partition.adding) = ([0, 1, 2].map(BrokerId).to_vec(), [1, 2].map(BrokerId).to_vec());
-    assert_eq!(names(&observed), NOTHING, "they are on their way");
-    let partition = &mut controller(&mut observed).placements[0].partitions[0];
-    (partition.in_sync, partition.adding) = (partition.target.clone(), Vec::new());
-    assert_eq!(
-        names(&observed),
-        [r#"Configure { topic: "__transaction_state", changes: [Set("min.insync.replicas", "2")] }"#]
-    );
-    controller(&mut observed).placements[0].min_in_sync = 2;
-    assert_eq!(names(&observed), NOTHING);
-    observed.cluster.spec.config = serde_json::from_value(json!({"transaction.state.log.min.isr": 3})).unwrap();
-    assert!(names(&observed).iter().any(|step| step.contains(r#"Set("min.insync.replicas", "3")"#)));
-}
-
-#[test]
-fn what_cannot_leave_is_told_with_what_to_do() {
-    let mut observed = leaving();
-    place(&mut observed, "orders", &[&[4, 0], &[1, 2]]);
-    for broker in &mut controller(&mut observed).brokers[1..3] {
-        broker.cordoned = true;
-    }
-    let wait = |observed: &Observed| match &plan(&valid(observed).unwrap(), observed, [Uuid::nil(); 2]).unwrap()[..] {
-        [Step::Wait(why)] => (why.reason, why.message.clone()),
-        other => panic!("{other:?}"),
-    };
-    let (reason, message) = wait(&observed);
-    assert_eq!(reason, "DrainBlocked");
-    assert!(message.starts_with("orders-0 cannot leave a broker that is to go: no other broker may take"), "{message}");
-    controller(&mut observed).placements[0].partitions[0].leader = None;
-    let (_, message) = wait(&observed);
-    assert!(message.contains("there is no leader to copy from"), "{message}");
-}
-
-#[test]
-fn what_is_a_little_uneven_is_evened_out_only_while_the_cluster_is_scaled() {
-    let mut observed = settled(&of_brokers(3));
-    place(&mut observed, "orders", &[&[0], &[0], &[1], &[1]]);
-    assert_eq!(names(&observed), NOTHING);
-    annotate(&mut observed, &Scaling { from: 2, to: 3, cordoned: [].into() });
-    assert_eq!(names(&observed), ["move orders-2 to 2"]);
-    let mut uneven = settled(&of_brokers(3));
-    place(&mut uneven, "orders", &[&[0], &[0], &[0], &[1], &[1]]);
-    assert_eq!(names(&uneven), ["move orders-0 to 2"], "this much is evened out at any time");
-}
-
-#[test]
-fn preferred_leaders_are_elected_unless_the_spec_forbids_it() {
-    let mut observed = settled(&of_brokers(2));
-    place(&mut observed, "orders", &[&[0, 1], &[1, 0]]);
-    controller(&mut observed).placements[0].partitions[1].leader = Some(BrokerId(0));
-    assert_eq!(names(&observed), [r#"Elect([("orders", 1)])"#]);
-    let kafka = observed.kafka;
-    let config = "\nconfig: {auto.leader.rebalance.enable: false}";
-    observed = settled(&format!("{}{config}", of_brokers(2)));
-    observed.kafka = kafka;
-    assert_eq!(names(&observed), NOTHING);
-}
-
-#[test]
-fn a_change_of_size_is_not_done_while_moves_are_paused() {
-    let mut observed = settled(&of_brokers(3));
-    place(&mut observed, "orders", &[&[0], &[1], &[0], &[1]]);
-    annotate(&mut observed, &Scaling { from: 2, to: 3, cordoned: [].into() });
-    observed.cluster.spec.rebalance.mode = Mode::Paused;
-    assert_eq!(names(&observed), NOTHING, "nothing was spread over the third broker");
-    observed.cluster.spec.rebalance.mode = Mode::Automatic;
-    assert_eq!(names(&observed), ["move orders-1 to 2"]);
-    controller(&mut observed).placements.clear();
-    place(&mut observed, "orders", &[&[0], &[1], &[2], &[1]]);
-    assert_eq!(names(&observed), ["scaling null"]);
 }
 
 #[test]
