@@ -22,7 +22,7 @@ use crate::{
 const THREE: &str = "apiVersion: ottla.io/v1alpha1\nkind: KafkaCluster\nmetadata: {name: demo}\nspec: {brokers: 3, \
                      storage: {volumes: [{name: data, size: 1Gi}]}}";
 
-/// A cluster of so many brokers that serves, with topics of three copies, two and one.
+/// A cluster of so many brokers that serves, with topics of three copies, two and one that are spread.
 async fn cluster_of(brokers: i32) -> Bench {
     let bench = Bench::living().await;
     bench.start_operator();
@@ -31,6 +31,11 @@ async fn cluster_of(brokers: i32) -> Bench {
     bench.kafka.make_topic("orders", 6, brokers.min(3));
     bench.kafka.make_topic("flights", 6, brokers.min(2));
     bench.kafka.make_topic("logs", 3, 1);
+    let is_even = |cluster: &KafkaCluster| {
+        let partitions = cluster.status.as_ref().and_then(|status| status.partitions.as_ref());
+        is_ready(cluster) && partitions.is_some_and(|partitions| partitions.total >= 15)
+    };
+    bench.cluster("demo", is_even).await;
     bench
 }
 
