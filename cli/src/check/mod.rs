@@ -31,6 +31,8 @@ use writer::Writer;
 const REQUEST: Duration = Duration::from_secs(10);
 /// For the metadata of a topic that is being made, and for reading a partition after a fault.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at where the brokers are, while records are written.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What to check and how much of it.
 #[derive(Clone, Debug, Args)]
@@ -166,10 +168,17 @@ async fn write(
         writers.spawn(writer.run());
     }
     let mut tally = Tally::default();
-    while let Some(written) = writers.join_next().await {
-        tally.merge(written.context("a writer broke")?);
+    let mut look = tokio::time::interval(LOOK);
+    loop {
+        tokio::select! {
+            written = writers.join_next() => match written {
+                Some(written) => tally.merge(written.context("a writer broke")?),
+                None => return Ok((tally, starts)),
+            },
+            // Brokers may all have other addresses in the end. What fails here is what the writers count.
+            _ = look.tick() => drop(client.refresh_metadata(&[]).await),
+        }
     }
-    Ok((tally, starts))
 }
 
 /// Reads everything from where the writers began, and notes which records are there.
