@@ -78,7 +78,7 @@ kit_up() {
   E2E_KCAT_IMAGE=localhost/ottla/kcat:e2e
   "$OTTLA_K8S_KIT/install" >"$E2E_OUT/kit.log" 2>&1 || { tail "$E2E_OUT/kit.log"; return 1; }
   local images=${E2E_IMAGES:-$work/images}
-  [ -n "${E2E_IMAGES:-}" ] || "$E2E_ROOT/tests/e2e/images" "$images" >>"$E2E_OUT/kit.log" 2>&1 || { tail "$E2E_OUT/kit.log"; return 1; }
+  [ -n "${E2E_IMAGES:-}" ] || "$E2E_ROOT/tests/e2e/images" "$images" ${E2E_PROGRAMS:+"$E2E_PROGRAMS"} >>"$E2E_OUT/kit.log" 2>&1 || { tail "$E2E_OUT/kit.log"; return 1; }
   kit_is_up=1
   "$OTTLA_K8S_KIT/up" --nodes "${NODES:-1}" >>"$E2E_OUT/kit.log" 2>&1 || { tail "$E2E_OUT/kit.log"; return 1; }
   "$OTTLA_K8S_KIT/load-image" "$images"/*.tar >>"$E2E_OUT/kit.log" 2>&1 || { tail "$E2E_OUT/kit.log"; return 1; }

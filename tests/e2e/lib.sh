@@ -93,11 +93,11 @@ bootstrap() { field "okc/$1" '{.status.listeners[0].bootstrapServers}'; }
 produce() { timeout 60 "$KCAT" -q -b "$(bootstrap "$1")" -t "$2" -P -X acks=all; }
 # consume CLUSTER TOPIC: everything there is, by kcat
 consume() { timeout 60 "$KCAT" -q -b "$(bootstrap "$1")" -t "$2" -C -o beginning -e; }
-# an_ottla_pod NAME ARGUMENT…: a pod of the ottla image, restricted, that runs once; on the node ON_NODE if that is set
-an_ottla_pod() {
-  local name=$1 argument arguments= selector=
+# a_pod IMAGE NAME ARGUMENT…: a restricted pod that runs once; on the node ON_NODE if that is set
+a_pod() {
+  local image=$1 name=$2 argument arguments= selector=
   [ -z "${ON_NODE:-}" ] || selector="kubernetes.io/hostname: $ON_NODE"
-  shift
+  shift 2
   for argument in "$@"; do arguments+="${arguments:+, }'$argument'"; done
   apply <<YAML
 apiVersion: v1
@@ -111,11 +111,12 @@ spec:
   securityContext: {runAsNonRoot: true, runAsUser: 65532, seccompProfile: {type: RuntimeDefault}}
   containers:
   - name: main
-    image: $E2E_OTTLA_IMAGE
+    image: $image
     args: [$arguments]
     securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
 YAML
 }
+an_ottla_pod() { a_pod "$E2E_OTTLA_IMAGE" "$@"; }
 # load_start NAME CLUSTER TOPIC [OPTION…]: a pod that produces to every partition with acks=all until it is stopped
 load_start() {
   local name=$1 cluster=$2 topic=$3

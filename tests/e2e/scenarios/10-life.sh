@@ -14,12 +14,17 @@ a_topic second demo 1 3
 ready 30 okt/orders okt/second
 figure 'a topic, from applied to Ready' "$(seconds_since "$began")" s 10
 
-say 'records by kcat from outside, and by a pod'
+say 'records by kcat from outside, and by pods'
 seq 1000 | produce demo orders
 consume demo orders | sort -n | cmp - <(seq 1000)
 an_ottla_pod once check --bootstrap "$(bootstrap demo)" --topic second --records 50
 k wait --for=jsonpath='{.status.phase}'=Succeeded --timeout=60s pod/once
 matches 'what the pod says' 'acked=50 lost=0' "$(k logs once)"
+if can kcat; then
+  a_pod "$E2E_KCAT_IMAGE" inside -q -b "$(bootstrap demo)" -t orders -C -o beginning -e
+  k wait --for=jsonpath='{.status.phase}'=Succeeded --timeout=60s pod/inside
+  k logs inside | sort -n | cmp - <(seq 1000)
+fi
 
 say 'a broker dies under load'
 load_start writer demo orders
