@@ -30,9 +30,11 @@ pub(super) fn measure(bench: &Bench<'_>, length: Duration) -> anyhow::Result<Fig
     let mut figures = Figures::default();
     warm(bench)?;
     let throughput = throughput(bench, length, &mut figures)?;
+    settle();
     serial(bench, length, &mut figures)?;
     end_to_end(bench, STEADY, (1, 100), 1_000.0, length, &mut figures)?;
     let half = throughput / 2.0 / (RECORDS * SIZE) as f64;
+    settle();
     end_to_end(bench, HALF, (RECORDS, SIZE), half, length, &mut figures)?;
     let memory: u64 =
         bench.cluster.brokers.iter().map(|broker| broker.process.memory()).sum::<anyhow::Result<u64>>()?;
@@ -40,11 +42,29 @@ pub(super) fn measure(bench: &Bench<'_>, length: Duration) -> anyhow::Result<Fig
     Ok(figures)
 }
 
-/// A virtual machine needs load before it shows what it can do.
+/// A virtual machine compiles what it runs often, which takes minutes, with half a minute in between in which nothing seems
+/// to happen: a server is warm once the last eight turns of load gave no tenth more than the best before them. Says what it
+/// sees, for that takes a while.
 fn warm(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let length = if bench.kind == Kind::Kafka { Duration::from_secs(20) } else { Duration::from_secs(1) };
-    let leaders = bench.topic("warm", PARTITIONS, 3)?;
-    produce_all(&leaders, "warm", length).map(drop)
+    const TURN: Duration = Duration::from_secs(5);
+    const MOST: usize = 36;
+    // What is written for minutes must not fill the disk.
+    let bounded = [("retention.bytes", "67108864"), ("segment.bytes", "67108864"), ("file.delete.delay.ms", "1000")];
+    let leaders = bench.topic_with("warm", PARTITIONS, 3, &bounded)?;
+    let mut turns: Vec<f64> = Vec::new();
+    while turns.len() < MOST && !is_steady(&turns) {
+        let batches = produce_all(&leaders, "warm", if bench.kind == Kind::Kafka { TURN } else { TURN / 5 })?;
+        turns.push(batches as f64);
+    }
+    eprintln!("{:?}: {} turns until warm, batches in each: {turns:?}", bench.kind, turns.len());
+    Ok(())
+}
+
+/// Whether what the last turns gave is no gain on the turns before.
+fn is_steady(turns: &[f64]) -> bool {
+    const LAST: usize = 8;
+    let best = |turns: &[f64]| turns.iter().copied().fold(0.0, f64::max);
+    turns.len() > LAST && best(&turns[turns.len() - LAST..]) < 1.1 * best(&turns[..turns.len() - LAST])
 }
 
 /// One connection per partition, to its leader; returns the batches acked.
@@ -99,10 +119,16 @@ pub(super) fn measure_partitions(bench: &Bench<'_>, length: Duration) -> anyhow:
     Ok(figures)
 }
 
+/// What a load left in the page cache is written out before the next: else the kernel makes the writers of that one wait.
+fn settle() {
+    rustix::fs::sync();
+}
+
 fn throughput(bench: &Bench<'_>, length: Duration, figures: &mut Figures) -> anyhow::Result<f64> {
     let leaders = bench.topic("throughput", PARTITIONS, 3)?;
-    // The files are made before the clock starts.
-    produce_all(&leaders, "throughput", Duration::from_millis(500))?;
+    // Before the clock starts: the first appends to a new partition make files, and cost Kafka milliseconds each.
+    produce_all(&leaders, "throughput", length)?;
+    settle();
     let (began, cpu) = (Instant::now(), bench.cluster.cpu_seconds()?);
     let batches = produce_all(&leaders, "throughput", length)? as f64;
     let seconds = began.elapsed().as_secs_f64();

@@ -8,6 +8,7 @@ mod loads;
 mod moves;
 mod table;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -185,17 +186,31 @@ impl<'r> Bench<'r> {
             folder: folder.path().to_owned(),
             disk: None,
             boots: false,
-            properties: Vec::new(),
+            // What is written for warming goes at once; the rest stays, however old its encoded batches say they are.
+            properties: [("log.retention.check.interval.ms", "2000"), ("log.retention.ms", "-1")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .to_vec(),
         };
         let cluster = runtime.block_on(Cluster::start(&options))?;
         Ok(Self { runtime, kind, cluster, _folder: folder })
     }
 
     /// Makes a topic with all replicas in sync; returns the address of each partition's leader.
-    fn topic(&self, name: &str, partitions: i32, replicas: i16) -> anyhow::Result<Vec<std::net::SocketAddr>> {
+    fn topic(&self, name: &str, partitions: i32, replicas: i16) -> anyhow::Result<Vec<SocketAddr>> {
+        self.topic_with(name, partitions, replicas, &[])
+    }
+
+    /// [`Bench::topic`] with these configs.
+    fn topic_with(
+        &self,
+        name: &str,
+        partitions: i32,
+        replicas: i16,
+        configs: &[(&str, &str)],
+    ) -> anyhow::Result<Vec<SocketAddr>> {
         self.runtime.block_on(async {
             let client = self.cluster.client(Duration::from_secs(30)).await?;
-            client.create_topic(name, partitions, replicas, &[]).await?;
+            client.create_topic(name, partitions, replicas, configs).await?;
             self.cluster.in_sync(&[name], Duration::from_secs(30)).await?;
             let mut leaders = Vec::new();
             for partition in 0..partitions {
