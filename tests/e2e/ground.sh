@@ -20,7 +20,8 @@ ground_down() {
   esac >"$E2E_OUT/down.log" 2>&1
 }
 
-# can CAPABILITY: whether this ground has `nodes` (that can be crashed, cut off and looked into) or `kcat` (an image of it)
+# can CAPABILITY: whether this ground has `nodes` (that can be crashed, cut off and looked into), `kcat` (an image of it)
+# or `memory` (of the operator)
 can() { case " ${GROUND_CAN:-} " in *" $1 "*) ;; *) return 1 ;; esac; }
 
 # --- the operator
@@ -60,7 +61,7 @@ operator_start() {
 
 # --- the embedded API: one process, in which pods are processes of the same program
 embedded_up() {
-  GROUND_CAN=""
+  GROUND_CAN="memory"
   "$OTTLA" local --bare --data "$work/local" >"$E2E_OUT/local.log" 2>&1 &
   local_pid=$!
   export KUBECONFIG=$work/local/kubeconfig
@@ -69,6 +70,14 @@ embedded_up() {
 embedded_down() {
   [ -z "${local_pid:-}" ] || { kill "$local_pid" && wait "$local_pid"; }
   cp "$work/local/ottla-local.log" "$E2E_OUT/"
+}
+
+# operator_memory: the most that its process has had in MiB, where the ground can tell `memory`
+operator_memory() {
+  local pid
+  for pid in $(pgrep --parent "$local_pid"); do
+    ! tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q ' operator ' || awk '/^VmHWM/ { printf "%.0f\n", $2 / 1024 }' "/proc/$pid/status"
+  done
 }
 
 # --- a real Kubernetes on this machine
