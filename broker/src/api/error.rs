@@ -92,7 +92,7 @@ pub fn of_controller(error: &controller::Error) -> ErrorCode {
         Error::NoReassignmentInProgress => ErrorCode::NO_REASSIGNMENT_IN_PROGRESS,
         Error::InvalidConfig(_) => ErrorCode::INVALID_CONFIG,
         Error::PolicyViolation(_) => ErrorCode::POLICY_VIOLATION,
-        Error::FeatureUpdateFailed(_) => ErrorCode::FEATURE_UPDATE_FAILED,
+        Error::InvalidUpdateVersion(_) => ErrorCode::INVALID_UPDATE_VERSION,
         Error::InconsistentClusterId { .. } => ErrorCode::INCONSISTENT_CLUSTER_ID,
         Error::DuplicateBrokerRegistration(_) => ErrorCode::DUPLICATE_BROKER_REGISTRATION,
         Error::BrokerIdNotRegistered(_) => ErrorCode::BROKER_ID_NOT_REGISTERED,

@@ -54,6 +54,7 @@ mod table;
 mod transactions;
 mod txn_offset_commit;
 mod unregister_broker;
+mod update_features;
 mod write_txn_markers;
 
 use std::sync::Arc;
@@ -134,6 +135,7 @@ pub fn table() -> Table {
         Api::answering(0..=1, alter_partition_reassignments::handle),
         Api::answering(0..=0, list_partition_reassignments::handle),
         Api::answering(0..=2, elect_leaders::handle),
+        Api::answering(0..=2, update_features::handle),
         Api::answering(0..=2, describe_cluster::handle),
         Api::answering(0..=0, unregister_broker::handle),
         Api::answering(1..=2, alter_replica_log_dirs::handle),

@@ -4,6 +4,7 @@ mod cleaning;
 mod consumer_groups;
 mod deletions;
 mod directories;
+mod features;
 mod groups;
 mod groups_oracle;
 mod hostile;

@@ -42,9 +42,9 @@ pub enum Error {
     /// POLICY_VIOLATION.
     #[error("{0}")]
     PolicyViolation(Message),
-    /// FEATURE_UPDATE_FAILED.
+    /// INVALID_UPDATE_VERSION: a feature cannot be finalized at this level.
     #[error("{0}")]
-    FeatureUpdateFailed(Message),
+    InvalidUpdateVersion(Message),
     /// INCONSISTENT_CLUSTER_ID: a broker of another cluster.
     #[error("this is cluster {expected}, not {found}")]
     InconsistentClusterId {

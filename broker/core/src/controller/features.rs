@@ -60,25 +60,33 @@ fn update_features(operation: UpdateFeatures, context: &Context<'_>) -> Result<D
     Ok(Decision { records, response })
 }
 
+/// The messages are Kafka's.
 fn check(update: &FeatureUpdate, image: &Image) -> Result<(), Error> {
     let FeatureUpdate { name, level, downgrade } = update;
+    let refuse = |reason: String| {
+        let text = format!("Invalid update version {level} for feature {name}. {reason}");
+        Err(Error::InvalidUpdateVersion(text.into()))
+    };
     let (level, present) = (*level, image.feature(name));
-    let refuse = |reason: String| Err(Error::FeatureUpdateFailed(reason.into()));
     let Some((_, range)) = supported_features().find(|(supported, _)| supported == name) else {
-        return refuse(format!("the controller does not support the feature {name}"));
+        return refuse("The controller does not support this feature.".to_owned());
     };
     if level < range.min || level > range.max {
         let FeatureRange { min, max } = range;
-        return refuse(format!("the controller supports levels {min} to {max} of {name}, not {level}"));
+        return refuse(format!("The controller only supports versions {min}-{max}"));
     }
     let lacks = |broker: &&std::sync::Arc<crate::metadata::Broker>| {
         broker.features.get(name).is_none_or(|range| level < range.min || level > range.max)
     };
     if let Some(broker) = image.brokers().values().find(lacks) {
-        return refuse(format!("broker {} does not support level {level} of {name}", broker.id));
+        return refuse(format!("Broker {} does not support it.", broker.id));
     }
     if level < present && !downgrade {
-        return refuse(format!("{name} is at level {present}, and a lower one was not asked for as a downgrade"));
+        let how = "without setting the upgrade type to either safe or unsafe downgrade";
+        return refuse(format!("Can't downgrade the version of this feature {how}."));
+    }
+    if level > present && *downgrade {
+        return refuse("Can't downgrade to a newer version.".to_owned());
     }
     Ok(())
 }

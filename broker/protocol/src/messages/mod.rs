@@ -49,6 +49,7 @@ pub mod sasl_handshake;
 pub mod sync_group;
 pub mod txn_offset_commit;
 pub mod unregister_broker;
+pub mod update_features;
 pub mod write_txn_markers;
 
 use std::ops::RangeInclusive;
@@ -102,6 +103,7 @@ pub use sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
 pub use sync_group::{SyncGroupRequest, SyncGroupResponse};
 pub use txn_offset_commit::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 pub use unregister_broker::{UnregisterBrokerRequest, UnregisterBrokerResponse};
+pub use update_features::{UpdateFeaturesRequest, UpdateFeaturesResponse};
 pub use write_txn_markers::{WriteTxnMarkersRequest, WriteTxnMarkersResponse};
 
 fn check<M: Message>(version: i16, reader: &mut Reader) -> Result<Option<String>, DecodeError> {
@@ -199,6 +201,7 @@ known_apis! {
     ListPartitionReassignments: ListPartitionReassignmentsRequest,
     OffsetDelete: OffsetDeleteRequest,
     DescribeQuorum: DescribeQuorumRequest,
+    UpdateFeatures: UpdateFeaturesRequest,
     DescribeCluster: DescribeClusterRequest,
     DescribeProducers: DescribeProducersRequest,
     UnregisterBroker: UnregisterBrokerRequest,

@@ -174,12 +174,23 @@ fn producer_ids_are_given_out_once() {
 fn features_are_finalized_within_what_every_broker_supports() {
     let mut cluster = Cluster::with_brokers(1);
     assert_eq!(cluster.image.feature(OTTLA_VERSION), 1);
-    let mut update = |name: &str, level| {
-        let updates = vec![FeatureUpdate { name: name.into(), level, downgrade: false }];
-        cluster.run(UpdateFeatures { updates, validate_only: false }).unwrap().remove(0).1
+    let mut update = |name: &str, level, downgrade| {
+        let updates = vec![FeatureUpdate { name: name.into(), level, downgrade }];
+        let result = cluster.run(UpdateFeatures { updates, validate_only: false }).unwrap().remove(0).1;
+        (result.err().map(|error| error.to_string()), cluster.image.feature(name))
     };
-    assert!(update(OTTLA_VERSION, 1).is_ok());
-    assert!(update(OTTLA_VERSION, 2).is_err());
-    assert!(update("transaction.version", 1).is_err(), "a lower level is a downgrade");
-    assert!(update("transaction.version", 3).is_err());
+    let refused =
+        |level: i16, name: &str, why: &str| Some(format!("Invalid update version {level} for feature {name}. {why}"));
+    assert_eq!(update(OTTLA_VERSION, 1, false), (None, 1));
+    let too_new = refused(2, OTTLA_VERSION, "The controller only supports versions 1-1");
+    assert_eq!(update(OTTLA_VERSION, 2, false), (too_new, 1));
+    let name = TRANSACTION_VERSION;
+    let lower = "Can't downgrade the version of this feature without setting the upgrade type to either safe or unsafe downgrade.";
+    assert_eq!(update(name, 1, false), (refused(1, name, lower), 2));
+    assert_eq!(update(name, 1, true), (None, 1));
+    assert_eq!(update(name, 2, true), (refused(2, name, "Can't downgrade to a newer version."), 1));
+    assert_eq!(update(name, 2, false), (None, 2));
+    assert_eq!(update(name, 3, false), (refused(3, name, "The controller only supports versions 0-2"), 2));
+    let unknown = refused(1, "nonsense", "The controller does not support this feature.");
+    assert_eq!(update("nonsense", 1, false), (unknown, 0));
 }
