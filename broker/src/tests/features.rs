@@ -91,7 +91,7 @@ async fn refusals_are_those_of_a_real_broker() {
         let level = wanted["max_version_level"].as_i64().unwrap() as i16;
         let kind = wanted["upgrade_type"].as_i64().unwrap() as i8;
         let answer = raw.call(&update(wanted["feature"].as_str().unwrap(), level, kind), 2).await;
-        assert_eq!(i64::from(i16::from(answer.error_code)), case["response"]["error_code"].as_i64().unwrap());
+        assert_eq!(i64::from(answer.error_code.0), case["response"]["error_code"].as_i64().unwrap());
         // Which controller it is, Kafka's controller says too.
         let recorded =
             case["response"]["error_message"].as_str().unwrap().replace("Local controller 1", "The controller");
