@@ -21,7 +21,7 @@ pub(super) struct Done {
 
 /// Does a fault, takes it back and waits until all is whole. False if it does not become so, which ends the run.
 pub(super) async fn harm(scene: &mut Scene<'_>, fault: Fault) -> bool {
-    scene.cluster.elect_preferred_leaders(&scene.assigned()).await;
+    scene.cluster.elect_preferred_leaders(&scene.assigned(), Duration::from_secs(10)).await;
     let began = scene.recorder.now();
     let outcome = hit(scene, fault).await;
     take_back(scene, &fault.to_string(), began, outcome).await

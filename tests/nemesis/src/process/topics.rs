@@ -82,11 +82,25 @@ impl Cluster {
         }
     }
 
-    /// Gives partitions back to their preferred leaders, as far as that works just now.
-    pub async fn elect_preferred_leaders(&self, partitions: &[Assigned<'_>]) {
-        let Ok(client) = self.client(Duration::from_secs(5)).await else { return };
-        // Whoever needs a certain leader looks who it is.
-        let _ = client.send_to_controller(&election(&partitions.iter().collect::<Vec<_>>())).await;
+    /// Gives partitions back to their preferred leaders, as far as that works within `within`: whoever needs a certain
+    /// leader looks who it is.
+    pub async fn elect_preferred_leaders(&self, partitions: &[Assigned<'_>], within: Duration) {
+        let Ok(client) = self.client(within).await else { return };
+        let topics: Vec<&str> = partitions.iter().map(|one| one.topic).collect();
+        let elect = async {
+            loop {
+                // What was asked of a controller that went shows in the metadata, as does what another broker did not hear yet.
+                let metadata = client.refresh_metadata(&topics).await;
+                let is_left = |one: &&Assigned<'_>| !metadata.as_ref().is_ok_and(|metadata| is_led(one, metadata));
+                let left: Vec<&Assigned<'_>> = partitions.iter().filter(is_left).collect();
+                if left.is_empty() {
+                    return;
+                }
+                let _ = client.send_to_controller(&election(&left)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _ = tokio::time::timeout(within, elect).await;
     }
 }
 
