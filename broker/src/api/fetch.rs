@@ -35,7 +35,8 @@ pub(super) fn handle(context: Context, header: &RequestHeader, mut reader: Reade
     if !(0..=1).contains(&request.isolation_level) {
         return Ok(exchange.refuse_everything(&request, ErrorCode::UNKNOWN_SERVER_ERROR));
     }
-    let session = match context.broker.fetch_sessions.open(&request, header.api_version) {
+    let known = |id| context.broker.image().broker(id).map(|broker| broker.epoch);
+    let session = match context.broker.fetch_sessions.open(&request, header.api_version, known) {
         Ok(session) => session,
         Err(code) => return Ok(exchange.refuse(code)),
     };

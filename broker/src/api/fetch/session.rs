@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use indexmap::{IndexMap, IndexSet};
+use ottla_core::{BrokerEpoch, BrokerId};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::Str;
 use ottla_protocol::messages::fetch::{FetchPartition, FetchRequest};
@@ -159,8 +160,14 @@ impl FetchSessions {
         self.len() == 0
     }
 
-    /// Finds, opens or ends the session that `request` speaks of.
-    pub(super) fn open(&self, request: &FetchRequest, version: i16) -> Result<FetchSession, ErrorCode> {
+    /// Finds, opens or ends the session that `request` speaks of. A new one is opened for consumers, and for followers
+    /// whose broker is `known` to the cluster, so that there are no more of those than brokers.
+    pub(super) fn open(
+        &self,
+        request: &FetchRequest,
+        version: i16,
+        known: impl FnOnce(BrokerId) -> Option<BrokerEpoch>,
+    ) -> Result<FetchSession, ErrorCode> {
         let (id, epoch) = (request.session_id, request.session_epoch);
         if epoch == FINAL || epoch == INITIAL {
             if id != 0 {
@@ -168,7 +175,8 @@ impl FetchSessions {
             }
             let listed = listed(request);
             let watch = replica_of(request).map(|_| Arc::new(FollowerWatch::default()));
-            let opened = if epoch == INITIAL { self.create(&listed, request, version, watch.as_ref()) } else { None };
+            let may_open = epoch == INITIAL && is_known(request, known);
+            let opened = if may_open { self.create(&listed, request, version, watch.as_ref()) } else { None };
             let (id, state) = opened.map_or((0, None), |(id, state)| (id, Some(state)));
             return Ok(FetchSession { id, state, listed, is_full: true, max_bytes: None, is_update: false, watch });
         }
@@ -307,6 +315,14 @@ pub(super) fn replica_of(request: &FetchRequest) -> Option<i32> {
     Some(request.replica_id.max(request.replica_state.replica_id)).filter(|id| *id >= 0)
 }
 
+/// Whether the follower that asks, if one does, is a broker of the cluster. It may be of a later epoch than the one that
+/// is `known`: what a broker has registered is with its leaders a moment later. Old versions tell no epoch.
+fn is_known(request: &FetchRequest, known: impl FnOnce(BrokerId) -> Option<BrokerEpoch>) -> bool {
+    let told = BrokerEpoch(request.replica_state.replica_epoch);
+    let is_of = |id| known(BrokerId(id)).is_some_and(|epoch| told.0 < 0 || epoch <= told);
+    replica_of(request).is_none_or(is_of)
+}
+
 impl FetchSession {
     /// The fetch is parked with `wait`, for the next one to take its place.
     pub(super) fn parked(&self, wait: &Arc<FetchWait>) {
@@ -378,9 +394,14 @@ fn listed(request: &FetchRequest) -> Vec<Wanted> {
 
 #[cfg(test)]
 mod tests {
-    use ottla_protocol::messages::fetch::{FetchTopic, ForgottenTopic};
+    use ottla_protocol::messages::fetch::{FetchTopic, ForgottenTopic, ReplicaState};
 
     use super::*;
+
+    /// The cluster has one broker, 2, registered in epoch 7.
+    fn brokers(id: BrokerId) -> Option<BrokerEpoch> {
+        (id == BrokerId(2)).then_some(BrokerEpoch(7))
+    }
 
     fn request(id: i32, epoch: i32, partitions: &[i32]) -> FetchRequest {
         let partition = |n: &i32| FetchPartition { partition: *n, fetch_offset: 10, ..FetchPartition::default() };
@@ -401,69 +422,99 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_session_remembers_what_was_asked_and_tells_changes_only() {
         let sessions = FetchSessions::new(10);
-        let first = sessions.open(&request(0, 0, &[0, 1]), 12).unwrap();
+        let first = sessions.open(&request(0, 0, &[0, 1]), 12, brokers).unwrap();
         assert!(first.id > 0 && first.is_full);
         for wanted in first.wanted() {
             assert!(first.tell(&wanted, TOLD, false));
         }
-        let next = sessions.open(&request(first.id, 1, &[]), 12).unwrap();
+        let next = sessions.open(&request(first.id, 1, &[]), 12, brokers).unwrap();
         assert_eq!(partitions(&next), [0, 1]);
         let wanted = next.wanted();
         assert!(!next.tell(&wanted[0], TOLD, false));
         assert!(next.tell(&wanted[1], Told { high_watermark: 6, ..TOLD }, false));
         assert!(next.tell(&wanted[0], TOLD, true), "records are news");
-        let after = sessions.open(&request(first.id, 2, &[]), 12).unwrap();
+        let after = sessions.open(&request(first.id, 2, &[]), 12, brokers).unwrap();
         assert_eq!(partitions(&after), [1, 0], "the one that had records comes last");
     }
 
     #[tokio::test(start_paused = true)]
     async fn partitions_are_added_changed_and_forgotten() {
         let sessions = FetchSessions::new(10);
-        let id = sessions.open(&request(0, 0, &[0, 1]), 12).unwrap().id;
+        let id = sessions.open(&request(0, 0, &[0, 1]), 12, brokers).unwrap().id;
         let forgotten = ForgottenTopic { topic: "t".into(), partitions: vec![0], ..ForgottenTopic::default() };
         let change = FetchRequest { forgotten_topics_data: vec![forgotten], ..request(id, 1, &[7]) };
-        assert_eq!(partitions(&sessions.open(&change, 12).unwrap()), [1, 7]);
+        assert_eq!(partitions(&sessions.open(&change, 12, brokers).unwrap()), [1, 7]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_follower_is_read_what_it_names_and_what_its_watch_has_noted() {
         let sessions = FetchSessions::new(10);
         let of = |id, epoch, named: &[i32]| FetchRequest { replica_id: 2, ..request(id, epoch, named) };
-        let first = sessions.open(&of(0, 0, &[0, 1, 2]), 12).unwrap();
+        let first = sessions.open(&of(0, 0, &[0, 1, 2]), 12, brokers).unwrap();
         assert_eq!(partitions(&first), [0, 1, 2]);
         let (id, watch) = (first.id, first.watch.clone().unwrap());
-        let idle = sessions.open(&of(id, 1, &[]), 12).unwrap();
+        let idle = sessions.open(&of(id, 1, &[]), 12, brokers).unwrap();
         assert!(partitions(&idle).is_empty());
         watch.look_again(2);
-        let next = sessions.open(&of(id, 2, &[1, 9]), 12).unwrap();
+        let next = sessions.open(&of(id, 2, &[1, 9]), 12, brokers).unwrap();
         assert_eq!(partitions(&next), [2, 1, 9], "what has waited comes first");
         assert_eq!(next.look(2).map(|wanted| wanted.partition), Some(2));
         let forgotten = ForgottenTopic { topic: "t".into(), partitions: vec![2], ..ForgottenTopic::default() };
         watch.look_again(2);
         let last = FetchRequest { forgotten_topics_data: vec![forgotten], ..of(id, 3, &[]) };
-        assert!(partitions(&sessions.open(&last, 12).unwrap()).is_empty());
+        assert!(partitions(&sessions.open(&last, 12, brokers).unwrap()).is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn wrong_ids_epochs_and_versions_are_refused() {
         let sessions = FetchSessions::new(10);
-        let id = sessions.open(&request(0, 0, &[0]), 12).unwrap().id;
-        let code = |id, epoch, version| sessions.open(&request(id, epoch, &[]), version).unwrap_err();
+        let id = sessions.open(&request(0, 0, &[0]), 12, brokers).unwrap().id;
+        let code = |id, epoch, version| sessions.open(&request(id, epoch, &[]), version, brokers).unwrap_err();
         assert_eq!(code(0, 5, 12), ErrorCode::FETCH_SESSION_ID_NOT_FOUND);
         assert_eq!(code(id, 9, 12), ErrorCode::INVALID_FETCH_SESSION_EPOCH);
         assert_eq!(code(id, 1, 13), ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR);
-        assert_eq!(sessions.open(&request(id, FINAL, &[0]), 12).unwrap().id, 0);
+        assert_eq!(sessions.open(&request(id, FINAL, &[0]), 12, brokers).unwrap().id, 0);
         assert_eq!(code(id, 1, 12), ErrorCode::FETCH_SESSION_ID_NOT_FOUND);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_full_cache_evicts_only_what_has_been_quiet() {
         let sessions = FetchSessions::new(1);
-        let old = sessions.open(&request(0, 0, &[0]), 12).unwrap().id;
-        assert_eq!(sessions.open(&request(0, 0, &[0]), 12).unwrap().id, 0);
+        let old = sessions.open(&request(0, 0, &[0]), 12, brokers).unwrap().id;
+        assert_eq!(sessions.open(&request(0, 0, &[0]), 12, brokers).unwrap().id, 0);
         tokio::time::advance(QUIET).await;
-        let new = sessions.open(&request(0, 0, &[0]), 12).unwrap().id;
+        let new = sessions.open(&request(0, 0, &[0]), 12, brokers).unwrap().id;
         assert!(new > 0 && new != old);
         assert_eq!(sessions.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_brokers_of_the_cluster_have_sessions_without_a_slot() {
+        let sessions = FetchSessions::new(0);
+        let of = |replica_id, replica_epoch| {
+            let replica_state = ReplicaState { replica_id, replica_epoch };
+            let request = FetchRequest { replica_state, ..request(0, 0, &[0]) };
+            sessions.open(&request, 17, brokers).unwrap()
+        };
+        for (id, epoch) in [(1, 7), (3, -1), (i32::MAX, i64::MAX), (2, 6)] {
+            let refused = of(id, epoch);
+            assert_eq!(
+                (refused.id, partitions(&refused)),
+                (0, vec![0]),
+                "{id} in epoch {epoch} is read to all the same"
+            );
+        }
+        assert!(sessions.is_empty());
+        let first = of(2, 7).id;
+        assert!(first > 0);
+        assert_eq!(of(2, 6).id, 0);
+        assert!(
+            sessions.open(&request(first, 1, &[]), 17, brokers).is_ok(),
+            "a request of an earlier uptime ends nothing"
+        );
+        for epoch in [7, 8, -1] {
+            assert!(of(2, epoch).id > 0, "epoch {epoch}");
+            assert_eq!(sessions.len(), 1);
+        }
     }
 }
