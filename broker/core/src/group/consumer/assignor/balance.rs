@@ -42,7 +42,7 @@ impl<'a> Balance<'a> {
         };
         let mut kept = HashSet::new();
         for (position, member) in question.members.iter().enumerate() {
-            for topic in &member.topics {
+            for topic in member.topics.iter() {
                 subscribers.entry(*topic).or_default().push(position);
             }
             for (topic, partition) in member.target.iter() {
@@ -97,16 +97,29 @@ impl<'a> Balance<'a> {
         while std::mem::take(&mut moved) {
             let mut members: Vec<usize> = (0..self.load.len()).collect();
             members.sort_by_key(|member| std::cmp::Reverse(self.load[*member]));
+            let mut stuck = HashSet::new();
             for member in members {
-                while self.relieve(member) {
-                    moved = true;
+                while !stuck.contains(&member) && self.may_have_too_much(member) {
+                    match self.relieve(member) {
+                        Ok(()) => {
+                            moved = true;
+                            stuck.clear();
+                        }
+                        Err(reached) => stuck.extend(reached.into_iter().chain([member])),
+                    }
                 }
             }
         }
     }
 
-    /// Moves one partition off `from`, along the shortest chain to a member that has two less; false if there is none.
-    fn relieve(&mut self, from: usize) -> bool {
+    /// Whether anybody has two less.
+    fn may_have_too_much(&self, member: usize) -> bool {
+        self.load.iter().any(|load| load + 2 <= self.load[member])
+    }
+
+    /// Moves one partition off `from`, along the shortest chain to a member that has two less. If there is none, gives the
+    /// members that were reached and have no more than `from`: there is none for them either, until something moves.
+    fn relieve(&mut self, from: usize) -> Result<(), Vec<usize>> {
         let mut reached: HashMap<usize, (usize, TopicId)> = HashMap::new();
         let mut seen_topics = HashSet::new();
         let mut queue = VecDeque::from([from]);
@@ -122,13 +135,13 @@ impl<'a> Balance<'a> {
                     reached.insert(next, (member, *topic));
                     if self.load[next] + 2 <= self.load[from] {
                         self.shift(from, next, &reached);
-                        return true;
+                        return Ok(());
                     }
                     queue.push_back(next);
                 }
             }
         }
-        false
+        Err(reached.into_keys().filter(|member| self.load[*member] <= self.load[from]).collect())
     }
 
     /// Moves a partition over each link of the chain that ends at `to`.
