@@ -163,14 +163,14 @@ pub(crate) fn heartbeat(coordinator: &mut Coordinator, heartbeat: &Heartbeat) ->
     }
     session::begin(context, group, id);
     let is_new = |topic, partition| !member.current.assigned.contains(topic, partition);
-    let can_get_all = member
-        .target
-        .iter()
-        .all(|(topic, partition)| !is_new(topic, partition) || group.is_free_for(id, topic, partition));
+    let can_get_all = || {
+        let mut wanted = member.target.iter().filter(|(topic, partition)| is_new(*topic, *partition));
+        wanted.all(|(topic, partition)| group.is_free_for(id, topic, partition))
+    };
     let has_to_rejoin = match member.current.progress {
         _ if member.current.epoch < group.epoch => true,
         Progress::UnrevokedPartitions | Progress::Unknown => true,
-        Progress::UnreleasedPartitions => can_get_all,
+        Progress::UnreleasedPartitions => can_get_all(),
         Progress::Stable => false,
     };
     if has_to_rejoin {

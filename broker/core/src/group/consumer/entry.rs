@@ -44,8 +44,8 @@ impl Entry {
             Some(classic) => {
                 let config = &coordinator.context.config.consumer;
                 let is_allowed = config.migration.upgrade && classic.members().len() <= config.max_size;
-                let upgraded = upgrade::to_consumer(classic, coordinator.context.image.topics());
-                let group = upgraded.filter(|_| is_allowed).ok_or_else(is_not_one)?;
+                let upgrade = || upgrade::to_consumer(classic, coordinator.context.image.topics());
+                let group = is_allowed.then(upgrade).flatten().ok_or_else(is_not_one)?;
                 Ok(Self { group, origin: Origin::Classic { has_members: true } })
             }
         }

@@ -207,11 +207,16 @@ impl Group {
 
     /// The names that members subscribe to.
     pub(crate) fn subscribed_topics(&self) -> BTreeSet<&str> {
-        self.members.values().flat_map(|member| self.topics_of(member)).collect()
+        let patterns: BTreeSet<&String> = self.members.values().filter_map(|m| m.profile.regex.as_ref()).collect();
+        let matched = patterns.into_iter().filter_map(|pattern| self.regexes.get(pattern));
+        let named = self.members.values().flat_map(|member| &member.profile.topics);
+        named.chain(matched.flat_map(|resolved| &resolved.topics)).map(String::as_str).collect()
     }
 
+    /// Whether some member subscribes to the topic.
     pub(crate) fn is_subscribed(&self, topic: &str) -> bool {
-        self.members.values().any(|member| self.topics_of(member).any(|name| name == topic))
+        self.regexes.values().any(|resolved| resolved.topics.contains(topic))
+            || self.members.values().any(|member| member.profile.topics.contains(topic))
     }
 
     pub(crate) fn state(&self) -> ConsumerGroupState {

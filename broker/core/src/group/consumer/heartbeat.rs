@@ -19,7 +19,8 @@ use crate::group::{Error, Response};
 
 /// Handles ConsumerGroupHeartbeat: answered when what it changed is durable, and all that was changed before it.
 pub(crate) fn heartbeat(coordinator: &mut Coordinator, request: RequestId, beat: ConsumerHeartbeat) {
-    let checked = check(&beat, &coordinator.context.config.consumer);
+    let known = coordinator.consumers.get(beat.group.as_str()).and_then(|group| group.member(&beat.member_id));
+    let checked = check(&beat, known, &coordinator.context.config.consumer);
     let handled = checked.and_then(|()| match beat.member_epoch {
         LEAVE | LEAVE_FOR_A_WHILE => leave(coordinator, request, &beat),
         _ => stay(coordinator, request, beat),
@@ -29,8 +30,8 @@ pub(crate) fn heartbeat(coordinator: &mut Coordinator, request: RequestId, beat:
     }
 }
 
-/// What can be said of the request without looking at the group.
-fn check(beat: &ConsumerHeartbeat, config: &ConsumerConfig) -> Result<(), Refusal> {
+/// What can be said of the request without looking at the group; `known` is the member as it is, if it is one.
+fn check(beat: &ConsumerHeartbeat, known: Option<&Member>, config: &ConsumerConfig) -> Result<(), Refusal> {
     let invalid = |message: &str| Err(Refusal::new(Error::InvalidRequest, message));
     let is_empty = |text: &Option<String>| text.as_deref() == Some("");
     if beat.group.is_empty() {
@@ -72,10 +73,10 @@ fn check(beat: &ConsumerHeartbeat, config: &ConsumerConfig) -> Result<(), Refusa
         let message = format!("ServerAssignor {name} is not supported. Supported assignors: {known}.");
         return Err(Refusal::new(Error::UnsupportedAssignor, message));
     }
-    beat.regex
-        .as_deref()
-        .filter(|pattern| !pattern.is_empty())
-        .map_or(Ok(()), |pattern| Pattern::new(pattern).map(drop))
+    // A pattern that has been accepted before need not be compiled once more.
+    let accepted = known.and_then(|member| member.profile.regex.as_ref());
+    let new = beat.regex.as_ref().filter(|pattern| !pattern.is_empty() && Some(*pattern) != accepted);
+    new.map_or(Ok(()), |pattern| Pattern::new(pattern).map(drop))
 }
 
 /// A member joins, or goes on.

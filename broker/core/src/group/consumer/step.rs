@@ -1,7 +1,7 @@
 //! The steps that every request of a member takes (KIP-848): what it says of itself, what that means for the group's
 //! epoch, the target of that epoch, and how far the member has come towards it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hasher as _;
 use std::sync::Arc;
 
@@ -141,14 +141,20 @@ impl<'a> Step<'a> {
     }
 }
 
+/// What a member subscribes to: topics by name, and a pattern.
+type Wish<'a> = (&'a BTreeSet<String>, Option<&'a String>);
+
 fn question<'a>(group: &'a Group, topics: &Topics) -> Question<'a> {
     let known: BTreeMap<&str, TopicId> =
         group.subscribed_topics().into_iter().filter_map(|name| Some((name, topics.by_name(name)?.id))).collect();
-    let members = group.members().map(|(id, member)| Subscriber {
-        id,
-        instance_id: member.profile.instance_id.as_deref(),
-        topics: group.topics_of(member).filter_map(|name| known.get(name).copied()).collect(),
-        target: &member.target,
+    // Most members subscribe to what others subscribe to.
+    let mut shared: HashMap<Wish<'_>, Arc<BTreeSet<TopicId>>> = HashMap::new();
+    let members = group.members().map(|(id, member)| {
+        let ids =
+            || group.topics_of(member).filter_map(|name| known.get(name).copied()).collect::<BTreeSet<_>>().into();
+        let topics = shared.entry((&member.profile.topics, member.profile.regex.as_ref())).or_insert_with(ids);
+        let instance_id = member.profile.instance_id.as_deref();
+        Subscriber { id, instance_id, topics: Arc::clone(topics), target: &member.target }
     });
     let count = |id: &TopicId| topics.by_id(*id).and_then(|topic| i32::try_from(topic.partitions.len()).ok());
     Question { members: members.collect(), topics: known.values().map(|id| (*id, count(id).unwrap_or(0))).collect() }

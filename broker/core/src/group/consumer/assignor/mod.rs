@@ -60,7 +60,7 @@ pub(crate) struct Subscriber<'a> {
     pub(crate) id: &'a Arc<str>,
     pub(crate) instance_id: Option<&'a str>,
     /// The topics that it subscribes to and that exist.
-    pub(crate) topics: BTreeSet<TopicId>,
+    pub(crate) topics: Arc<BTreeSet<TopicId>>,
     /// What it was to have so far.
     pub(crate) target: &'a Partitions,
 }

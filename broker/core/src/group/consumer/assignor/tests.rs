@@ -25,7 +25,9 @@ fn assign(assignor: Assignor, topics: &[(u128, i32)], wishes: &[Wish]) -> Vec<(S
     let members = wishes.iter().zip(&ids).zip(&had).map(|((wish, id), target)| Subscriber {
         id,
         instance_id: wish.1.as_deref(),
-        topics: wish.2.iter().map(|number| topic(*number)).filter(|topic| known.contains_key(topic)).collect(),
+        topics: Arc::new(
+            wish.2.iter().map(|number| topic(*number)).filter(|topic| known.contains_key(topic)).collect(),
+        ),
         target,
     });
     let members: Vec<_> = members.collect();
