@@ -153,6 +153,20 @@ fn a_classic_member_that_does_not_come_for_its_share_is_out() {
 }
 
 #[test]
+fn one_that_changes_its_protocol_under_its_id_is_not_put_out_for_what_it_left_undone_in_the_other() {
+    let (mut bench, id) = mixed_group();
+    send(&mut bench, first_beat("g", "third", &["t"])).unwrap();
+    let rebalance = Response::Heartbeat(Err(Error::RebalanceInProgress));
+    assert_eq!(bench.call(heartbeat("g", &id, 2)), rebalance, "it is to rejoin within 60 s");
+    let mut epoch = send(&mut bench, first_beat("g", &id, &["t"])).unwrap().member_epoch;
+    for _ in 0..20 {
+        bench.advance(std::time::Duration::from_secs(5));
+        let said = ConsumerHeartbeat { owned: Some(partitions("t", &[])), ..beat("g", &id, epoch) };
+        epoch = send(&mut bench, said).unwrap().member_epoch;
+    }
+}
+
+#[test]
 fn a_classic_member_that_knows_no_protocol_of_the_others_is_refused() {
     let (mut bench, _) = mixed_group();
     let other =

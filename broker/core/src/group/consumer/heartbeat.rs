@@ -130,6 +130,9 @@ fn advance(
         Former::Itself | Former::Nobody => {}
     }
     let before = step.group.member(id).map(|member| member.profile.clone()).unwrap_or_default();
+    if before.classic.is_some() {
+        session::cancel_classic(context, &step.group.id, id);
+    }
     let profile = profile(before, beat);
     let changed = step.put_profile(id, profile);
     step.refresh(&context.image, context.now.wall.0, changed);

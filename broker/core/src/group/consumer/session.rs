@@ -43,8 +43,15 @@ pub(crate) fn begin_all(context: &mut Context, group: &Group) {
 
 /// Forgets every alarm of the member.
 pub(crate) fn cancel(context: &mut Context, group: &Arc<str>, id: &Arc<str>) {
-    let timers = [Timer::Session, Timer::Revocation, Timer::Rejoin, Timer::Resync];
-    for timer in timers {
+    cancel_classic(context, group, id);
+    for timer in [Timer::Session, Timer::Revocation] {
+        context.timers.cancel(&timer(Arc::clone(group), Arc::clone(id)));
+    }
+}
+
+/// Forgets the alarms that a member has only while it uses the classic protocol.
+pub(crate) fn cancel_classic(context: &mut Context, group: &Arc<str>, id: &Arc<str>) {
+    for timer in [Timer::Rejoin, Timer::Resync] {
         context.timers.cancel(&timer(Arc::clone(group), Arc::clone(id)));
     }
 }
