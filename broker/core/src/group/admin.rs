@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::consumer::group::Change;
 use super::consumer::{self, DescribedConsumerGroup, Refusal, describe};
 use super::context::Then;
 use super::coordinator::Coordinator;
@@ -87,6 +86,5 @@ fn deletion(coordinator: &Coordinator, id: &str) -> Result<(Arc<str>, Vec<Record
 
 /// The records that delete a group of the consumer protocol.
 pub(super) fn consumer_tombstones(group: &consumer::group::Group) -> Vec<Record> {
-    let record = |change: Change| Record::Consumer(consumer::Record { group: Arc::clone(&group.id), change });
-    group.tombstones().into_iter().map(record).collect()
+    consumer::of_group(&group.id, group.tombstones()).collect()
 }

@@ -13,9 +13,13 @@ use super::request::{FetchOffsets, Joined, PartitionResults, Synced};
 use super::state::Group;
 use super::timers::Timer;
 use super::{Config, Error};
-use crate::coordinator::{AppendId, InTransaction, NewBatch, RequestId, Timers};
+use crate::coordinator::{AppendId, EncodedRecord, InTransaction, NewBatch, RequestId, Timers};
 use crate::metadata::Image;
 use crate::{Now, ProducerId, Timestamp};
+
+/// The most bytes of keys and values that one append of a group's records has. The log refuses batches over
+/// `max.message.bytes`, 1 MiB by default, for good; this leaves room for what a batch adds.
+const MAX_APPEND: usize = 768 << 10;
 
 /// What is to be done once an append is durable, or has failed.
 #[derive(Debug)]
@@ -62,8 +66,10 @@ pub(super) struct InFlight {
     /// The producer of the transaction that the offsets wait for.
     pub(super) transaction: Option<ProducerId>,
     pub(super) deletes: Deletes,
-    /// It changes a group of the consumer protocol; what it deletes of one.
-    pub(super) consumer_deletions: Option<Vec<Change>>,
+    /// It changes a group of the consumer protocol.
+    pub(super) changes_consumers: bool,
+    /// Its records that delete something else than offsets.
+    pub(super) deletions: Vec<Record>,
     pub(super) then: Then,
     /// Offset fetches that want to see these offsets.
     pub(super) fetches: Vec<(RequestId, FetchOffsets)>,
@@ -80,6 +86,9 @@ pub(super) struct Context {
     pub(super) image: Arc<Image>,
     pub(super) timers: Timers<Timer>,
     pub(super) in_flight: BTreeMap<AppendId, InFlight>,
+    /// The groups of which the log refused records of the consumer protocol, with the deletions among them. The next
+    /// record of such a group comes after these, and after the whole group where it is still one of that protocol.
+    pub(super) unwritten: BTreeMap<Arc<str>, Vec<Record>>,
     next_append: AppendId,
     effects: Vec<Effect>,
 }
@@ -92,6 +101,7 @@ impl Context {
             image: Arc::default(),
             timers: Timers::default(),
             in_flight: BTreeMap::new(),
+            unwritten: BTreeMap::new(),
             next_append: AppendId::default(),
             effects: Vec::new(),
         }
@@ -135,16 +145,40 @@ impl Context {
         records: Vec<Record>,
         then: Then,
     ) {
+        self.write_refused_deletions(group, &records);
+        let encoded = records.iter().map(Record::encode).collect();
+        self.send(transaction, group, records, encoded, then);
+    }
+
+    /// Sends what the log refused to delete of the group, before `records` unless those are offsets alone.
+    fn write_refused_deletions(&mut self, group: &Arc<str>, records: &[Record]) {
+        if records.iter().all(|record| matches!(record, Record::Offset(_))) {
+            return;
+        }
+        let deletions = self.unwritten.remove(group).unwrap_or_default();
+        for (records, encoded) in pieces(deletions) {
+            self.send(None, group, records, encoded, Then::Nothing);
+        }
+    }
+
+    fn send(
+        &mut self,
+        transaction: Option<InTransaction>,
+        group: &Arc<str>,
+        records: Vec<Record>,
+        encoded: Vec<EncodedRecord>,
+        then: Then,
+    ) -> AppendId {
         self.next_append.0 += 1;
         let id = self.next_append;
-        let encoded = records.iter().map(Record::encode).collect();
         self.effects.push(Effect::Append(id, NewBatch { records: encoded, transaction }));
         let mut in_flight = InFlight {
             group: group.clone(),
             offsets: Vec::new(),
             transaction: transaction.map(|transaction| transaction.producer.id),
             deletes: Deletes::default(),
-            consumer_deletions: None,
+            changes_consumers: false,
+            deletions: Vec::new(),
             then,
             fetches: Vec::new(),
             answers: Vec::new(),
@@ -152,41 +186,45 @@ impl Context {
         for record in records {
             match record {
                 Record::Offset(change) => in_flight.offsets.push(change),
-                Record::Group(change) => in_flight.deletes.classic = change.value.is_none(),
+                Record::Group(change) => {
+                    in_flight.deletes.classic = change.value.is_none();
+                    in_flight.deletions.extend(change.value.is_none().then_some(Record::Group(change)));
+                }
                 // These were applied before they were sent.
                 Record::Consumer(record) => {
-                    let deletions = in_flight.consumer_deletions.get_or_insert_default();
+                    in_flight.changes_consumers = true;
                     if let Change::Epoch(value) = &record.change {
                         in_flight.deletes.consumer = value.is_none();
                     }
-                    if record.change.is_deletion() {
-                        deletions.push(record.change);
-                    }
+                    in_flight.deletions.extend(record.change.is_deletion().then_some(Record::Consumer(record)));
                 }
             }
         }
         self.in_flight.insert(id, in_flight);
         let timeout = self.config.append_timeout;
         self.schedule(Timer::Append(id), timeout);
+        id
     }
 
-    /// Sends records of one group to the log, if there are any; `answers` are given when they are durable, and all that
-    /// was sent for the group before.
+    /// Sends records of one group to the log, if there are any, in as many appends as it takes; `answers` are given when
+    /// they are durable, and all that was changed of the group before.
     pub(super) fn append_and_answer(
         &mut self,
         group: &Arc<str>,
         records: Vec<Record>,
         answers: impl IntoIterator<Item = (RequestId, Response)>,
     ) {
-        if !records.is_empty() {
-            self.append(group, records, Then::Nothing);
+        self.write_refused_deletions(group, &records);
+        let mut last = None;
+        for (records, encoded) in pieces(records) {
+            last = Some(self.send(None, group, records, encoded, Then::Nothing));
         }
-        let last = self.in_flight.iter_mut().rev().find(|(_, append)| append.group == *group);
-        let Some((id, append)) = last else {
+        let last = last.or_else(|| self.last_change_in_flight(group));
+        let Some((id, append)) = last.and_then(|id| Some((id, self.in_flight.get_mut(&id)?))) else {
             return answers.into_iter().for_each(|(request, response)| self.reply(request, response));
         };
         append.answers.extend(answers);
-        let timer = Timer::Append(*id);
+        let timer = Timer::Append(id);
         if !append.answers.is_empty() && !self.timers.is_set(&timer) {
             // The append is overdue already; the answers have their own time to wait.
             let timeout = self.config.append_timeout;
@@ -209,10 +247,39 @@ impl Context {
         None
     }
 
+    /// The newest append on its way that changes `group` as one of the consumer protocol; offsets do not.
+    pub(super) fn last_change_in_flight(&self, group: &str) -> Option<AppendId> {
+        let changes = |append: &InFlight| *append.group == *group && append.changes_consumers;
+        self.in_flight.iter().rev().find(|(_, append)| changes(append)).map(|(id, _)| *id)
+    }
+
     /// Whether anything of `group` is on its way to the log.
     pub(super) fn has_in_flight(&self, group: &str) -> bool {
         self.in_flight.values().any(|append| *append.group == *group)
     }
+}
+
+/// Records, cut in their order into appends of at most [`MAX_APPEND`] bytes. What members may say is bounded at the door;
+/// only the share of one that has tens of thousands of topics may be more, and goes alone.
+fn pieces(records: Vec<Record>) -> Vec<(Vec<Record>, Vec<EncodedRecord>)> {
+    let mut pieces: Vec<(Vec<Record>, Vec<EncodedRecord>)> = Vec::new();
+    let mut size = 0;
+    for record in records {
+        let encoded = record.encode();
+        let added = encoded.key.len() + encoded.value.as_ref().map_or(0, Bytes::len);
+        size += added;
+        match pieces.last_mut().filter(|_| size <= MAX_APPEND) {
+            Some((records, all_encoded)) => {
+                records.push(record);
+                all_encoded.push(encoded);
+            }
+            None => {
+                size = added;
+                pieces.push((vec![record], vec![encoded]));
+            }
+        }
+    }
+    pieces
 }
 
 /// Answers the parked join of a member, if there is one.

@@ -11,7 +11,6 @@ use super::context::{Context, Deletes, InFlight, Then, complete_join, complete_s
 use super::event::{Effect, Event, Note, Request, Response};
 use super::offset_store::OffsetStore;
 use super::record::{GroupChange, OffsetChange, Record};
-use super::request::GroupState;
 use super::state::Group;
 use super::timers::Timer;
 use super::transactions::Transactions;
@@ -199,13 +198,10 @@ impl Coordinator {
                 }
                 self.drop_deleted(&append.group, append.deletes);
             }
-            Err(_) => {
-                if let Some(deletions) = append.consumer_deletions
-                    && let Some(group) = self.consumers.get_mut(&append.group)
-                {
-                    group.unwritten.get_or_insert_default().extend(deletions);
-                }
+            Err(error) if append.changes_consumers => {
+                self.change_refused(id, &append.group, append.deletions, error);
             }
+            Err(_) => {}
         }
         for (request, response) in append.answers {
             let told = match result {
@@ -217,6 +213,19 @@ impl Coordinator {
         self.finish(&append.group, append.then, result);
         for (request, fetch) in append.fetches {
             offsets::fetch(self, request, fetch);
+        }
+    }
+
+    /// The log has refused changes of a group of the consumer protocol: they are written again with what comes next of
+    /// the group. Whoever waits for a later append was promised these as well.
+    fn change_refused(&mut self, id: AppendId, group: &Arc<str>, deletions: Vec<Record>, error: AppendError) {
+        if !deletions.is_empty() || self.consumers.contains_key(group) {
+            self.context.unwritten.entry(Arc::clone(group)).or_default().extend(deletions);
+        }
+        let later = self.context.in_flight.range_mut(id..).filter(|(_, append)| append.group == *group);
+        let answers: Vec<_> = later.flat_map(|(_, append)| append.answers.drain(..)).collect();
+        for (request, response) in answers {
+            self.context.reply(request, response.refused(error.for_group()));
         }
     }
 
@@ -352,7 +361,8 @@ impl Coordinator {
         if deletes.classic && self.groups.get(id).is_some_and(Group::is_deserted) {
             self.forget_group(id);
         }
-        if deletes.consumer && self.consumers.get(id).is_some_and(consumer::group::Group::is_empty) {
+        let is_deserted = self.consumers.get(id).is_some_and(consumer::group::Group::is_empty);
+        if deletes.consumer && is_deserted && self.context.last_change_in_flight(id).is_none() {
             self.transactions.forget(|change| change.group == *id);
             self.consumers.remove(id);
             self.keep_offsets_of(id);
@@ -366,13 +376,5 @@ impl Coordinator {
             None => format!("Consumer group {id} not found."),
         };
         self.consumers.get(id).ok_or_else(|| Refusal::new(Error::GroupIdNotFound, message))
-    }
-
-    /// The number of groups in each state, for metrics.
-    pub fn groups_by_state(&self) -> impl Iterator<Item = (GroupState, usize)> + '_ {
-        use GroupState::{CompletingRebalance, Empty, PreparingRebalance, Stable};
-        [Empty, PreparingRebalance, CompletingRebalance, Stable]
-            .into_iter()
-            .map(|state| (state, self.groups.values().filter(|group| group.is(state)).count()))
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn join(coordinator: &mut Coordinator, request: RequestId, mut join: 
             // Nobody is in it, so it may be of any kind.
             let (id, records) = (Arc::clone(&group.id), admin::consumer_tombstones(group));
             consumers.remove(&id);
-            context.append(&id, records, Then::Nothing);
+            context.append_and_answer(&id, records, []);
         }
     }
     if is_new && !groups.contains_key(join.group.as_str()) {

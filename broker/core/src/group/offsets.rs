@@ -250,9 +250,7 @@ pub(super) fn expire(coordinator: &mut Coordinator) {
         if all_expired && group.is_empty() {
             records.extend(admin::consumer_tombstones(group));
         }
-        if !records.is_empty() {
-            context.append(&group.id, records, Then::Nothing);
-        }
+        context.append_and_answer(&group.id, records, []);
     }
 }
 

@@ -1,6 +1,6 @@
 //! A coordinator with a clock that is moved by hand and a log in memory.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ use uuid::Uuid;
 
 /// Wall time at the start, so that wall and monotonic times cannot be mistaken for one another.
 const EPOCH_MS: i64 = 1_700_000_000_000;
+
+/// What the log takes at most, as `max.message.bytes` is by default.
+const MAX_BATCH: usize = 1 << 20;
 
 /// What the log holds.
 #[derive(Clone, Debug)]
@@ -103,7 +106,11 @@ impl Bench {
                     assert!(id.0 <= self.next_request, "{id:?} was never sent");
                     assert_eq!(self.replies.insert(id, response), None, "{id:?} is answered twice");
                 }
-                Effect::Append(id, batch) => self.in_flight.push_back((id, batch)),
+                Effect::Append(id, batch) => {
+                    let size: usize = batch.records.iter().map(size).sum();
+                    assert!(size < MAX_BATCH, "a batch of {size} bytes is never taken by the log");
+                    self.in_flight.push_back((id, batch));
+                }
             }
         }
         while self.is_prompt && !self.in_flight.is_empty() {
@@ -137,6 +144,23 @@ impl Bench {
         self.handle(Event::Appended(id, Err(error)));
     }
 
+    /// The oldest append fails.
+    pub fn fail_oldest(&mut self, error: AppendError) {
+        let (id, _) = self.in_flight.pop_front().expect("an append is on its way");
+        self.handle(Event::Appended(id, Err(error)));
+    }
+
+    /// The log is compacted: of each key the last record is left, and none if that is a deletion.
+    pub fn compact(&mut self) {
+        let mut seen = HashSet::new();
+        let mut log: Vec<Logged> = std::mem::take(&mut self.log).into_iter().rev().collect();
+        log.retain(|logged| match logged {
+            Logged::Record(record, _) => seen.insert(record.key.clone()) && record.value.is_some(),
+            Logged::TransactionEnd { .. } => true,
+        });
+        self.log = log.into_iter().rev().collect();
+    }
+
     /// Moves the clock, with a tick at every deadline on the way.
     pub fn advance(&mut self, by: Duration) {
         let end = self.clock + by;
@@ -163,6 +187,10 @@ impl Bench {
         self.perform(effects);
         self.handle(Event::Note(Note::Metadata(Arc::clone(&self.image))));
     }
+}
+
+fn size(record: &EncodedRecord) -> usize {
+    record.key.len() + record.value.as_ref().map_or(0, Bytes::len)
 }
 
 /// A cluster with these topics and numbers of partitions; the id of a topic is made of its name.

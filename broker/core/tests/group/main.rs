@@ -7,6 +7,7 @@ mod consumer_simulation;
 mod consumers;
 mod migration;
 mod oracle;
+mod refusals;
 mod scenarios;
 mod simulation;
 mod transactions;

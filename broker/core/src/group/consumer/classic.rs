@@ -35,13 +35,17 @@ pub(crate) fn join(coordinator: &mut Coordinator, request: RequestId, mut join: 
     };
     let protocol = join.protocols.first().map(|first| first.name.clone());
     let protocols = std::mem::take(&mut join.protocols);
+    let owned = subscription.owned(context.image.topics());
+    let classic = ClassicProfile { session_timeout: join.session_timeout, protocols };
+    let profile = profile(&join, subscription, classic);
+    if !profile.is_storable() {
+        return context.reply_join_error(request, &join.member_id, Error::InconsistentGroupProtocol);
+    }
     let mut step = Step::new(group);
     if let Some(old) = &former {
         step.replace(old, &id);
     }
-    let owned = subscription.owned(context.image.topics());
-    let classic = ClassicProfile { session_timeout: join.session_timeout, protocols };
-    let changed = step.put_profile(&id, profile(&join, subscription, classic));
+    let changed = step.put_profile(&id, profile);
     step.refresh(&context.image, context.now.wall.0, changed);
     step.assign(&context.image, context.config.consumer.default_assignor());
     step.reconcile(&id, Some(&owned));

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::embedded::{Subscription, write_assignment};
-use super::entry::of_group;
 use super::group::Group;
+use super::of_group;
 use crate::coordinator::RequestId;
 use crate::group::context::Context;
 use crate::group::coordinator::Coordinator;

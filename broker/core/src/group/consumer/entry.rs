@@ -77,6 +77,6 @@ impl Entry {
 }
 
 /// Changes of a group as records.
-pub(super) fn of_group(group: &Arc<str>, changes: Vec<Change>) -> impl Iterator<Item = Record> {
+pub(in crate::group) fn of_group(group: &Arc<str>, changes: Vec<Change>) -> impl Iterator<Item = Record> {
     changes.into_iter().map(|change| Record::Consumer(super::Record { group: Arc::clone(group), change }))
 }

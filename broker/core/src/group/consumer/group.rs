@@ -69,8 +69,6 @@ pub(crate) struct Group {
     regexes: BTreeMap<String, Resolved>,
     /// Topics have changed since the hash was taken: the next heartbeat looks.
     pub(crate) is_stale: bool,
-    /// Some of its records were refused by the log, among them these deletions: the next append writes everything.
-    pub(crate) unwritten: Option<Vec<Change>>,
 }
 
 impl Group {
@@ -88,7 +86,6 @@ impl Group {
             owners: HashMap::new(),
             regexes: BTreeMap::new(),
             is_stale: true,
-            unwritten: None,
         }
     }
 
@@ -257,7 +254,7 @@ impl Group {
         changes
     }
 
-    /// What deletes all of its records.
+    /// What deletes all of its records that it knows of.
     pub(crate) fn tombstones(&self) -> Vec<Change> {
         let mut changes = Vec::new();
         for id in self.members.keys() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::config::ConsumerConfig;
 use super::entry::Entry;
 use super::group::{Change, Group};
-use super::member::{Current, Member, Profile, Progress};
+use super::member::{Current, MAX_SAID, Member, Profile, Progress, size_of_names};
 use super::pattern::Pattern;
 use super::request::{Beat, ConsumerHeartbeat, JOIN, LEAVE, LEAVE_FOR_A_WHILE, Refusal};
 use super::step::Step;
@@ -61,9 +61,13 @@ fn check(beat: &ConsumerHeartbeat, known: Option<&Member>, config: &ConsumerConf
         ..LEAVE_FOR_A_WHILE => return invalid("MemberEpoch is invalid."),
         _ => {}
     }
-    let texts = [&beat.group, &beat.member_id].into_iter().chain(&beat.instance_id).chain(&beat.regex);
+    let optional = beat.instance_id.iter().chain(&beat.rack_id).chain(&beat.regex);
+    let texts = [&beat.group, &beat.member_id, &beat.client_id, &beat.client_host].into_iter().chain(optional);
     if texts.into_iter().any(|text| text.len() > MAX_STRING) {
         return invalid("A text of the request is too long to be stored.");
+    }
+    if size_of_names(beat.topics.iter().flatten()) > MAX_SAID {
+        return invalid("The SubscribedTopicNames are too many to be stored.");
     }
     if let Some(name) = &beat.assignor
         && config.assignor(name).is_none()

@@ -6,6 +6,12 @@ use std::time::Duration;
 use super::Partitions;
 use crate::group::Protocol;
 
+/// The most bytes of topics and protocols that a member may name, and of topics that the record of a pattern holds: with
+/// the texts that are bounded by themselves, a record stays within what one append may have.
+pub(crate) const MAX_SAID: usize = 512 << 10;
+/// What lengths and tagged fields add to a name, at most.
+const OVERHEAD: usize = 8;
+
 /// What a member says of itself, as it is stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Profile {
@@ -21,6 +27,21 @@ pub(crate) struct Profile {
     pub(crate) assignor: Option<String>,
     /// Set for one that uses the classic protocol.
     pub(crate) classic: Option<ClassicProfile>,
+}
+
+impl Profile {
+    /// Whether its record is small enough to be stored: the topics that it names and the protocols that it follows are
+    /// the only part without a bound of their own.
+    pub(crate) fn is_storable(&self) -> bool {
+        let protocols = self.classic.iter().flat_map(|classic| &classic.protocols);
+        let protocols: usize = protocols.map(|protocol| protocol.name.len() + protocol.metadata.len() + OVERHEAD).sum();
+        size_of_names(&self.topics) + protocols <= MAX_SAID
+    }
+}
+
+/// The bytes that names take up in a record, at most.
+pub(crate) fn size_of_names<'a>(names: impl IntoIterator<Item = &'a String>) -> usize {
+    names.into_iter().map(|name| name.len() + OVERHEAD).sum()
 }
 
 /// What a member of the classic protocol says besides.

@@ -2,7 +2,8 @@
 //!
 //! A request decides by pure rules ([`step`], [`reconcile`], [`assignor`]); its changes are applied to the group at once,
 //! in the order in which they go to the log, and it is answered when they are durable. If the log refuses them, the next
-//! append writes the whole group, so that the log follows what members were told and never the other way round.
+//! append writes the whole group, so that the log follows what members were told and never the other way round. The
+//! records of one change may be of several appends: their order matters, and each makes sense without those to come.
 //!
 //! It must not know wire versions; topics come from the metadata image.
 
@@ -29,6 +30,8 @@ mod upgrade;
 
 use group::{Change, Group};
 
+pub(super) use entry::of_group;
+
 use super::Response;
 use super::context::Context;
 use crate::coordinator::RequestId;
@@ -52,11 +55,16 @@ fn write(
     changes: Vec<Change>,
     answers: impl IntoIterator<Item = (RequestId, Response)>,
 ) {
-    if let Some(deletions) = group.unwritten.take() {
-        // What was deleted and is there again is in the snapshot.
-        records.extend(entry::of_group(&group.id, deletions));
-        records.extend(entry::of_group(&group.id, group.snapshot()));
+    if let Some(mut deletions) = context.unwritten.remove(&group.id) {
+        // What was deleted and is there again is in the snapshot, and the group is there.
+        let is_of_group = |record: &super::record::Record| {
+            let super::record::Record::Consumer(record) = record else { return false };
+            matches!(record.change, Change::Epoch(None) | Change::AssignmentEpoch(None))
+        };
+        deletions.retain(|record| !is_of_group(record));
+        records.extend(deletions);
+        records.extend(of_group(&group.id, group.snapshot()));
     }
-    records.extend(entry::of_group(&group.id, changes));
+    records.extend(of_group(&group.id, changes));
     context.append_and_answer(&group.id, records, answers);
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::Partitions;
 use super::group::{Change, Resolved};
-use super::member::{ClassicProfile, Current, Profile, Progress};
+use super::member::{ClassicProfile, Current, MAX_SAID, Profile, Progress, size_of_names};
 use crate::TopicId;
 use crate::coordinator::{
     EncodedRecord, Reader, RecordError, put_compact_bytes, put_compact_count, put_compact_string,
@@ -267,9 +267,16 @@ fn read_resolved(value: &mut Reader<'_>) -> Result<Resolved, RecordError> {
     Ok(resolved)
 }
 
+/// Of more topics than fit, the first are written: whoever reads them looks for the topics anew.
 fn put_resolved(out: &mut BytesMut, resolved: &Resolved) {
-    put_compact_count(out, resolved.topics.len());
-    resolved.topics.iter().for_each(|topic| put_compact_string(out, topic));
+    let mut size = 0;
+    let fits = |topic: &&String| {
+        size += size_of_names([*topic]);
+        size <= MAX_SAID
+    };
+    let topics: Vec<&String> = resolved.topics.iter().take_while(fits).collect();
+    put_compact_count(out, topics.len());
+    topics.into_iter().for_each(|topic| put_compact_string(out, topic));
     out.put_i64(resolved.version);
     out.put_i64(resolved.timestamp);
     put_tagged(out, &[]);

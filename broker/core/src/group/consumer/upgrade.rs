@@ -15,7 +15,7 @@ use crate::group::{Error, state};
 use crate::metadata::Topics;
 
 /// The same members in a group of the consumer protocol, in the epoch of the classic generation; none if they are not
-/// consumers, or what they embed cannot be read.
+/// consumers, or what they embed cannot be read or is more than can be stored.
 pub(super) fn to_consumer(classic: &state::Group, topics: &Topics) -> Option<Group> {
     if !classic.is_of_consumers() {
         return None;
@@ -35,7 +35,8 @@ pub(super) fn to_consumer(classic: &state::Group, topics: &Topics) -> Option<Gro
             assigned: assigned.clone(),
             ..Current::default()
         };
-        group.apply(Change::Member(Arc::clone(&member.id), Some(profile(member, subscription))));
+        let profile = Some(profile(member, subscription)).filter(Profile::is_storable)?;
+        group.apply(Change::Member(Arc::clone(&member.id), Some(profile)));
         group.apply(Change::Target(Arc::clone(&member.id), Some(assigned)));
         group.apply(Change::Current(Arc::clone(&member.id), Some(current)));
     }
