@@ -1,7 +1,6 @@
 //! DeleteRecords (KIP-107): raises the start of logs.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::join_all;
 use ottla_core::Offset;
@@ -22,7 +21,7 @@ type Deleted = (i32, Result<(Arc<Partition>, Offset), ErrorCode>);
 
 /// Deletes below the offsets given, and answers once every live replica has.
 pub(super) async fn handle(context: Context, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
-    let deadline = Instant::now() + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let deadline = Instant::now() + super::groups::milliseconds(request.timeout_ms);
     let deleting = context.clone();
     // File work.
     let work = tokio::task::spawn_blocking(move || {

@@ -20,8 +20,9 @@ pub async fn handle(context: Context, request: DeleteTopicsRequest) -> DeleteTop
         .iter()
         .map(|topic| TopicRef { name: topic.name.as_ref().map(Str::to_string), id: TopicId(topic.topic_id) });
     let topics: Vec<TopicRef> = by_name.chain(by_either).collect();
-    if !is_enabled(&context) {
-        let refuse = |topic| failed(topic, ErrorCode::TOPIC_DELETION_DISABLED, Some(FORBIDDEN.into()));
+    if !context.allows("delete.topic.enable") {
+        let code = if context.version < 3 { ErrorCode::INVALID_REQUEST } else { ErrorCode::TOPIC_DELETION_DISABLED };
+        let refuse = |topic| failed(topic, code, Some(FORBIDDEN.into()));
         let responses = topics.into_iter().map(refuse).collect();
         return DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() };
     }
@@ -35,12 +36,6 @@ pub async fn handle(context: Context, request: DeleteTopicsRequest) -> DeleteTop
         }
     };
     DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
-}
-
-fn is_enabled(context: &Context) -> bool {
-    let image = context.broker.image();
-    let enabled = context.broker.with_layers(&image, |layers| layers.broker_value("delete.topic.enable"));
-    enabled.is_none_or(|value| !value.eq_ignore_ascii_case("false"))
 }
 
 fn answer(topic: TopicRef, result: Result<DeletedTopic, Error>) -> DeletableTopicResult {

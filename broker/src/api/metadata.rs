@@ -61,11 +61,10 @@ fn neither_name_nor_id(wanted: Vec<MetadataRequestTopic>) -> MetadataResponse {
 /// Creates the topics that are named, valid and unknown, where `auto.create.topics.enable` says so. What fails shows in
 /// the answer as an unknown topic.
 async fn create_missing(context: &Context, wanted: &[MetadataRequestTopic]) {
-    let image = context.broker.image();
-    let enabled = context.broker.with_layers(&image, |layers| layers.broker_value("auto.create.topics.enable"));
-    if enabled.is_some_and(|value| value.eq_ignore_ascii_case("false")) {
+    if !context.allows("auto.create.topics.enable") {
         return;
     }
+    let image = context.broker.image();
     let mut names = HashSet::new();
     for topic in wanted.iter().filter(|topic| topic.topic_id.is_nil()) {
         let name = topic.name.as_deref().unwrap_or_default();

@@ -84,6 +84,14 @@ pub struct Context {
     pub client_id: Option<Str>,
 }
 
+impl Context {
+    /// Whether the boolean setting `key` of the broker, true by default, is on.
+    fn allows(&self, key: &str) -> bool {
+        let value = self.broker.with_layers(&self.broker.image(), |layers| layers.broker_value(key));
+        value.is_none_or(|value| !value.eq_ignore_ascii_case("false"))
+    }
+}
+
 /// How long a command to the controller is pursued for a client that gives it `timeout_ms`: a second at least, since
 /// that is no time to give up what costs nothing.
 fn patience(timeout_ms: i32) -> Duration {

@@ -80,5 +80,7 @@ async fn no_topic_is_deleted_where_it_is_forbidden() {
     let refused = client.call(&request, 5).await.responses;
     assert_eq!(refused[0].error_code, ErrorCode::TOPIC_DELETION_DISABLED);
     assert_eq!(refused[0].error_message.as_deref(), Some("delete.topic.enable is false on this broker"));
+    let refused = client.call(&request, 2).await.responses;
+    assert_eq!(refused[0].error_code, ErrorCode::INVALID_REQUEST, "older clients do not know the other");
     assert!(broker.running.broker.image().topic("t").is_some());
 }
