@@ -1,5 +1,9 @@
 //! Which segments become one: neighbours that together are no larger than one segment may be. Pure.
 
+/// Segments that become one at a time: their files are renamed under the partition's lock. The next clean joins what
+/// became of them.
+const MOST: usize = 64;
+
 /// A segment to be cleaned.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part {
@@ -23,7 +27,7 @@ pub(crate) fn groups(parts: &[Part], max_size: u64, max_index: u64) -> Vec<usize
             // Offsets in an index are relative to the base.
             size <= max_size && index <= max_index && part.end - first.base <= i64::from(i32::MAX)
         };
-        let count = rest.iter().take_while(fits).count().max(1);
+        let count = rest.iter().take(MOST).take_while(fits).count().max(1);
         lengths.push(count);
         rest = &rest[count..];
     }
@@ -46,6 +50,12 @@ mod tests {
         assert_eq!(groups(&parts, 1000, 2), [2, 2, 1]);
         assert_eq!(groups(&parts, 0, 0), [1, 1, 1, 1, 1], "one is never cut");
         assert_eq!(groups(&[], 100, 100), [0; 0]);
+    }
+
+    #[test]
+    fn no_more_are_joined_at_a_time_than_can_be_exchanged_at_once() {
+        let parts: Vec<Part> = (0..150).map(|n| part(100 * n, 1, 1)).collect();
+        assert_eq!(groups(&parts, 1000, 1000), [64, 64, 22]);
     }
 
     #[test]
