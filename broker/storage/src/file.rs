@@ -152,6 +152,13 @@ impl CachedFile {
         self.retired.store(true, Ordering::Relaxed);
         Ok(())
     }
+
+    /// No other file has got its name after all.
+    pub(crate) fn unretire(&self) {
+        // Opened for what did not happen, it is known to no cache that would close it.
+        *self.slot.lock() = None;
+        self.retired.store(false, Ordering::Relaxed);
+    }
 }
 
 /// Fills `buffer` from `position` on as far as the file goes; gives the number of bytes read.
@@ -233,6 +240,10 @@ mod tests {
         let held = old.open(false).unwrap();
         assert_eq!(FileSlice { file: held, position: 0, len: 3 }.read().unwrap(), b"old");
         assert_eq!(absent.open(true).unwrap_err().kind(), io::ErrorKind::NotFound);
+        [&old, &absent].iter().for_each(|file| file.unretire());
+        for file in [old, absent] {
+            assert_eq!(FileSlice { file: file.open(true).unwrap(), position: 0, len: 3 }.read().unwrap(), b"new");
+        }
     }
 
     #[test]

@@ -62,21 +62,23 @@ impl Segment {
     /// A new, empty segment that a clean writes beside the log; leftovers of the same name are emptied.
     pub(crate) fn cleaned(cache: &Arc<FileCache>, folder: &Arc<Path>, base: i64) -> Result<Self> {
         let segment = Self::new(|kind| CachedFile::cleaned(cache, folder, base, kind), base, true);
-        let make = || {
-            for file in [&segment.log, &segment.offset_index, &segment.time_index] {
-                file.open(true)?.set_len(0)?;
-            }
-            Ok(())
-        };
+        let make = || segment.files().into_iter().try_for_each(|file| file.open(true)?.set_len(0));
         make().map_err(|e: std::io::Error| io_error("create", &segment.log.path())(e))?;
         Ok(segment)
     }
 
     /// Another segment is about to take its place and perhaps its names: who reads it goes on with what it was.
     pub(crate) fn retire(&self) -> Result<()> {
-        let retire =
-            || [&self.log, &self.offset_index, &self.time_index].into_iter().try_for_each(|file| file.retire());
-        retire().map_err(|e| self.io("open", e))
+        self.files().into_iter().try_for_each(|file| file.retire()).map_err(|e| self.io("open", e))
+    }
+
+    /// It keeps its place after all.
+    pub(crate) fn unretire(&self) {
+        self.files().into_iter().for_each(|file| file.unretire());
+    }
+
+    fn files(&self) -> [&Arc<CachedFile>; 3] {
+        [&self.log, &self.offset_index, &self.time_index]
     }
 
     pub(crate) fn file(&self) -> Result<Arc<File>> {
@@ -282,9 +284,7 @@ impl Segment {
     }
 
     pub(crate) fn close_files(&self) {
-        for file in [&self.log, &self.offset_index, &self.time_index] {
-            file.close();
-        }
+        self.files().into_iter().for_each(|file| file.close());
     }
 
     /// A walk that begins with the batch of the last index entry whose `key` is at most `target`, and that batch. The

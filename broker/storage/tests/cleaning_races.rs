@@ -5,13 +5,16 @@ mod common;
 
 use std::fs;
 use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::cleaning::*;
 use common::*;
-use ottla_core::{LeaderEpoch, Offset, Producer, ProducerEpoch, ProducerId};
+use ottla_core::{DirectoryId, LeaderEpoch, Offset, Producer, ProducerEpoch, ProducerId};
 use ottla_records::{Attributes, BatchBuilder, Compression, Marker, ProducerStamp};
-use ottla_storage::{CleanLimits, Log, LogConfig, MarkerOf, PreviousStop};
+use ottla_storage::{CleanLimits, FileCache, Log, LogConfig, LogDir, LogDirOptions, MarkerOf, PreviousStop};
+use uuid::Uuid;
 
 fn compacted() -> LogConfig {
     LogConfig {
@@ -42,6 +45,12 @@ fn end(log: &mut Log, commit: bool) {
     let marker = Marker { commit, coordinator_epoch: 1 };
     let of = MarkerOf { producer: Producer { id: ProducerId(1), epoch: ProducerEpoch(0) }, marker };
     log.append_marker(of, LeaderEpoch(1), now(500)).unwrap();
+}
+
+/// The names in a folder that end with `suffix`.
+fn names(folder: &Path, suffix: &str) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap());
+    names.filter(|name| name.ends_with(suffix)).collect()
 }
 
 #[test]
@@ -174,4 +183,76 @@ fn after_a_power_loss_nothing_counts_as_cleaned_that_had_not_been_flushed() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "0\n1\nt 0 1\n");
     bench.dir().checkpoint_cleaned().unwrap();
     assert_eq!(fs::read_to_string(&file).unwrap(), "0\n1\nt 0 1\n", "the next checkpoint says the same");
+}
+
+/// Opens a directory whose logs may have only few files open.
+fn open_with_few_files(path: &Path) -> Bench {
+    let recorder = Arc::new(Recorder::default());
+    let options = LogDirOptions { cache: FileCache::new(4), ..options(path, &recorder) };
+    let dir = LogDir::open(options, &identity(), DirectoryId(Uuid::from_u128(7))).unwrap();
+    Bench { dir: Some(dir), recorder }
+}
+
+#[test]
+fn segments_that_could_not_be_replaced_go_on_as_before() {
+    let folder = scratch();
+    let bench = Bench::open(folder.path());
+    let mut log = bench.create("t", compacted());
+    for value in ["1", "2"] {
+        write(&mut log, &[("a", Some(value))]);
+    }
+    log.roll(now(0)).unwrap();
+    write(&mut log, &[("a", Some("3"))]);
+    log.roll(now(0)).unwrap();
+    bench.close(vec![log]);
+    let data = folder.path().join("t-0");
+    // A small segment needs no index.
+    for index in ["index", "timeindex"] {
+        fs::remove_file(data.join(format!("{:020}.{index}", 0))).unwrap();
+    }
+    let bench = open_with_few_files(folder.path());
+    let mut log = bench.load_one(&compacted());
+    let mut clean_of = begin(&mut log, LIMITS, 1000).unwrap();
+    let cleaned = clean_of.next_segment(&mut unhurried).unwrap().unwrap();
+    let mut other = bench.create("u", compacted());
+    for _ in 0..8 {
+        write(&mut other, &[("a", Some("1"))]);
+        other.roll(now(0)).unwrap();
+    }
+    // It cannot be opened as a file, as if there were too many open.
+    let (index, aside) = (data.join(format!("{:020}.index", 2)), data.join("aside"));
+    fs::rename(&index, &aside).unwrap();
+    fs::create_dir(&index).unwrap();
+    assert!(log.replace_segments(&mut clean_of, cleaned).is_err());
+    fs::remove_dir(&index).unwrap();
+    fs::rename(&aside, &index).unwrap();
+    assert_eq!((entries(&log).len(), log.reader().segments(), bench.dir().failure()), (3, 3, None));
+    // The first of them gets more batches, and an index with them.
+    log.truncate_to(Offset(1)).unwrap();
+    for value in ["4", "5", "6", "7"] {
+        write(&mut log, &[("a", Some(value))]);
+    }
+    log.roll(now(0)).unwrap();
+    clean(&mut log, 1000).unwrap();
+    assert_eq!(entries(&log), [(4, "a".to_owned(), Some("7".to_owned()))]);
+}
+
+#[test]
+fn a_cleaned_segment_that_does_not_get_its_place_leaves_no_file_behind() {
+    let folder = scratch();
+    let bench = Bench::open(folder.path());
+    let mut log = bench.create("t", compacted());
+    for value in ["1", "2"] {
+        write(&mut log, &[("a", Some(value))]);
+        log.roll(now(0)).unwrap();
+    }
+    let mut clean_of = begin(&mut log, LIMITS, 1000).unwrap();
+    let cleaned = clean_of.next_segment(&mut unhurried).unwrap().unwrap();
+    let data = folder.path().join("t-0");
+    let before = names(&data, ".log");
+    // No file can be renamed to a folder that is in use.
+    fs::create_dir_all(data.join("00000000000000000000.log.swap/in use")).unwrap();
+    assert!(log.replace_segments(&mut clean_of, cleaned).is_err());
+    assert_eq!(names(&data, ".swap"), ["00000000000000000000.log.swap"]);
+    assert_eq!((names(&data, ".cleaned").len(), names(&data, ".log")), (0, before));
 }

@@ -10,52 +10,68 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::Result;
 use crate::error::io_error;
 use crate::names::{self, CLEANED_SUFFIX, DELETED_SUFFIX, Kind, SWAP_SUFFIX};
 use crate::scan::Walk;
+use crate::{Error, Result};
 
 /// The files of a segment in the order in which they get a new name.
 const KINDS: [Kind; 4] = [Kind::OffsetIndex, Kind::TimeIndex, Kind::AbortedIndex, Kind::Log];
 /// The same in the order in which they go: an index without a log counts for nothing.
 const GOING: [Kind; 4] = [Kind::Log, Kind::OffsetIndex, Kind::TimeIndex, Kind::AbortedIndex];
 
-/// One change to the folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// A file that is not there is passed over: not every segment has every file.
-    Rename(PathBuf, PathBuf),
-    /// What was done before is on disk before what is done after.
-    SyncFolder,
+/// A new name for a file. One that is not there is passed over: not every segment has every file.
+type Rename = (PathBuf, PathBuf);
+
+/// The exchange of some segments for the cleaned one.
+pub(crate) struct Exchange<'a> {
+    folder: &'a Path,
+    /// What was cleaned becomes `.swap`.
+    swap: Vec<Rename>,
+    /// The old segments go, and the new one comes.
+    replace: Vec<Rename>,
 }
 
-/// The steps by which the cleaned segment at `base` takes the place of the segments at `old`, in order.
-pub(crate) fn steps(folder: &Path, base: i64, old: &[i64]) -> Vec<Step> {
-    let path = |base, kind, suffix| names::with_suffix(&names::segment_path(folder, base, kind), suffix);
-    let rename = |base, kind, from, to| Step::Rename(path(base, kind, from), path(base, kind, to));
-    let mut steps: Vec<Step> = KINDS.iter().map(|kind| rename(base, *kind, CLEANED_SUFFIX, SWAP_SUFFIX)).collect();
-    steps.push(Step::SyncFolder);
-    for old in old {
-        steps.extend(GOING.iter().map(|kind| rename(*old, *kind, "", DELETED_SUFFIX)));
+/// Why an exchange did not come about.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Nothing has changed.
+    Undone(Error),
+    /// Only a start can tell what has.
+    HalfDone(Error),
+}
+
+impl<'a> Exchange<'a> {
+    /// The cleaned segment at `base` in `folder` is to take the place of the segments at `old`.
+    pub(crate) fn new(folder: &'a Path, base: i64, old: &[i64]) -> Self {
+        let path = |base, kind, suffix| names::with_suffix(&names::segment_path(folder, base, kind), suffix);
+        let rename = |base, kind, from, to| (path(base, kind, from), path(base, kind, to));
+        let swap = KINDS.iter().map(|kind| rename(base, *kind, CLEANED_SUFFIX, SWAP_SUFFIX)).collect();
+        let going = old.iter().flat_map(|old| GOING.iter().map(|kind| rename(*old, *kind, "", DELETED_SUFFIX)));
+        let coming = KINDS.iter().map(|kind| rename(base, *kind, SWAP_SUFFIX, ""));
+        Self { folder, swap, replace: going.chain(coming).collect() }
     }
-    steps.extend(KINDS.iter().map(|kind| rename(base, *kind, SWAP_SUFFIX, "")));
-    steps
-}
 
-/// Does the steps; gives the files that are to be removed in the end.
-pub(crate) fn perform(folder: &Path, steps: &[Step]) -> Result<Vec<PathBuf>> {
-    let mut gone = Vec::new();
-    for step in steps {
-        match step {
-            Step::SyncFolder => File::open(folder).and_then(|f| f.sync_all()).map_err(io_error("flush", folder))?,
-            Step::Rename(from, to) => {
-                if rename(from, to)? && names::has_suffix(to, DELETED_SUFFIX) {
-                    gone.push(to.clone());
-                }
+    /// Does it; gives the files that are to be removed in the end.
+    pub(crate) fn perform(&self) -> std::result::Result<Vec<PathBuf>, Failure> {
+        for (n, (from, to)) in self.swap.iter().enumerate() {
+            if let Err(error) = rename(from, to) {
+                // An index whose log has not come so far would be put beside the old log by the next start.
+                let undone = self.swap[..n].iter().try_for_each(|(_, to)| remove(to));
+                return Err(undone.map_or_else(Failure::HalfDone, |()| Failure::Undone(error)));
             }
         }
+        // What was done before is on disk before what is done after.
+        let synced = File::open(self.folder).and_then(|folder| folder.sync_all());
+        synced.map_err(io_error("flush", self.folder)).map_err(Failure::HalfDone)?;
+        let mut gone = Vec::new();
+        for (from, to) in &self.replace {
+            if rename(from, to).map_err(Failure::HalfDone)? && names::has_suffix(to, DELETED_SUFFIX) {
+                gone.push(to.clone());
+            }
+        }
+        Ok(gone)
     }
-    Ok(gone)
 }
 
 /// Whether there was a file to rename.

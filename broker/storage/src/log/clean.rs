@@ -15,7 +15,7 @@ use crate::clean::{
 use crate::error::io_error;
 use crate::segment::Segment;
 use crate::shared::Slot;
-use crate::{Result, names};
+use crate::{Error, Result, names};
 
 impl Log {
     /// What may be cleaned now of a log that is compacted; `watermark` is the high watermark. Cheap where nothing is due.
@@ -81,13 +81,12 @@ impl Log {
     pub fn replace_segments(&mut self, clean: &mut Clean, cleaned: CleanedSegment) -> Result<bool> {
         self.shared.check_usable()?;
         let Some(place) = self.place_of(clean, &cleaned.old) else { return Ok(false) };
-        cleaned.old.iter().try_for_each(|old| old.segment.retire())?;
-        self.note_gaps()?;
         let (folder, base) = (&self.shared.folder, cleaned.writer.base());
         let old: Vec<i64> = cleaned.old.iter().map(|slot| slot.segment.base).collect();
-        let swapped = swap::perform(folder, &swap::steps(folder, base, &old));
-        // Half of it on disk and the other half in memory: only a start can tell the two apart again.
-        let gone = swapped.inspect_err(|error| self.shared.dir.fail(&error.to_string()))?;
+        let retired = cleaned.old.iter().try_for_each(|old| old.segment.retire()).and_then(|()| self.note_gaps());
+        retired.inspect_err(|_| unretire(&cleaned.old))?;
+        let exchanged = swap::Exchange::new(folder, base, &old).perform();
+        let gone = exchanged.map_err(|failure| self.not_exchanged(&cleaned.old, failure))?;
         let has_aborted = cleaned.writer.has_aborted();
         cleaned.writer.placed();
         let segment = Segment::existing(&self.shared.dir.cache, folder, base).into();
@@ -103,6 +102,20 @@ impl Log {
         self.remove_snapshots(|offset| old[1..].contains(&offset));
         self.shared.dir.queue.remove(gone);
         Ok(true)
+    }
+
+    fn not_exchanged(&self, old: &[Slot], failure: swap::Failure) -> Error {
+        match failure {
+            swap::Failure::Undone(error) => {
+                unretire(old);
+                self.shared.dir.write_failed(error)
+            }
+            swap::Failure::HalfDone(error) => {
+                // Half of it on disk and the other half in memory: only a start can tell the two apart again.
+                self.shared.dir.fail(&error.to_string());
+                error
+            }
+        }
     }
 
     /// Takes note of what a clean has gone over, unless it is void.
@@ -176,6 +189,10 @@ impl Log {
         let there = view.segments.get(place..place + old.len())?;
         there.iter().zip(old).all(|(a, b)| is_same(a, b)).then_some(place)
     }
+}
+
+fn unretire(slots: &[Slot]) {
+    slots.iter().for_each(|slot| slot.segment.unretire());
 }
 
 fn milliseconds(duration: Duration) -> i64 {
