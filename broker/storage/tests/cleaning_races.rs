@@ -185,6 +185,31 @@ fn after_a_power_loss_nothing_counts_as_cleaned_that_had_not_been_flushed() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "0\n1\nt 0 1\n", "the next checkpoint says the same");
 }
 
+#[test]
+fn that_a_kafka_has_cleaned_a_log_is_remembered_when_its_checkpoint_is_gone() {
+    let folder = scratch();
+    let bench = Bench::open(folder.path());
+    let mut log = bench.create("t", compacted());
+    for value in ["1", "2"] {
+        write(&mut log, &[("a", Some(value))]);
+    }
+    log.roll(now(0)).unwrap();
+    clean(&mut log, 1000).unwrap();
+    bench.flush(&mut log);
+    bench.dir().checkpoint_cleaned().unwrap();
+    drop((log, bench));
+    // A Kafka has no such file.
+    fs::remove_file(folder.path().join("t-0/.ottla-gaps")).unwrap();
+    for checkpoint in ["there", "gone"] {
+        let bench = Bench::open(folder.path());
+        let loaded = bench.load(&LogConfig::default(), true).remove(0);
+        let (log, _) = loaded.log.unwrap_or_else(|damage| panic!("{damage}, with the checkpoint {checkpoint}"));
+        assert_eq!(entries(&log), [(1, "a".to_owned(), Some("2".to_owned()))]);
+        drop((log, bench));
+        let _ = fs::remove_file(folder.path().join("cleaner-offset-checkpoint"));
+    }
+}
+
 /// Opens a directory whose logs may have only few files open.
 fn open_with_few_files(path: &Path) -> Bench {
     let recorder = Arc::new(Recorder::default());

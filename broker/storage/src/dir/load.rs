@@ -171,6 +171,10 @@ fn load_one(
     let log = recovery::open(&dir.shared, partition.clone(), config, hints)?;
     if let Ok((log, _)) = &log {
         log.shared.cleaned.fetch_min(sure_end(dir, log).0, Ordering::AcqRel);
+        if hints.cleaned.is_some_and(|cleaned| cleaned > 0) {
+            // What a Kafka has cleaned says so in its checkpoint alone, which may be gone at the next start.
+            log.note_gaps()?;
+        }
     }
     let checkpointed = checkpoints.high_watermarks.get(partition).copied().unwrap_or_default();
     let high_watermark = log.as_ref().map_or(checkpointed, |(log, _)| checkpointed.min(sure_end(dir, log)));

@@ -131,7 +131,7 @@ impl Log {
     }
 
     /// Has the log remember that its offsets may have gaps. Recovery takes a gap for damage otherwise.
-    pub(super) fn note_gaps(&self) -> Result<()> {
+    pub(crate) fn note_gaps(&self) -> Result<()> {
         if self.shared.has_gaps.load(Ordering::Acquire) {
             return Ok(());
         }
