@@ -318,13 +318,8 @@ impl RaftLog {
 impl MetadataLog for RaftLog {
     async fn propose(&self, entry: Entry) -> Result<Outcome, ProposeError> {
         let _open = self.gate.read().await;
-        let mut role = self.role();
-        let written = tokio::select! {
-            written = self.raft.client_write(Decided(Arc::new(entry))) => written,
-            // Who is cut off would wait for the others, and for ever if a snapshot of theirs takes the place of the entry.
-            Ok(_) = role.wait_for(|role| *role != Role::Leader) => return Err(ProposeError::NotLeader { leader: None }),
-        };
-        match written {
+        let written = roles::while_leading(self.raft.client_write(Decided(Arc::new(entry))), self.role()).await;
+        match written.ok_or(ProposeError::NotLeader { leader: None })? {
             Ok(response) => match response.data {
                 Counted(true) => Ok(Outcome::Applied(LogIndex(response.log_id.index))),
                 Counted(false) => Ok(Outcome::Skipped),

@@ -44,3 +44,14 @@ fn role_of(metrics: &Metrics, contact: &Contact) -> Role {
         }
     }
 }
+
+/// What `written` comes to; none if it has not when this node leads no more. Who is cut off would wait for the others, and
+/// for ever if a snapshot of theirs takes the place of the entry.
+pub(super) async fn while_leading<T>(written: impl Future<Output = T>, mut role: watch::Receiver<Role>) -> Option<T> {
+    tokio::select! {
+        // What has been written by now has been, whoever leads.
+        biased;
+        written = written => Some(written),
+        Ok(_) = role.wait_for(|role| *role != Role::Leader) => None,
+    }
+}

@@ -206,3 +206,12 @@ fn a_damaged_snapshot_is_refused() {
         assert!(snapshots.load().is_err(), "byte {byte}");
     }
 }
+
+#[tokio::test]
+async fn what_is_written_when_the_lead_is_lost_is_not_told_as_lost() {
+    let (_sender, role) = watch::channel(Role::Follower { leader: None });
+    for written in 0..64 {
+        assert_eq!(roles::while_leading(std::future::ready(written), role.clone()).await, Some(written));
+    }
+    assert_eq!(roles::while_leading(std::future::pending::<()>(), role).await, None);
+}
