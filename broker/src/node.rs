@@ -111,9 +111,10 @@ impl Node {
         // Whatever has been started ends if the start fails, or is given up.
         let guard = shutdown.clone().drop_guard();
         let metrics = Metrics::new();
+        // It still has the addresses too.
+        predecessor::has_left(&config.log_dirs).await;
         let http = bind_http(&config).await?;
         let http_address = http.as_ref().map(|(_, address)| *address);
-        predecessor::has_left(&config.log_dirs).await;
         let token = read_token(&config)?;
         let peers = Peers::new(token.as_ref());
         let listeners = TaskTracker::new();
@@ -320,7 +321,31 @@ fn log_options(config: &Config, replicas: &Manager, bound: Option<SocketAddr>) -
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::fs::{self, File};
+    use std::pin::pin;
+
+    use futures::poll;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_predecessor_is_waited_for_before_its_addresses_are_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir(&data).unwrap();
+        let lock = File::create(data.join(".lock")).unwrap();
+        lock.lock().unwrap();
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let http = taken.local_addr().unwrap().to_string();
+        let values = [("log.dirs", data.display().to_string()), ("ottla.http.listener", http)];
+        let values: BTreeMap<_, _> = values.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let mut start = pin!(Node::start(Arc::new(Config::from_values(values).unwrap())));
+        assert!(poll!(start.as_mut()).is_pending());
+        drop(lock);
+        // The address is never given back here.
+        assert!(matches!(start.await, Err(Error::Http { .. })));
+    }
 
     /// A lock kept across a wait of the stop has stopped a broker for ever; none of them may be sent to other threads.
     #[test]
