@@ -12,6 +12,8 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
+use crate::Result;
+use crate::error::io_error;
 use crate::names::{self, Kind};
 
 /// A range of a segment's file, ready for `pread` or `sendfile`. It stays readable after the segment is deleted; a
@@ -158,6 +160,14 @@ impl CachedFile {
         // Opened for what did not happen, it is known to no cache that would close it.
         *self.slot.lock() = None;
         self.retired.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("remove", path)(e)),
+        _ => Ok(()),
     }
 }
 

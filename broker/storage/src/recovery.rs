@@ -16,6 +16,7 @@ use ottla_records::BatchHeader;
 use parking_lot::RwLock;
 
 use crate::error::io_error;
+use crate::file::remove;
 use crate::leader_epochs::LeaderEpochs;
 use crate::log::{Log, ProducerState};
 use crate::names::{self, Kind};
@@ -181,13 +182,6 @@ fn new_log(
     now: i64,
 ) -> Log {
     Log { shared, config, epochs, epochs_ahead: false, producers, active_since: now, allocated: 0, unflushed: 0 }
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io_error("remove", path)(e)),
-        _ => Ok(()),
-    }
 }
 
 struct Scan<'a> {

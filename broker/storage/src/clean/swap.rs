@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::io_error;
+use crate::file::remove;
 use crate::names::{self, CLEANED_SUFFIX, DELETED_SUFFIX, Kind, SWAP_SUFFIX};
 use crate::scan::Walk;
 use crate::{Error, Result};
@@ -80,13 +81,6 @@ fn rename(from: &Path, to: &Path) -> Result<bool> {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(io_error("rename", from)(e)),
-    }
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("remove", path)(e)),
-        _ => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Writes a cleaned segment beside the log: `.log.cleaned`, its indexes, and the aborted transactions that it still needs.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -10,8 +10,7 @@ use ottla_records::BatchHeader;
 use super::source::{Pace, moved};
 use crate::Result;
 use crate::aborted::{self, Aborted};
-use crate::error::io_error;
-use crate::file::write_at;
+use crate::file::{remove, write_at};
 use crate::names::{self, Kind};
 use crate::segment::Segment;
 use crate::shared::LogShared;
@@ -119,15 +118,9 @@ impl Drop for Writer {
         self.segment.close_files();
         let [log, offsets, times, _] = self.segment.paths();
         for path in [log, offsets, times, self.aborted_path()] {
-            discard(&path);
+            if let Err(error) = remove(&path) {
+                tracing::warn!(%error, "cannot remove what a clean has left; the next start does");
+            }
         }
-    }
-}
-
-fn discard(path: &Path) {
-    match std::fs::remove_file(path).map_err(io_error("remove", path)) {
-        Err(crate::Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => tracing::warn!(%error, "cannot remove what a clean has left; the next start does"),
-        Ok(()) => {}
     }
 }

@@ -1,6 +1,5 @@
 //! Cutting a log at either end: retention, delete-records, truncation, deletion.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -212,9 +211,7 @@ impl Log {
         let mut trash = Vec::new();
         for slot in slots {
             for path in slot.segment.paths() {
-                let mut renamed = path.clone().into_os_string();
-                renamed.push(names::DELETED_SUFFIX);
-                let renamed = PathBuf::from(renamed);
+                let renamed = names::with_suffix(&path, names::DELETED_SUFFIX);
                 match std::fs::rename(&path, &renamed) {
                     Ok(()) => trash.push(renamed),
                     Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use super::remove;
 use crate::Result;
 use crate::clean::swap::Leftovers;
 use crate::error::io_error;
+use crate::file::remove;
 use crate::names::{self, Kind};
 use crate::shared::DirShared;
 
