@@ -57,6 +57,11 @@ gaps *ARGS:
     cargo build --profile local --package ottla-broker --package ottla-nemesis
     target/local/ottla-nemesis gaps {{ARGS}}
 
+# A broker killed -9 while it cleans a compacted topic, and the check of what is left: just compaction [RECORDS] [KEYS] [KILLS] [--dump]
+compaction *ARGS:
+    cargo build --profile local --package ottla-broker --package ottla-nemesis
+    target/local/ottla-nemesis compaction {{ARGS}}
+
 # Two hours of faults in each durability mode; the pages are the results.
 nightly MINUTES="120":
     cargo build --profile local --package ottla-broker --package ottla-nemesis

@@ -26,6 +26,8 @@ enum Command {
     Run(command::Run),
     /// Measure the gaps between acks that single faults leave, and hold them to their limits.
     Gaps(command::Gaps),
+    /// Kill a broker in the midst of cleans of a compacted topic, and check what is left of it.
+    Compaction(command::Compaction),
     /// Judge a history again.
     Check {
         /// The file.
@@ -41,5 +43,6 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         Command::Run(arguments) => arguments.run(),
         Command::Gaps(arguments) => arguments.run(),
+        Command::Compaction(arguments) => arguments.run(),
     }
 }

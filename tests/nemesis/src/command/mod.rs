@@ -1,5 +1,6 @@
 //! The subcommands that start a cluster, and what they share.
 
+mod compaction;
 mod gaps;
 mod run;
 
@@ -12,6 +13,7 @@ use ottla_nemesis::nemesis::{self, Plan, Summary};
 use ottla_nemesis::process::{Durability, Flavor};
 use tokio::signal::unix::{SignalKind, signal};
 
+pub use compaction::Compaction;
 pub use gaps::Gaps;
 pub use run::Run;
 
