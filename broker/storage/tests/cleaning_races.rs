@@ -7,7 +7,6 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use common::cleaning::*;
 use common::*;
@@ -15,21 +14,6 @@ use ottla_core::{DirectoryId, LeaderEpoch, Offset, Producer, ProducerEpoch, Prod
 use ottla_records::{Attributes, BatchBuilder, Compression, Marker, ProducerStamp};
 use ottla_storage::{CleanLimits, FileCache, Log, LogConfig, LogDir, LogDirOptions, MarkerOf, PreviousStop};
 use uuid::Uuid;
-
-fn compacted() -> LogConfig {
-    LogConfig {
-        compact: true,
-        delete: false,
-        min_dirty_ratio: 0.0,
-        delete_retention: Duration::from_millis(1000),
-        index_interval_bytes: 100,
-        ..LogConfig::default()
-    }
-}
-
-fn write(log: &mut Log, records: &[(&str, Option<&str>)]) {
-    append(log, &keyed(Compression::None, 500, records));
-}
 
 /// A record of a transaction of producer 1.
 fn transactional(log: &mut Log, sequence: i32, key: &str, value: Option<&str>) {
