@@ -82,7 +82,7 @@ async fn join(context: &Context, request: &TxnOffsetCommitRequest) -> Result<InT
     let producer = producer(request.producer_id, request.producer_epoch);
     let partition = context.broker.replica_by_name(CONSUMER_OFFSETS, index).map_err(|_| ErrorCode::NOT_COORDINATOR)?;
     let now = context.broker.replicas.clock().now();
-    let verified = match partition.begin_verification(producer.id, now) {
+    let verified = match partition.begin_verification(producer, now) {
         Ok(verified) => verified,
         Err(failure) => {
             let code = error::of_replica(&failure);

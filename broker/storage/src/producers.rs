@@ -151,8 +151,8 @@ pub(crate) struct Producers {
     open: BTreeMap<i64, i64>,
     /// Ended transactions whose marker may not be committed yet: first offset → offset of the marker.
     settling: BTreeMap<i64, i64>,
-    /// Transactions that are being verified before their first batch: producer → since when.
-    verifying: HashMap<i64, (Verification, i64)>,
+    /// Transactions that are being verified before their first batch: producer and its epoch → since when.
+    verifying: BTreeMap<(i64, i16), (Verification, i64)>,
     verifications: u64,
 }
 
@@ -208,13 +208,19 @@ impl Producers {
         Ok(())
     }
 
+    /// Whether a transaction of this producer is open here, and of this epoch: one of an older epoch has ended already,
+    /// only that its marker is still to come (KIP-890).
+    fn is_open(&self, id: i64, epoch: i16) -> bool {
+        self.map.get(&id).is_some_and(|known| known.transaction_start >= 0 && known.epoch == epoch)
+    }
+
     /// What the first batch of a transaction has to carry; none if the transaction is open here.
-    pub(crate) fn verify(&mut self, id: i64, now: i64) -> Option<Verification> {
-        if self.map.get(&id).is_some_and(|known| known.transaction_start >= 0) {
+    pub(crate) fn verify(&mut self, id: i64, epoch: i16, now: i64) -> Option<Verification> {
+        if self.is_open(id, epoch) {
             return None;
         }
         let next = Verification(self.verifications + 1);
-        let (verification, since) = self.verifying.entry(id).or_insert((next, now));
+        let (verification, since) = self.verifying.entry((id, epoch)).or_insert((next, now));
         *since = now;
         if *verification == next {
             self.verifications += 1;
@@ -223,10 +229,27 @@ impl Producers {
     }
 
     /// Whether a transactional batch may be appended.
-    pub(crate) fn check_verified(&self, id: i64, verified: Option<Verification>) -> Result<(), ProducerError> {
-        let is_open = self.map.get(&id).is_some_and(|known| known.transaction_start >= 0);
-        let is_verified = verified.is_some() && verified == self.verifying.get(&id).map(|(current, _)| *current);
-        if is_open || is_verified { Ok(()) } else { Err(ProducerError::NotVerified { id: ProducerId(id) }) }
+    pub(crate) fn check_verified(
+        &self,
+        id: i64,
+        epoch: i16,
+        verified: Option<Verification>,
+    ) -> Result<(), ProducerError> {
+        let current = self.verifying.get(&(id, epoch)).map(|(current, _)| *current);
+        let is_verified = verified.is_some() && verified == current;
+        if self.is_open(id, epoch) || is_verified {
+            Ok(())
+        } else {
+            Err(ProducerError::NotVerified { id: ProducerId(id) })
+        }
+    }
+
+    /// Lets no transaction of the producer that is being verified begin any more, of epochs up to this one.
+    fn end_verifications(&mut self, id: i64, epoch: i16) {
+        while let Some((key, _)) = self.verifying.range((id, i16::MIN)..=(id, epoch)).next() {
+            let key = *key;
+            self.verifying.remove(&key);
+        }
     }
 
     /// The offset that readers of committed records may read up to, where all below `watermark` is committed.
@@ -240,6 +263,7 @@ impl Producers {
     /// that has ended with it.
     pub(crate) fn update(&mut self, batch: &BatchHeader, marker: Option<Marker>) -> Option<Ended> {
         let producer = self.map.entry(batch.producer_id).or_insert_with(|| Producer::new(batch.producer_epoch));
+        let epoch_before = producer.epoch;
         if producer.epoch != batch.producer_epoch {
             producer.epoch = batch.producer_epoch;
             producer.batches = [None; REMEMBERED];
@@ -257,7 +281,10 @@ impl Producers {
             Some(marker) => {
                 producer.coordinator_epoch = marker.coordinator_epoch;
                 let first = std::mem::replace(&mut producer.transaction_start, -1);
-                self.verifying.remove(&batch.producer_id);
+                // A marker of a later epoch than the transaction's has the epoch of the next transaction, which may be
+                // under verification already.
+                let ends_older = first >= 0 && epoch_before < batch.producer_epoch;
+                self.end_verifications(batch.producer_id, batch.producer_epoch - i16::from(ends_older));
                 (first >= 0).then(|| self.end(batch, marker, first))
             }
             None => {
@@ -265,7 +292,7 @@ impl Producers {
                 if begins && producer.transaction_start < 0 {
                     producer.transaction_start = batch.base_offset;
                     self.open.insert(batch.base_offset, batch.producer_id);
-                    self.verifying.remove(&batch.producer_id);
+                    self.end_verifications(batch.producer_id, batch.producer_epoch);
                 }
                 None
             }
@@ -415,17 +442,38 @@ mod tests {
     #[test]
     fn a_verification_counts_until_the_next_marker() {
         let mut producers = Producers::default();
-        assert!(producers.check_verified(9, None).is_err());
-        let verified = producers.verify(9, 0);
-        assert!(verified.is_some() && producers.verify(9, 1) == verified);
-        assert_eq!(producers.check_verified(9, verified), Ok(()));
+        assert!(producers.check_verified(9, 0, None).is_err());
+        let verified = producers.verify(9, 0, 0);
+        assert!(verified.is_some() && producers.verify(9, 0, 1) == verified);
+        assert_eq!(producers.check_verified(9, 0, verified), Ok(()));
         ended(&mut producers, 0, 5, false);
-        assert!(producers.check_verified(9, verified).is_err(), "it would begin a transaction that nobody ends");
-        let verified = producers.verify(9, 2);
-        assert_eq!(producers.check_verified(9, verified), Ok(()));
+        assert!(producers.check_verified(9, 0, verified).is_err(), "it would begin a transaction that nobody ends");
+        let verified = producers.verify(9, 0, 2);
+        assert_eq!(producers.check_verified(9, 0, verified), Ok(()));
         producers.update(&transactional(0, 0, 6), None);
-        assert_eq!(producers.check_verified(9, None), Ok(()));
-        assert_eq!(producers.verify(9, 3), None, "it is open");
+        assert_eq!(producers.check_verified(9, 0, None), Ok(()));
+        assert_eq!(producers.verify(9, 0, 3), None, "it is open");
+    }
+
+    #[test]
+    fn a_transaction_of_the_next_epoch_does_not_begin_in_the_one_whose_marker_is_to_come() {
+        let mut producers = with(&[transactional(0, 0, 10)]);
+        assert!(producers.check_verified(9, 1, None).is_err(), "the marker would end what the batch begins");
+        let verified = producers.verify(9, 1, 0);
+        assert!(verified.is_some(), "its coordinator says whether the transaction before it has ended");
+        // The marker ends the transaction of epoch 0, with the epoch that its producer has from then on.
+        assert_eq!(ended(&mut producers, 1, 11, true).map(|end| (end.first, end.last)), Some((10, 11)));
+        assert_eq!(producers.check_verified(9, 1, verified), Ok(()));
+        producers.update(&transactional(1, 0, 12), None);
+        assert_eq!(ended(&mut producers, 2, 13, false).map(|end| (end.first, end.last)), Some((12, 13)));
+    }
+
+    #[test]
+    fn a_marker_of_a_later_epoch_ends_the_verifications_of_earlier_ones() {
+        let mut producers = Producers::default();
+        let verified = producers.verify(9, 1, 0);
+        ended(&mut producers, 2, 5, false);
+        assert!(producers.check_verified(9, 1, verified).is_err());
     }
 
     #[test]

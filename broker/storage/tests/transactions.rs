@@ -182,17 +182,18 @@ fn a_first_batch_has_to_be_verified_and_a_marker_between_ends_the_verification()
     let mut log = bench.create("t", LogConfig::default());
     let batch = transactional(1, 0, 0, 1);
     let header = BatchHeader::parse(&batch).unwrap();
+    let first = Producer { id: ProducerId(1), epoch: ProducerEpoch(0) };
     let refused = |result: ottla_storage::Result<()>| {
         matches!(result, Err(Error::Producer(ProducerError::NotVerified { id: ProducerId(1) })))
     };
     assert!(refused(log.check_verified(&header, None)));
-    let late = log.begin_verification(ProducerId(1), now(0)).unwrap();
+    let late = log.begin_verification(first, now(0)).unwrap();
     end(&mut log, 1, 0, false).unwrap();
     assert!(refused(log.check_verified(&header, late)), "the transaction was aborted while it was being verified");
-    let verified = log.begin_verification(ProducerId(1), now(0)).unwrap();
+    let verified = log.begin_verification(first, now(0)).unwrap();
     log.check_verified(&header, verified).unwrap();
     append(&mut log, &batch);
-    assert_eq!(log.begin_verification(ProducerId(1), now(0)).unwrap(), None);
+    assert_eq!(log.begin_verification(first, now(0)).unwrap(), None);
     log.check_verified(&BatchHeader::parse(&transactional(1, 0, 1, 1)).unwrap(), None).unwrap();
     end(&mut log, 1, 0, true).unwrap();
     log.check_verified(&header, None).expect("it is here already");

@@ -44,7 +44,7 @@ impl Unconfirmed {
                 let Some(writer) = transactional_producer(bytes) else { continue };
                 let Some(partition) = topic.partition(data.index) else { continue };
                 // What cannot be told will be refused by the append.
-                let Ok(Some(verification)) = partition.begin_verification(writer.id, now) else { continue };
+                let Ok(Some(verification)) = partition.begin_verification(writer, now) else { continue };
                 let found = found.get_or_insert_with(|| Self {
                     transactional_id: transactional_id.to_owned(),
                     producer: writer,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ottla_core::coordinator::Verification;
 use ottla_core::partition::RequiredAcks;
-use ottla_core::{LeaderEpoch, Now, Offset, ProducerId};
+use ottla_core::{LeaderEpoch, Now, Offset, Producer};
 use ottla_storage::{AbortedTransaction, MarkerOf, ProducerSummary};
 
 use super::{Inner, Partition, Role, not_leader};
@@ -26,7 +26,7 @@ impl Partition {
     }
 
     /// What the first batch of a transaction has to show; none if the transaction has begun here. Only the leader says.
-    pub fn begin_verification(&self, producer: ProducerId, now: Now) -> Result<Option<Verification>, Error> {
+    pub fn begin_verification(&self, producer: Producer, now: Now) -> Result<Option<Verification>, Error> {
         self.check_leader(LeaderEpoch::NONE)?;
         let begun = self.with_log(|log| log.begin_verification(producer, now)).ok_or(Error::UnknownPartition)?;
         Ok(begun?)

@@ -67,14 +67,14 @@ impl Log {
     }
 
     /// What a batch that would begin a transaction here has to show at its append, after the coordinator has confirmed
-    /// the transaction; none if the transaction has begun here already.
-    pub fn begin_verification(&mut self, producer: ProducerId, now: Now) -> Result<Option<Verification>> {
+    /// the transaction; none if the transaction of this epoch has begun here already.
+    pub fn begin_verification(&mut self, producer: Producer, now: Now) -> Result<Option<Verification>> {
         self.load_producers()?;
         if let ProducerState::Empty = self.producers {
             self.producers = ProducerState::Known(Box::default());
         }
         let ProducerState::Known(tracked) = &mut self.producers else { return Ok(None) };
-        Ok(tracked.producers.verify(producer.0, now.wall.0))
+        Ok(tracked.producers.verify(producer.id.0, producer.epoch.0, now.wall.0))
     }
 
     /// Whether the batch with this header may be appended now, if it is a client's and part of a transaction. A batch
@@ -84,7 +84,9 @@ impl Log {
             return Ok(());
         }
         match &self.producers {
-            ProducerState::Known(tracked) => tracked.producers.check_verified(header.producer_id, verified)?,
+            ProducerState::Known(tracked) => {
+                tracked.producers.check_verified(header.producer_id, header.producer_epoch, verified)?
+            }
             ProducerState::Unread(_) | ProducerState::Empty => {
                 return Err(ProducerError::NotVerified { id: ProducerId(header.producer_id) }.into());
             }
