@@ -28,6 +28,8 @@ struct Entry {
     asked: NextFetch,
     /// The request that first asked for records in this place; answers to earlier ones are for another.
     since: u64,
+    /// The leader did not take it: it has to be named again, though nothing else may have changed.
+    is_refused: bool,
 }
 
 /// The session.
@@ -129,7 +131,7 @@ impl Session {
             match (partition, next) {
                 (Some(partition), Ok(next)) => {
                     let key = (partition.topic_id().0, partition.id().partition);
-                    let told = self.entries.get(&key).map(|entry| &entry.asked);
+                    let told = self.entries.get(&key).filter(|entry| !entry.is_refused).map(|entry| &entry.asked);
                     if next.is_to_be_named(told, !outside.contains(&handle)) {
                         self.want(handle, partition, next, context, &mut changes);
                     }
@@ -175,7 +177,7 @@ impl Session {
             ..FetchPartition::default()
         });
         self.keys.insert(handle, key);
-        self.entries.insert(key, Entry { handle, partition, asked: next, since });
+        self.entries.insert(key, Entry { handle, partition, asked: next, since, is_refused: false });
     }
 
     fn forget(&mut self, handle: u64, changes: &mut Changes) {
@@ -211,8 +213,9 @@ impl Session {
                 let brought = data.records.as_ref().map_or(0, Records::len);
                 bytes += brought;
                 any_error |= data.error_code.is_error();
-                let Some(entry) = self.entries.get(&(topic.topic_id, data.partition_index)) else { continue };
+                let Some(entry) = self.entries.get_mut(&(topic.topic_id, data.partition_index)) else { continue };
                 if entry.since <= number {
+                    entry.is_refused = data.error_code.is_error();
                     let fetched = fetched(&entry.partition, &data);
                     let to_flush = entry.partition.fetched(&entry.asked, &fetched, context.clock.now());
                     all_to_flush &= to_flush || brought == 0;
@@ -245,5 +248,54 @@ fn fetched<'a>(partition: &Partition, data: &'a PartitionData) -> Fetched<'a> {
             debug!(partition = %partition.id(), %code, "the leader refuses a fetch");
             Fetched::Failed
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottla_core::{BrokerEpoch, BrokerId};
+    use ottla_protocol::messages::fetch::FetchableTopicResponse;
+
+    use super::super::Settings;
+    use super::*;
+    use crate::testing::{TestCluster, eventually};
+
+    #[tokio::test]
+    async fn what_the_leader_did_not_take_is_named_again_though_nothing_has_changed() {
+        let cluster = TestCluster::start(2, &[]).await;
+        cluster.create_topic("t", &[1, 2], &[]).await;
+        let broker = &cluster.broker(2).running.broker;
+        let context = Context {
+            me: broker.id(),
+            epoch: BrokerEpoch(1),
+            listener: String::new(),
+            controller: broker.controller.clone(),
+            clock: *broker.replicas.clock(),
+            settings: Settings::read(&broker.config),
+        };
+        let partition = cluster.replica(2, "t");
+        let follows = || partition.next_fetch(BrokerId(1), context.clock.now()).is_ok();
+        eventually("it follows", follows).await;
+        let followed = Followed::new(BrokerId(1));
+        followed.insert(&partition);
+        let mut session = Session::default();
+        let next = |session: &mut Session| {
+            session.next(&followed, &context, false).map(|(number, request)| (number, request.topics.len()))
+        };
+        assert_eq!(next(&mut session), Some((0, 1)));
+        let error_code = ErrorCode::UNKNOWN_LEADER_EPOCH;
+        let topic = FetchableTopicResponse {
+            topic_id: partition.topic_id().0,
+            partitions: vec![PartitionData { error_code, ..PartitionData::default() }],
+            ..FetchableTopicResponse::default()
+        };
+        let refused = FetchResponse { session_id: 7, responses: vec![topic], ..FetchResponse::default() };
+        assert_eq!(session.answered(0, refused, &followed, &context), Ok(Brought::News));
+        eventually("its pause is over before the next request is made", follows).await;
+        assert_eq!(next(&mut session), Some((1, 1)), "the leader may have forgotten it");
+        let taken = FetchResponse { session_id: 7, ..FetchResponse::default() };
+        assert_eq!(session.answered(1, taken, &followed, &context), Ok(Brought::Nothing));
+        followed.notify(partition.handle());
+        assert_eq!(next(&mut session), Some((2, 0)), "it has been named and not refused");
     }
 }
