@@ -43,6 +43,8 @@ pub struct Broker {
     pub transaction_jobs: Mutex<Option<txn::Jobs>>,
     /// `transaction.max.timeout.ms`.
     pub max_transaction_timeout: Duration,
+    /// How a producer's next transaction waits for its last one.
+    pub next_transaction_retry: txn::Retry,
     /// Connections to other brokers for what coordinators ask of them.
     pub peers: Peers,
     /// The incremental fetch sessions (KIP-227).
@@ -66,6 +68,7 @@ impl Broker {
         let (handover, jobs) = txn::Handover::new();
         Self {
             max_transaction_timeout: transaction_settings.max_timeout,
+            next_transaction_retry: txn::retry(&config.layers(&none, &none)),
             transactions: Arc::new(Transactions::new(transaction_settings, handover, *replicas.clock(), txn::note)),
             transaction_jobs: Mutex::new(Some(jobs)),
             peers: Peers::default(),

@@ -235,6 +235,22 @@ async fn readers_of_committed_records_see_what_is_committed_and_only_then() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_transaction_waits_for_the_markers_of_the_last_one_and_shares_nothing_with_it() {
+    let patient = [SINGLE.as_slice(), &[("add.partitions.to.txn.retry.backoff.max.ms", "30000")]].concat();
+    let broker = TestBroker::start_with(&patient).await;
+    broker.create_topic("t", 1, &[]).await;
+    let mut bench = Bench::begin(Raw::connect(broker.address()).await, V2).await;
+    for round in 0..40 {
+        let commit = round % 2 == 0;
+        assert_eq!(bench.send(if commit { "committed" } else { "aborted" }).await.0, ErrorCode::NONE, "{round}");
+        assert_eq!(bench.end(commit).await.error_code, ErrorCode::NONE, "{round}");
+    }
+    bench.settled().await;
+    let mut reader = Raw::connect(broker.address()).await;
+    assert_eq!(consume(&mut reader, 1).await.1, ["committed"; 20]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fetch_that_waits_is_answered_when_the_transaction_is_committed() {
     let (broker, mut bench) = Bench::start(V2).await;
     bench.send("late").await;

@@ -9,15 +9,32 @@ use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::add_partitions_to_txn::{
     AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
 };
+use tokio::time::Instant;
 
 use super::peers::Unanswered;
+use super::settings::Retry;
 use crate::api::error;
 use crate::broker::Broker;
 use crate::coordinator::partition_of;
 
 /// Makes the partitions part of the transaction where the client leaves that to the broker (version 2), else asks
-/// whether they are. Gives what speaks against each partition; nothing for those that are part of it now.
+/// whether they are. Gives what speaks against each partition; nothing for those that are part of it now. While the
+/// producer's last transaction has markers to come, it asks again for a moment.
 pub async fn confirm(broker: &Broker, add: AddPartitions) -> BTreeMap<TopicPartition, ErrorCode> {
+    let Retry { backoff, limit } = broker.next_transaction_retry;
+    let patience = Instant::now() + limit;
+    loop {
+        let refused = ask(broker, add.clone()).await;
+        let begins = add.version == TransactionVersion::V2;
+        let is_early = begins && refused.values().any(|code| *code == ErrorCode::CONCURRENT_TRANSACTIONS);
+        if !is_early || Instant::now() + backoff > patience {
+            return refused;
+        }
+        tokio::time::sleep(backoff).await;
+    }
+}
+
+async fn ask(broker: &Broker, add: AddPartitions) -> BTreeMap<TopicPartition, ErrorCode> {
     let partitions = add.partitions.clone();
     let all = |code: ErrorCode| partitions.iter().map(|partition| (partition.clone(), code)).collect();
     let image = broker.image();

@@ -20,7 +20,7 @@ pub use confirm::confirm;
 pub use handover::{Handover, Jobs, run};
 pub use markers::{Marking, write_here};
 pub use peers::Peers;
-pub use settings::settings;
+pub use settings::{Retry, retry, settings};
 
 /// The transaction coordinators of this broker, by partition of `__transaction_state`.
 pub type Transactions = Coordinators<Coordinator, Handover>;

@@ -137,7 +137,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "background.threads",                                     Int,      "10",                    AtLeast(1), Cluster, unused;
     "group.streams.max.assignment.interval.ms",               Int,      "15000",                 Any, ReadOnly, unused;
     "request.timeout.ms",                                     Int,      "30000",                 Any, ReadOnly, unused;
-    "add.partitions.to.txn.retry.backoff.ms",                 Int,      "20",                    Any, ReadOnly, unused;
+    "add.partitions.to.txn.retry.backoff.ms",                 Int,      "20",                    Any, ReadOnly, used;
     "sasl.login.class",                                       Class,    None,                    Any, ReadOnly, unused;
     "remote.log.index.file.cache.total.size.bytes",           Long,     "1073741824",            AtLeast(1), Cluster, unused;
     "log.dir",                                                List,     "./ottla-data",          Any, ReadOnly, used;
@@ -330,7 +330,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "group.consumer.max.heartbeat.interval.ms",               Int,      "15000",                 AtLeast(1), ReadOnly, used;
     "sasl.login.refresh.window.factor",                       Double,   "0.8",                   Between(0.5, 1.0), PerBroker, unused;
     "kafka.metrics.polling.interval.secs",                    Int,      "10",                    AtLeast(1), ReadOnly, unused;
-    "add.partitions.to.txn.retry.backoff.max.ms",             Int,      "100",                   Any, ReadOnly, unused;
+    "add.partitions.to.txn.retry.backoff.max.ms",             Int,      "100",                   Any, ReadOnly, used;
     "remote.log.manager.follower.thread.pool.size",           Int,      "2",                     Any, Cluster, unused;
     "metadata.log.max.record.bytes.between.snapshots",        Long,     "20971520",              AtLeast(1), ReadOnly, unused;
     "metadata.max.retention.ms",                              Long,     "604800000",             Any, ReadOnly, unused;
