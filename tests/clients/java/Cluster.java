@@ -91,4 +91,17 @@ record Cluster(String bootstrap, String run, AtomicInteger names) {
   List<String> values(String topic, String isolation) {
     return read(topic, isolation).stream().map(ConsumerRecord::value).toList();
   }
+
+  /** What is committed of a topic whose transactions have all ended: an end is acked before its markers are written. */
+  List<String> committed(String topic) throws InterruptedException {
+    Scenarios.await("the markers of " + topic + " are written", () -> ends(topic, "read_committed").equals(ends(topic, "read_uncommitted")));
+    return values(topic, "read_committed");
+  }
+
+  private Map<TopicPartition, Long> ends(String topic, String isolation) {
+    try (var consumer = consumer(Map.of("isolation.level", isolation))) {
+      return consumer.endOffsets(
+          consumer.partitionsFor(topic).stream().map(info -> new TopicPartition(topic, info.partition())).toList());
+    }
+  }
 }

@@ -46,7 +46,7 @@ record Transactions(Cluster cluster) {
       }
     }
     for (var topic : List.of(first, second)) {
-      var committed = cluster.values(topic, "read_committed");
+      var committed = cluster.committed(topic);
       Scenarios.equal(75, committed.size(), "committed records of " + topic);
       Scenarios.check(committed.stream().allMatch(value -> value.startsWith("committed")), "aborted records are seen: " + committed);
       Scenarios.equal(150, cluster.values(topic, "read_uncommitted").size(), "records of " + topic);
@@ -70,7 +70,7 @@ record Transactions(Cluster cluster) {
         Scenarios.equal(wanted, latest.partitionResult(partition).get().offset(), "the latest offset with " + level);
       }
       producer.commitTransaction();
-      Scenarios.equal(8, cluster.values(topic, "read_committed").size(), "records after the commit");
+      Scenarios.equal(8, cluster.committed(topic).size(), "records after the commit");
     }
   }
 
@@ -106,7 +106,7 @@ record Transactions(Cluster cluster) {
         heir.commitTransaction();
       }
     }
-    Scenarios.equal(List.of("heir"), cluster.values(topic, "read_committed"), "committed");
+    Scenarios.equal(List.of("heir"), cluster.committed(topic), "committed");
   }
 
   private void administered() throws Exception {
@@ -137,7 +137,7 @@ record Transactions(Cluster cluster) {
           admin.describeProducers(List.of(partition)).partitionResult(partition).get().activeProducers().get(0)
               .currentTransactionStartOffset().isEmpty(), "the transaction is still open");
     }
-    Scenarios.equal(List.of(), cluster.values(topic, "read_committed"), "committed");
+    Scenarios.equal(List.of(), cluster.committed(topic), "committed");
   }
 
   private void fencedByHand() throws Exception {
@@ -150,7 +150,7 @@ record Transactions(Cluster cluster) {
       admin.fenceProducers(List.of(id)).all().get();
       Scenarios.refused(ProducerFencedException.class, producer::commitTransaction);
     }
-    Scenarios.equal(List.of(), cluster.values(topic, "read_committed"), "committed");
+    Scenarios.equal(List.of(), cluster.committed(topic), "committed");
   }
 
   private void timedOut() throws Exception {
@@ -163,7 +163,7 @@ record Transactions(Cluster cluster) {
       Scenarios.await("the broker aborts it", () -> state(admin, id) == TransactionState.COMPLETE_ABORT);
       Scenarios.refused(KafkaException.class, producer::commitTransaction);
     }
-    Scenarios.equal(List.of(), cluster.values(topic, "read_committed"), "committed");
+    Scenarios.equal(List.of(), cluster.committed(topic), "committed");
   }
 
   private static TransactionState state(Admin admin, String id) {
