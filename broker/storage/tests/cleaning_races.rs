@@ -10,26 +10,9 @@ use std::sync::Arc;
 
 use common::cleaning::*;
 use common::*;
-use ottla_core::{DirectoryId, LeaderEpoch, Offset, Producer, ProducerEpoch, ProducerId};
-use ottla_records::{Attributes, BatchBuilder, Compression, Marker, ProducerStamp};
-use ottla_storage::{CleanLimits, FileCache, Log, LogConfig, LogDir, LogDirOptions, MarkerOf, PreviousStop};
+use ottla_core::{DirectoryId, Offset};
+use ottla_storage::{CleanLimits, FileCache, Log, LogConfig, LogDir, LogDirOptions, PreviousStop};
 use uuid::Uuid;
-
-/// A record of a transaction of producer 1.
-fn transactional(log: &mut Log, sequence: i32, key: &str, value: Option<&str>) {
-    let stamp = ProducerStamp { id: 1, epoch: 0, base_sequence: sequence };
-    let attributes = Attributes::default().transactional();
-    let mut builder = BatchBuilder::new(Compression::None).with_producer(stamp).with_attributes(attributes);
-    builder.append(500, Some(key.as_bytes()), value.map(str::as_bytes), &[]);
-    append(log, &builder.build(0));
-}
-
-/// Ends the transaction of producer 1.
-fn end(log: &mut Log, commit: bool) {
-    let marker = Marker { commit, coordinator_epoch: 1 };
-    let of = MarkerOf { producer: Producer { id: ProducerId(1), epoch: ProducerEpoch(0) }, marker };
-    log.append_marker(of, LeaderEpoch(1), now(500)).unwrap();
-}
 
 /// The names in a folder that end with `suffix`.
 fn names(folder: &Path, suffix: &str) -> Vec<String> {
@@ -44,8 +27,8 @@ fn a_log_that_is_deleted_while_it_is_cleaned_takes_nothing_else_along() {
         let folder = scratch();
         let bench = Bench::open(folder.path());
         let mut log = bench.create("t", compacted());
-        transactional(&mut log, 0, "a", Some("aborted"));
-        end(&mut log, false);
+        transactional(&mut log, 1, 0, "a", Some("aborted"));
+        end(&mut log, 1, false);
         log.roll(now(0)).unwrap();
         let mut clean = log.begin_clean(log.log_end(), LIMITS, now(1000)).unwrap().unwrap();
         // After one more move of bytes than the last time.
@@ -99,15 +82,15 @@ fn an_aborted_transaction_below_the_dirty_part_hides_nothing_in_it() {
     let bench = Bench::open(folder.path());
     let mut log = bench.create("t", compacted());
     write(&mut log, &[("a", Some("1"))]);
-    transactional(&mut log, 0, "x", Some("aborted"));
-    end(&mut log, false);
+    transactional(&mut log, 1, 0, "x", Some("aborted"));
+    end(&mut log, 1, false);
     for round in 0..2 {
         let keys: Vec<String> = (0..40).map(|n| format!("{round}-{n}")).collect();
         let records: Vec<_> = keys.iter().map(|key| (key.as_str(), Some("filler"))).collect();
         write(&mut log, &records);
     }
-    transactional(&mut log, 1, "a", None);
-    end(&mut log, true);
+    transactional(&mut log, 1, 1, "a", None);
+    end(&mut log, 1, true);
     log.roll(now(0)).unwrap();
     // Room for the keys of one round: the second clean begins in the middle of the segment.
     let small = CleanLimits { dedupe_buffer: 24 * 60, ..LIMITS };

@@ -7,23 +7,8 @@ use std::fs;
 
 use common::cleaning::*;
 use common::*;
-use ottla_core::{LeaderEpoch, Offset, Producer, ProducerEpoch, ProducerId};
-use ottla_records::{Attributes, BatchBuilder, Compression, Marker, ProducerStamp};
-use ottla_storage::{AbortedTransaction, Log, MarkerOf};
-
-fn transactional(id: i64, sequence: i32, key: &str, value: &str) -> Vec<u8> {
-    let stamp = ProducerStamp { id, epoch: 0, base_sequence: sequence };
-    let attributes = Attributes::default().transactional();
-    let mut builder = BatchBuilder::new(Compression::None).with_producer(stamp).with_attributes(attributes);
-    builder.append(500, Some(key.as_bytes()), Some(value.as_bytes()), &[]);
-    builder.build(0).to_vec()
-}
-
-fn end(log: &mut Log, id: i64, epoch: i16, commit: bool) {
-    let marker = Marker { commit, coordinator_epoch: 1 };
-    let of = MarkerOf { producer: Producer { id: ProducerId(id), epoch: ProducerEpoch(epoch) }, marker };
-    log.append_marker(of, LeaderEpoch(1), now(500)).unwrap();
-}
+use ottla_core::{Offset, ProducerId};
+use ottla_storage::{AbortedTransaction, Log};
 
 /// Base offset, number of records, and whether it is a control batch.
 fn shape(log: &Log) -> Vec<(i64, i32, bool)> {
@@ -35,14 +20,14 @@ fn aborted_records_go_first_and_their_marker_when_nobody_needs_it_any_more() {
     let folder = scratch();
     let bench = Bench::open(folder.path());
     let mut log = bench.create("t", compacted());
-    append(&mut log, &transactional(1, 0, "a", "kept"));
-    end(&mut log, 1, 0, true);
-    append(&mut log, &transactional(1, 1, "a", "aborted"));
-    end(&mut log, 1, 0, false);
+    transactional(&mut log, 1, 0, "a", Some("kept"));
+    end(&mut log, 1, true);
+    transactional(&mut log, 1, 1, "a", Some("aborted"));
+    end(&mut log, 1, false);
     log.roll(now(0)).unwrap();
     write(&mut log, &[("z", Some("z"))]);
-    append(&mut log, &transactional(1, 2, "b", "the last one of its producer"));
-    end(&mut log, 1, 0, true);
+    transactional(&mut log, 1, 2, "b", Some("the last one of its producer"));
+    end(&mut log, 1, true);
     log.roll(now(0)).unwrap();
     let aborted = |log: &mut Log| log.aborted_transactions(Offset(0), Offset(100)).unwrap();
     let expected = [AbortedTransaction { producer: ProducerId(1), first_offset: Offset(2) }];
@@ -96,7 +81,7 @@ fn nothing_of_an_open_transaction_is_cleaned() {
     let mut log = bench.create("t", compacted());
     write(&mut log, &[("a", Some("1"))]);
     log.roll(now(0)).unwrap();
-    append(&mut log, &transactional(1, 0, "a", "2"));
+    transactional(&mut log, 1, 0, "a", Some("2"));
     log.roll(now(0)).unwrap();
     clean(&mut log, 1000).unwrap();
     assert_eq!(log.cleaned(), Offset(1));

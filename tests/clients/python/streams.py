@@ -126,11 +126,14 @@ def internal_topics(admin, name):
             if entries[key].value != value:
                 sys.exit(f"{key} of {resources[resource]} is {entries[key].value}, not {value}")
     partitions = [TopicPartition(repartition, partition) for partition in range(PARTITIONS)]
-    starts = admin.list_offsets({partition: OffsetSpec.earliest() for partition in partitions}).values()
-    purged = sum(start.result(30).offset for start in starts)
-    if purged == 0:
-        sys.exit("nothing of what was repartitioned has been purged")
-    return purged
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        starts = admin.list_offsets({partition: OffsetSpec.earliest() for partition in partitions}).values()
+        purged = sum(start.result(30).offset for start in starts)
+        if purged > 0:
+            return purged
+        time.sleep(0.2)
+    sys.exit("nothing of what was repartitioned has been purged within a minute")
 
 
 def run(bootstrap, classpath, guarantee, kills):

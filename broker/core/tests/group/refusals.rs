@@ -134,8 +134,9 @@ fn a_classic_group_with_a_member_that_cannot_be_stored_stays_what_it_is() {
     assert_eq!(bench.call(heartbeat("g", &ids[0], 1)), Response::Heartbeat(Ok(())));
 }
 
-#[test]
-fn a_group_too_large_for_one_batch_is_written_anew_in_several_and_answers_wait_for_all() {
+/// A group too large for one batch, which is being written anew, for the log refused a change of it; and the first
+/// heartbeat that waits for that.
+fn written_in_several() -> (Bench, RequestId) {
     let mut bench = start();
     for number in 0..12 {
         send(&mut bench, subscribing(&format!("m{number:02}"), names(number, 3000))).unwrap();
@@ -143,6 +144,12 @@ fn a_group_too_large_for_one_batch_is_written_anew_in_several_and_answers_wait_f
     send_refused(&mut bench, beat("g", "m11", LEAVE));
     bench.is_prompt = false;
     let id = bench.send(Request::ConsumerHeartbeat(first_beat("g", "new", &["t1"])));
+    (bench, id)
+}
+
+#[test]
+fn a_group_too_large_for_one_batch_is_written_anew_in_several_and_answers_wait_for_all() {
+    let (mut bench, id) = written_in_several();
     assert!(bench.in_flight.len() > 1, "{}", bench.in_flight.len());
     bench.make_durable();
     assert!(bench.take(id).is_none());
@@ -159,13 +166,7 @@ fn a_group_too_large_for_one_batch_is_written_anew_in_several_and_answers_wait_f
 
 #[test]
 fn what_is_in_several_batches_is_refused_if_any_of_them_is() {
-    let mut bench = start();
-    for number in 0..12 {
-        send(&mut bench, subscribing(&format!("m{number:02}"), names(number, 3000))).unwrap();
-    }
-    send_refused(&mut bench, beat("g", "m11", LEAVE));
-    bench.is_prompt = false;
-    let id = bench.send(Request::ConsumerHeartbeat(first_beat("g", "new", &["t1"])));
+    let (mut bench, id) = written_in_several();
     let later = bench.send(Request::ConsumerHeartbeat(beat("g", "m00", 2)));
     bench.fail_oldest(REFUSED);
     assert_eq!(answer(&mut bench, id), Err(Error::CoordinatorNotAvailable));

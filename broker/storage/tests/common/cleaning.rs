@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use ottla_core::Offset;
-use ottla_records::{BatchBuilder, BatchHeader, Compression, Limits, Record, RecordReader};
-use ottla_storage::{Clean, CleanLimits, CleanStats, Log, LogConfig, LogReader};
+use ottla_core::{LeaderEpoch, Offset, Producer, ProducerEpoch, ProducerId};
+use ottla_records::{
+    Attributes, BatchBuilder, BatchHeader, Compression, Limits, Marker, ProducerStamp, Record, RecordReader,
+};
+use ottla_storage::{Clean, CleanLimits, CleanStats, Log, LogConfig, LogReader, MarkerOf};
 
 use super::{append, now, read_all};
 
@@ -46,6 +48,22 @@ pub fn keyed(codec: Compression, timestamp: i64, records: &[(&str, Option<&str>)
         builder.append(timestamp, Some(key.as_bytes()), value.map(str::as_bytes), &[]);
     }
     builder.build(0).to_vec()
+}
+
+/// Appends a record of a transaction of the producer `id`; no value makes a tombstone.
+pub fn transactional(log: &mut Log, id: i64, sequence: i32, key: &str, value: Option<&str>) {
+    let stamp = ProducerStamp { id, epoch: 0, base_sequence: sequence };
+    let attributes = Attributes::default().transactional();
+    let mut builder = BatchBuilder::new(Compression::None).with_producer(stamp).with_attributes(attributes);
+    builder.append(500, Some(key.as_bytes()), value.map(str::as_bytes), &[]);
+    append(log, &builder.build(0));
+}
+
+/// Ends the transaction of the producer `id`.
+pub fn end(log: &mut Log, id: i64, commit: bool) {
+    let marker = Marker { commit, coordinator_epoch: 1 };
+    let of = MarkerOf { producer: Producer { id: ProducerId(id), epoch: ProducerEpoch(0) }, marker };
+    log.append_marker(of, LeaderEpoch(1), now(500)).unwrap();
 }
 
 /// Begins a clean of everything below the log end, and reads its keys; none if nothing is due.
