@@ -15,3 +15,4 @@ mod stopping;
 mod storage;
 pub mod support;
 mod topics;
+mod watching;

@@ -13,7 +13,10 @@ use ottla_crds::{
 };
 use serde_json::json;
 
-use super::support::{Bench, eventually, is_ready, stalled};
+use super::{
+    support::{Bench, eventually, is_ready, stalled},
+    watching::Watching,
+};
 use crate::{
     kafka::{DirectoryView, fake::Call},
     names::{RETIRED, SCALING},
@@ -66,6 +69,7 @@ fn no_violations(bench: &Bench) {
 #[tokio::test]
 async fn more_brokers_get_their_share_and_the_status_tells_of_it() {
     let bench = cluster_of(3).await;
+    let mut demo = Watching::begin(bench.api(), "demo").await;
     scale(&bench, 5).await;
     let is_moving = |cluster: &KafkaCluster| {
         let status = cluster.status.clone().unwrap_or_default();
@@ -73,8 +77,8 @@ async fn more_brokers_get_their_share_and_the_status_tells_of_it() {
             && !conditions::is_true(&status.conditions, ConditionType::Ready)
             && status.partitions.is_some_and(|partitions| partitions.moving > 0 && partitions.bytes_to_move > 0)
     };
-    bench.cluster("demo", is_moving).await;
-    let cluster = bench.cluster("demo", is_ready).await;
+    demo.until(is_moving).await;
+    let cluster = demo.until(is_ready).await;
     assert_eq!((brokers(&bench), voters(&bench)), (vec![0, 1, 2, 3, 4], vec![0, 1, 2]));
     let (replicas, leaders) = bench.kafka.spread();
     assert!(replicas <= 1 && leaders <= 1, "{replicas} {leaders}");
@@ -92,13 +96,14 @@ async fn more_brokers_get_their_share_and_the_status_tells_of_it() {
 async fn fewer_brokers_are_emptied_before_they_go_and_are_forgotten_after() {
     let bench = cluster_of(5).await;
     bench.kafka.take_calls();
+    let mut demo = Watching::begin(bench.api(), "demo").await;
     scale(&bench, 3).await;
     let is_draining = |cluster: &KafkaCluster| {
         let states = cluster.status.clone().unwrap_or_default().broker_states;
         states.iter().filter(|broker| broker.state == BrokerState::Draining).count() == 2
     };
-    bench.cluster("demo", is_draining).await;
-    let cluster = bench.cluster("demo", is_ready).await;
+    demo.until(is_draining).await;
+    let cluster = demo.until(is_ready).await;
     assert_eq!((brokers(&bench), voters(&bench)), (vec![0, 1, 2], vec![0, 1, 2]));
     assert_eq!(bench.kafka.state().quorum.observers, vec![]);
     assert_eq!(cluster.status.unwrap().broker_states.len(), 3);

@@ -35,7 +35,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{kubelet, mortal::Mortal, permissions::Rules};
+use super::{kubelet, mortal::Mortal, permissions::Rules, watching::Watching};
 use crate::{
     OperatorConfig,
     config::Pace,
@@ -46,7 +46,8 @@ use crate::{
 
 /// The namespace of everything here.
 pub const NAMESPACE: &str = "default";
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything may take to come.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Sees every request of the operator.
 #[derive(Default)]
@@ -251,14 +252,9 @@ impl Bench {
     pub async fn until<K>(&self, name: &str, condition: impl Fn(&K) -> bool) -> K
     where
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
-        K: DeserializeOwned + Clone + Debug,
+        K: DeserializeOwned + Clone + Debug + Send + 'static,
     {
-        let api = self.api::<K>();
-        eventually(name, async || match api.get_opt(name).await.unwrap() {
-            Some(object) if condition(&object) => Ok(object),
-            other => Err(format!("{other:#?}")),
-        })
-        .await
+        Watching::begin(self.api(), name).await.until(condition).await
     }
 
     /// Which pods the brokers of `demo` have; none for a broker without.
@@ -275,14 +271,9 @@ impl Bench {
     pub async fn gone<K>(&self, name: &str)
     where
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
-        K: DeserializeOwned + Clone + Debug,
+        K: DeserializeOwned + Clone + Debug + Send + 'static,
     {
-        let api = self.api::<K>();
-        eventually(name, async || match api.get_opt(name).await.unwrap() {
-            None => Ok(()),
-            Some(object) => Err(format!("{object:#?}")),
-        })
-        .await;
+        Watching::<K>::begin(self.api(), name).await.gone().await;
     }
 }
 
