@@ -31,7 +31,7 @@ pub struct Wait {
     pub partition: i32,
     /// When the call began.
     pub invoked: Micros,
-    /// How long it took, however it ended.
+    /// How long it took since the fault began, however it ended: what it had waited before is not of this fault.
     pub length: Micros,
 }
 
@@ -82,7 +82,7 @@ fn elsewhere(facts: &Facts<'_>, fault: &Fault) -> Option<Wait> {
         touching.map(|call| Wait {
             partition: partition.number,
             invoked: call.invoked,
-            length: call.completed - call.invoked,
+            length: call.completed - call.invoked.max(fault.began),
         })
     });
     waits.max_by_key(|wait| wait.length)
