@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -70,6 +71,7 @@ pub fn log_to_stderr() {
 }
 
 fn try_run(arguments: &Arguments) -> Result<(), Failure> {
+    raise_open_files();
     let config = Config::load(arguments.server_properties.as_deref(), &arguments.overrides)?;
     let unused = config.unused_keys();
     if !unused.is_empty() {
@@ -77,6 +79,15 @@ fn try_run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(Arc::new(config)))
+}
+
+/// Takes as many open files as the process may have: a service manager begins with 1,024 for the sake of programs that use
+/// `select`, and ten thousand connections need more. Other runtimes do so too, Java's among them.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        warn!(%error, "the limit of open files stays at {:?}", limit.current);
+    }
 }
 
 async fn serve(config: Arc<Config>) -> Result<(), Failure> {
