@@ -26,11 +26,16 @@ sim SEEDS="2000":
 mutants:
     cargo test --profile sim --package ottla-simulation --features mutants --test mutants -- --nocapture
 
-# Throughput, latency, processor time and starts beside the limit of this machine; `just bench start`: starts alone; `just bench cluster`: of three brokers, beside Kafka's.
+# Throughput, latency, processor time and starts beside the limit of this machine and Kafka; `just bench start`: starts alone; `just bench scale`: partitions, connections, waiting consumers; `just bench cluster`: of three brokers.
 bench WHAT="run" *ARGS:
     cargo build --release --package ottla-broker --package ottla-bench
-    if [ {{WHAT}} = cluster ]; then tests/clients/install; fi
+    case {{WHAT}} in run|cluster) tests/clients/install ;; esac
     cargo run --quiet --release --package ottla-bench -- {{WHAT}} {{ARGS}}
+
+# Processor time of the data path as a ratio to the null server's: what no change may lose, on busy machines too.
+gate:
+    cargo build --profile local --package ottla-broker --package ottla-bench
+    target/local/ottla-bench gate
 
 # Ordinary clients and Kafka's own tools against a local cluster; installs them.
 clients *SUITES:

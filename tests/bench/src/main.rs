@@ -1,13 +1,16 @@
 //! `ottla-bench`: measures a broker beside the limit of the machine.
 //!
 //! `run` starts each server anew for every round, in shuffled order, runs the cells and prints a table of medians; the
-//! `null` server receives, checks checksums, appends and answers, and does nothing else.
+//! `null` server receives, checks checksums, appends and answers, and does nothing else. Apache Kafka is warmed first.
+//! `gate` is what a change must pass: processor time as a ratio to the null server's, which a busy machine does not move.
 
 mod cell;
 mod cluster;
+mod gate;
 mod load;
 mod null;
 mod report;
+mod scale;
 mod server;
 mod start;
 mod wire;
@@ -19,6 +22,7 @@ use clap::{Parser, Subcommand};
 use rand::seq::SliceRandom;
 
 use crate::cell::Cell;
+use crate::load::warm;
 use crate::report::Report;
 use crate::server::{Kind, Server};
 
@@ -31,7 +35,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the cells against a broker and the null server, then its starts, and print tables.
+    /// Run the cells against a broker, Apache Kafka and the null server, then the broker's starts, and print tables.
     Run {
         /// The broker to measure.
         #[arg(long, default_value = "target/release/ottla-broker")]
@@ -46,14 +50,25 @@ enum Command {
         #[arg(long, default_value = "")]
         only: String,
         /// The servers to measure.
-        #[arg(long, value_enum, value_delimiter = ',', default_value = "null,replicated,fsync")]
+        #[arg(long, value_enum, value_delimiter = ',', default_value = "null,kafka,replicated,fsync")]
         servers: Vec<Kind>,
         /// Where the servers keep their data.
         #[arg(long)]
         data: Option<PathBuf>,
+        /// Where the table of the cells is written besides.
+        #[arg(long)]
+        page: Option<PathBuf>,
     },
     /// Measure how long a broker takes to its first answer, with few and with many partitions.
     Start(start::Arguments),
+    /// Hold the broker's processor time beside the null server's to its limits: of use on busy machines too.
+    Gate {
+        /// The broker to measure.
+        #[arg(long, default_value = "target/local/ottla-broker")]
+        broker: PathBuf,
+    },
+    /// Measure how many partitions, idle connections and waiting consumers a broker carries, and what they cost.
+    Scale(scale::Arguments),
     /// Measure clusters of three beside Apache Kafka.
     Cluster(cluster::Arguments),
     /// Serve the least that a broker could do, until killed.
@@ -70,14 +85,21 @@ enum Command {
     },
 }
 
+#[allow(clippy::print_stdout, reason = "the tables are what the program is for")]
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Null { port, dir, piece } => null::serve(port, &dir, piece),
         Command::Cluster(arguments) => cluster::run(arguments),
         Command::Start(arguments) => start::run(&arguments),
-        Command::Run { broker, rounds, seconds, only, mut servers, data } => {
+        Command::Scale(arguments) => scale::run(&arguments),
+        Command::Gate { broker } => gate::run(&broker),
+        Command::Run { broker, rounds, seconds, only, mut servers, data, page } => {
             let cells: Vec<Cell> = Cell::all().into_iter().filter(|cell| cell.name().contains(&only)).collect();
-            run(&broker, &mut servers, rounds, Duration::from_secs(seconds), &cells, data.as_deref())?;
+            let report = run(&broker, &mut servers, rounds, Duration::from_secs(seconds), &cells, data.as_deref())?;
+            println!("{}", report.page());
+            if let Some(page) = page {
+                std::fs::write(page, report.page())?;
+            }
             if only.is_empty() { start::table(&broker, rounds, start::PARTITIONS, data.as_deref()) } else { Ok(()) }
         }
     }
@@ -90,12 +112,15 @@ fn run(
     length: Duration,
     cells: &[Cell],
     data: Option<&std::path::Path>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Report> {
     let mut report = Report::default();
     for round in 0..rounds {
         servers.shuffle(&mut rand::rng());
         for &kind in servers.iter() {
             let server = Server::start(kind, broker, data)?;
+            if kind == Kind::Kafka {
+                warm::warm(&server)?;
+            }
             report.start(kind, &server);
             for &cell in cells {
                 eprintln!("round {} of {rounds}: {kind:?}: {}", round + 1, cell.name());
@@ -104,6 +129,5 @@ fn run(
             report.loaded(kind, &server)?;
         }
     }
-    report.print();
-    Ok(())
+    Ok(report)
 }

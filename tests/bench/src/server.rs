@@ -1,12 +1,16 @@
 //! Starts a server as a process of its own, and reads what it costs from the kernel's accounting.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use ottla_protocol::messages::{ApiVersionsRequest, CreateTopicsRequest, create_topics::CreatableTopic};
+use anyhow::{Context, bail, ensure};
+use ottla_nemesis::process::Flavor;
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::create_topics::{CreatableTopic, CreatableTopicConfig};
+use ottla_protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsTopic};
+use ottla_protocol::messages::{ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, ListOffsetsRequest};
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
@@ -19,6 +23,8 @@ pub enum Kind {
     Null,
     /// The same, but for large batches, which it appends only when they are whole.
     Whole,
+    /// Apache Kafka as it comes, with a heap of 1 GiB.
+    Kafka,
     /// Ottla with `ottla.durability=replicated`.
     Replicated,
     /// Ottla as it comes: `ottla.durability=fsync`.
@@ -105,24 +111,49 @@ impl Server {
         bail!("the server did not answer within a minute")
     }
 
-    /// Makes a topic; the null server takes any.
+    /// Makes a topic and returns once all of it is usable; the null server takes any.
     pub fn create_topic(&self, name: &str, partitions: i32) -> anyhow::Result<()> {
+        self.create_topic_with(name, partitions, &[])
+    }
+
+    /// [`Server::create_topic`] with these configs.
+    pub fn create_topic_with(&self, name: &str, partitions: i32, configs: &[(&str, &str)]) -> anyhow::Result<()> {
         if self.kind.is_null() {
             return Ok(());
         }
+        let config =
+            |(name, value): &(&str, &str)| CreatableTopicConfig { name: (*name).into(), value: Some((*value).into()) };
         let topic = CreatableTopic {
             name: name.into(),
             num_partitions: partitions,
             replication_factor: 1,
+            configs: configs.iter().map(config).collect(),
             ..CreatableTopic::default()
         };
-        let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
-        let response = Connection::open(self.address)?.call(&request, 5)?;
+        let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 60_000, ..CreateTopicsRequest::default() };
+        let mut connection = Connection::open(self.address)?;
+        let response = connection.call(&request, 5)?;
         let error = response.topics.first().map(|topic| topic.error_code);
-        if error != Some(ottla_protocol::ErrorCode::NONE) {
-            bail!("creating topic {name} failed: {error:?}");
-        }
+        ensure!(error == Some(ErrorCode::NONE), "creating topic {name} failed: {error:?}");
+        await_leaders(&mut connection, name, partitions)
+    }
+
+    /// Deletes a topic.
+    pub fn delete_topic(&self, name: &str) -> anyhow::Result<()> {
+        let request = DeleteTopicsRequest {
+            topic_names: vec![name.into()],
+            timeout_ms: 60_000,
+            ..DeleteTopicsRequest::default()
+        };
+        let response = Connection::open(self.address)?.call(&request, 5)?;
+        let error = response.responses.first().map(|topic| topic.error_code);
+        ensure!(error == Some(ErrorCode::NONE), "deleting topic {name} failed: {error:?}");
         Ok(())
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Processor seconds that the process has used so far.
@@ -147,6 +178,24 @@ impl Drop for Server {
     }
 }
 
+/// Asks for the ends of all partitions until every one is told: Kafka answers a creation before its partitions serve.
+fn await_leaders(connection: &mut Connection, name: &str, partitions: i32) -> anyhow::Result<()> {
+    const VERSION: i16 = 7;
+    let partition = |partition_index| ListOffsetsPartition { partition_index, current_leader_epoch: -1, timestamp: -1 };
+    let topic = ListOffsetsTopic { name: name.into(), partitions: (0..partitions).map(partition).collect() };
+    let request = ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..ListOffsetsRequest::default() };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < deadline {
+        let response = connection.call(&request, VERSION)?;
+        let told = response.topics.iter().flat_map(|topic| &topic.partitions);
+        if told.filter(|partition| partition.error_code == ErrorCode::NONE).count() == partitions as usize {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    bail!("the partitions of {name} are not usable after a minute")
+}
+
 fn spawn(command: &mut Command) -> anyhow::Result<Child> {
     command.spawn().with_context(|| format!("cannot start {command:?}"))
 }
@@ -169,6 +218,9 @@ fn command(kind: Kind, broker: &Path, port: u16, dir: &Path) -> anyhow::Result<C
         }
         return Ok(command);
     }
+    if kind == Kind::Kafka {
+        return kafka(port, dir);
+    }
     let durability = if kind == Kind::Fsync { "fsync" } else { "replicated" };
     let mut command = Command::new(broker);
     for pair in [
@@ -180,5 +232,25 @@ fn command(kind: Kind, broker: &Path, port: u16, dir: &Path) -> anyhow::Result<C
     ] {
         command.arg("--override").arg(pair);
     }
+    Ok(command)
+}
+
+/// One broker that is its own controller, formatted.
+fn kafka(port: u16, dir: &Path) -> anyhow::Result<Command> {
+    let controller = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let flavor = Flavor::installed_kafka()?;
+    let extra = [
+        ("listeners", format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}")),
+        ("advertised.listeners", format!("PLAINTEXT://127.0.0.1:{port}")),
+        ("controller.quorum.voters", format!("0@127.0.0.1:{controller}")),
+        // What is written for warming goes at once; the rest stays, however old its batches say they are.
+        ("log.retention.check.interval.ms", "2000".into()),
+        ("log.retention.ms", "-1".into()),
+        ("log.segment.delete.delay.ms", "1000".into()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value));
+    flavor.prepare(dir, &dir.join("log"), 0, &[Ipv4Addr::LOCALHOST], &extra)?;
+    let mut command = Command::new(flavor.program());
+    flavor.arguments(&mut command, dir);
     Ok(command)
 }

@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 
 use super::table::Figures;
 use super::{Bench, Kind};
-use crate::load::{batch, check_all, e2e, histogram, produce, produce_frame};
+use crate::load::{batch, check_all, e2e, histogram, produce, produce_frame, warm};
 use crate::wire::Connection;
 
 const PARTITIONS: i32 = 3;
@@ -42,29 +42,11 @@ pub(super) fn measure(bench: &Bench<'_>, length: Duration) -> anyhow::Result<Fig
     Ok(figures)
 }
 
-/// A virtual machine compiles what it runs often, which takes minutes, with half a minute in between in which nothing seems
-/// to happen: a server is warm once the last eight turns of load gave no tenth more than the best before them. Says what it
-/// sees, for that takes a while.
+/// Until the cluster gains nothing more: minutes of a virtual machine, seconds of Ottla.
 fn warm(bench: &Bench<'_>) -> anyhow::Result<()> {
-    const TURN: Duration = Duration::from_secs(5);
-    const MOST: usize = 36;
-    // What is written for minutes must not fill the disk.
-    let bounded = [("retention.bytes", "67108864"), ("segment.bytes", "67108864"), ("file.delete.delay.ms", "1000")];
-    let leaders = bench.topic_with("warm", PARTITIONS, 3, &bounded)?;
-    let mut turns: Vec<f64> = Vec::new();
-    while turns.len() < MOST && !is_steady(&turns) {
-        let batches = produce_all(&leaders, "warm", if bench.kind == Kind::Kafka { TURN } else { TURN / 5 })?;
-        turns.push(batches as f64);
-    }
-    eprintln!("{:?}: {} turns until warm, batches in each: {turns:?}", bench.kind, turns.len());
-    Ok(())
-}
-
-/// Whether what the last turns gave is no gain on the turns before.
-fn is_steady(turns: &[f64]) -> bool {
-    const LAST: usize = 8;
-    let best = |turns: &[f64]| turns.iter().copied().fold(0.0, f64::max);
-    turns.len() > LAST && best(&turns[turns.len() - LAST..]) < 1.1 * best(&turns[..turns.len() - LAST])
+    let turn = Duration::from_secs(if bench.kind == Kind::Kafka { 5 } else { 1 });
+    let leaders = bench.topic_with(warm::TOPIC, PARTITIONS, 3, &warm::BOUNDED)?;
+    warm::until_steady(&format!("{:?}", bench.kind), || produce_all(&leaders, warm::TOPIC, turn))
 }
 
 /// One connection per partition, to its leader; returns the batches acked.

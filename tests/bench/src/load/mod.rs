@@ -4,6 +4,7 @@ pub mod e2e;
 pub mod fetch;
 pub mod produce;
 pub mod serial;
+pub mod warm;
 
 use std::time::Instant;
 

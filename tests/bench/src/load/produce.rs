@@ -42,14 +42,20 @@ pub fn run(
     }
     let clock = Clock::start(server)?;
     let deadline = Instant::now() + length;
-    let sent: u64 = std::thread::scope(|scope| {
-        let threads: Vec<_> = frames
-            .iter()
-            .map(|frames| scope.spawn(move || pipeline(server.address, frames, deadline, u64::MAX, SAMPLED)))
-            .collect();
-        threads.into_iter().map(|thread| thread.join().expect("the loads do not panic")).sum::<anyhow::Result<u64>>()
-    })?;
+    let sent = in_parallel(server.address, &frames, deadline)?;
     clock.stop(sent, sent * records as u64, sent * batch.len() as u64, histogram())
+}
+
+/// Sends the frames of each connection over and over until the deadline; returns how many requests were acked.
+pub fn in_parallel<F>(address: SocketAddr, frames: &[F], deadline: Instant) -> anyhow::Result<u64>
+where
+    F: AsRef<[Bytes]> + Sync,
+{
+    std::thread::scope(|scope| {
+        let load = |frames: &'_ F| pipeline(address, frames.as_ref(), deadline, u64::MAX, SAMPLED);
+        let threads: Vec<_> = frames.iter().map(|frames| scope.spawn(move || load(frames))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("the loads do not panic")).sum()
+    })
 }
 
 /// Keeps requests in flight until the deadline or `most` requests; returns how many were acked. One answer of `checked`

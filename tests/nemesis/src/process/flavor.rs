@@ -74,8 +74,8 @@ impl Flavor {
         }
     }
 
-    /// Writes the properties of broker `id` into `folder` and, for Kafka, formats its data folder.
-    pub(super) fn prepare(
+    /// Writes the properties of broker `id` into `folder` and, for Kafka, formats its data folder. Those in `extra` win.
+    pub fn prepare(
         &self,
         folder: &Path,
         data: &Path,
@@ -109,7 +109,7 @@ impl Flavor {
     }
 
     /// The program, and how it is told of the properties in `folder`.
-    pub(super) fn program(&self) -> &Path {
+    pub fn program(&self) -> &Path {
         match self {
             Self::Ottla { broker, .. } => broker,
             Self::Kafka { .. } => Path::new("java"),
@@ -117,7 +117,7 @@ impl Flavor {
     }
 
     /// Adds the arguments.
-    pub(super) fn arguments(&self, command: &mut Command, folder: &Path) {
+    pub fn arguments(&self, command: &mut Command, folder: &Path) {
         if let Self::Kafka { libs } = self {
             // What Kafka's own start script gives.
             command.args(["-Xms1g", "-Xmx1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"]);
@@ -151,6 +151,8 @@ fn common(data: &Path, id: usize, addresses: &[Ipv4Addr]) -> Vec<(String, String
         property("group.initial.rebalance.delay.ms", "0".into()),
         property("group.min.session.timeout.ms", "1000".into()),
         property("message.max.bytes", "10000000".into()),
+        // Records are as old as batches that were encoded beforehand say.
+        property("log.retention.ms", "-1".into()),
     ]
 }
 
