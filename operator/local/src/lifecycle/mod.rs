@@ -1,6 +1,7 @@
 //! Background work: what must follow from a deletion.
 //!
-//! Level-triggered: after any write, each pass looks at the whole state and does what is still missing.
+//! Level-triggered: after any write, each pass does what is still missing. What that is the store keeps at hand, so a pass
+//! costs what there is to do.
 
 mod definitions;
 mod events;

@@ -13,30 +13,34 @@ pub(super) fn finish(core: &Core) {
         if !object::is_terminating(&namespace) {
             continue;
         }
-        if empty(core, object::name(&namespace)) && !object::list_at(&namespace, &["spec", "finalizers"]).is_empty() {
+        let name = object::name(&namespace);
+        let left = core.store.tally(name);
+        // What is going already needs no second look, however much of it there is.
+        if left.all > left.going {
+            empty(core, name);
+        }
+        if core.store.tally(name).all == 0 && !object::list_at(&namespace, &["spec", "finalizers"]).is_empty() {
             let mut freed = (*namespace).clone();
             freed["spec"]["finalizers"] = Value::Array(Vec::new());
             if let Err(error) = writes::replace(core, &namespaces, &namespace, freed) {
-                tracing::warn!(%error, name = object::name(&namespace), "namespace not removed");
+                tracing::warn!(%error, name, "namespace not removed");
             }
         }
     }
 }
 
-/// Deletes what is left in a namespace; true if that was nothing.
-fn empty(core: &Core, namespace: &str) -> bool {
-    let mut nothing_left = true;
+/// Deletes what is left in a namespace.
+fn empty(core: &Core, namespace: &str) {
     for storage in core.store.storages() {
         let Some(resource) = core.registry.by_storage(&storage).filter(|r| r.namespaced) else { continue };
-        for object in core.store.list(&storage, Some(namespace)).0 {
-            if object::is_terminating(&object) {
-                nothing_left = false;
-                continue;
+        let objects = core.store.list(&storage, Some(namespace)).0;
+        for object in objects.iter().filter(|object| !object::is_terminating(object)) {
+            let name = object::name(object);
+            if let Err(error) = deletion::delete(core, &resource, namespace, name, &DeleteOptions::default())
+                && error.code != 404
+            {
+                tracing::warn!(%error, kind = resource.kind, name, "object of a deleted namespace not deleted");
             }
-            let deleted =
-                deletion::delete(core, &resource, namespace, object::name(&object), &DeleteOptions::default());
-            nothing_left &= matches!(deleted, Ok(deletion::Deleted::Removed(_)));
         }
     }
-    nothing_left
 }

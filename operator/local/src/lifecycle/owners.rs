@@ -1,82 +1,42 @@
 //! Garbage collection by owner references, and the two finalizers of deletion policies.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use crate::core::Core;
 use crate::deletion::{self, DeleteOptions, FOREGROUND, ORPHAN, Propagation};
 use crate::object;
 use crate::resources::Resource;
+use crate::store::{Found, Waiting};
 use crate::writes;
 
-struct World {
-    objects: Vec<(Arc<Resource>, Arc<Value>)>,
-    /// Objects by the uid of an owner.
-    dependents: HashMap<String, Vec<usize>>,
-    alive: HashSet<String>,
-}
-
 pub(super) fn collect(core: &Core) {
-    let world = observe(core);
-    for (resource, object) in &world.objects {
-        if object::is_terminating(object) {
-            let dependents = world.dependents.get(object::uid(object)).map_or(&[][..], Vec::as_slice);
-            if object::finalizers(object).any(|f| f == ORPHAN) {
-                orphan(core, &world, resource, object, dependents);
-            } else if object::finalizers(object).any(|f| f == FOREGROUND) {
-                foreground(core, &world, resource, object, dependents);
-            }
-        } else if !object::owners(object).is_empty() {
-            abandoned(core, &world, resource, object);
+    let ends = core.store.loose_ends();
+    for Waiting { owner, dependents } in &ends.waiting {
+        let Some(resource) = core.registry.by_storage(&owner.storage) else { continue };
+        if object::finalizers(&owner.object).any(|finalizer| finalizer == ORPHAN) {
+            orphan(core, &resource, &owner.object, dependents);
+        } else {
+            foreground(core, &resource, &owner.object, dependents);
         }
     }
-}
-
-fn observe(core: &Core) -> World {
-    let mut world = World { objects: Vec::new(), dependents: HashMap::new(), alive: HashSet::new() };
-    // One moment for all kinds: an owner made between two looks would seem to be missing.
-    for (storage, objects) in core.store.snapshot() {
-        let resource = core.registry.by_storage(&storage);
-        for object in objects {
-            world.alive.insert(object::uid(&object).to_owned());
-            let Some(resource) = &resource else { continue };
-            for owner in object::owners(&object) {
-                let uid = owner["uid"].as_str().unwrap_or("").to_owned();
-                world.dependents.entry(uid).or_default().push(world.objects.len());
-            }
-            world.objects.push((resource.clone(), object));
+    for Found { storage, object } in &ends.abandoned {
+        if let Some(resource) = core.registry.by_storage(storage) {
+            delete(core, &resource, object, Propagation::Background);
         }
-    }
-    world
-}
-
-/// Deletes an object all of whose owners are gone.
-fn abandoned(core: &Core, world: &World, resource: &Resource, object: &Value) {
-    let gone = |owner: &&Value| !world.alive.contains(owner["uid"].as_str().unwrap_or(""));
-    if object::owners(object).iter().all(|owner| gone(&owner)) {
-        delete(core, resource, object, Propagation::Background);
     }
 }
 
 /// Deletes the dependents first; the owner goes when those that block it are gone.
-fn foreground(core: &Core, world: &World, resource: &Resource, owner: &Value, dependents: &[usize]) {
+fn foreground(core: &Core, resource: &Resource, owner: &Value, dependents: &[(Found, bool)]) {
     let mut blocked = false;
-    for (resource, dependent) in dependents.iter().map(|i| &world.objects[*i]) {
-        let others_alive = object::owners(dependent).iter().any(|other| {
-            let uid = other["uid"].as_str().unwrap_or("");
-            uid != object::uid(owner) && world.alive.contains(uid)
-        });
-        if others_alive {
-            continue;
-        }
+    for (Found { storage, object: dependent }, has_other_owner) in dependents {
+        let Some(resource) = core.registry.by_storage(storage).filter(|_| !has_other_owner) else { continue };
         let blocks = object::owners(dependent)
             .iter()
             .any(|reference| reference["uid"] == object::uid(owner) && reference["blockOwnerDeletion"] == true);
         blocked |= blocks;
         if !object::is_terminating(dependent) {
-            delete(core, resource, dependent, Propagation::Foreground);
+            delete(core, &resource, dependent, Propagation::Foreground);
         }
     }
     if !blocked {
@@ -85,13 +45,14 @@ fn foreground(core: &Core, world: &World, resource: &Resource, owner: &Value, de
 }
 
 /// Takes the owner out of its dependents, then lets it go.
-fn orphan(core: &Core, world: &World, resource: &Resource, owner: &Value, dependents: &[usize]) {
-    for (resource, dependent) in dependents.iter().map(|i| &world.objects[*i]) {
+fn orphan(core: &Core, resource: &Resource, owner: &Value, dependents: &[(Found, bool)]) {
+    for (Found { storage, object: dependent }, _) in dependents {
+        let Some(resource) = core.registry.by_storage(storage) else { continue };
         let mut freed = (**dependent).clone();
         if let Some(Value::Array(owners)) = object::meta_mut(&mut freed).get_mut("ownerReferences") {
             owners.retain(|reference| reference["uid"] != object::uid(owner));
         }
-        let written = writes::replace(core, resource, dependent, freed);
+        let written = writes::replace(core, &resource, dependent, freed);
         if !matches!(written, Ok(writes::Replaced::Stored(_))) {
             // Changed meanwhile: that write brings the next pass.
             return;

@@ -5,6 +5,7 @@
 
 mod collection;
 mod journal;
+mod links;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,6 +20,8 @@ use collection::Collection;
 pub(crate) use collection::{Change, ChangeKind};
 use journal::Journal;
 pub use journal::JournalError;
+use links::Links;
+pub(crate) use links::Tally;
 
 /// Which collection an object lives in: `pods`, `kafkatopics.ottla.io`. Versions of one kind share it.
 pub(crate) type Storage = Arc<str>;
@@ -61,18 +64,41 @@ struct State {
     /// The version the store was opened at: no history reaches further back.
     base: u64,
     collections: HashMap<Storage, Collection>,
+    links: Links,
     journal: Option<Journal>,
+}
+
+/// An object as it was found, and the collection it is in.
+pub(crate) struct Found {
+    pub storage: Storage,
+    pub object: Arc<Value>,
+}
+
+/// An object that is being deleted and has its dependents to see to.
+pub(crate) struct Waiting {
+    pub owner: Found,
+    /// Its dependents, and of each whether another of its owners exists.
+    pub dependents: Vec<(Found, bool)>,
+}
+
+/// What there is to do for garbage collection.
+pub(crate) struct LooseEnds {
+    /// Objects that have owners, none of which exists, and that are not being deleted yet.
+    pub abandoned: Vec<Found>,
+    pub waiting: Vec<Waiting>,
 }
 
 impl Store {
     /// Opens the store; with a directory, loads what its journal holds.
     pub fn open(data_dir: Option<&Path>) -> Result<Self, Error> {
-        let mut state = State { version: 1, base: 1, collections: HashMap::new(), journal: None };
+        let mut state =
+            State { version: 1, base: 1, collections: HashMap::new(), links: Links::default(), journal: None };
         if let Some(dir) = data_dir {
             let (journal, loaded) = Journal::open(dir)?;
             state.version = loaded.version.max(1);
             state.base = state.version;
             for (key, value) in loaded.objects {
+                state.links.replace(&key, None, Some(&value));
                 state.collection(&key.storage).load(key.namespace, key.name, Arc::new(value));
             }
             state.journal = Some(journal);
@@ -112,10 +138,27 @@ impl Store {
         state.collections.iter().filter(|(_, c)| !c.is_empty()).map(|(s, _)| s.clone()).collect()
     }
 
-    /// All objects at one moment.
-    pub fn snapshot(&self) -> Vec<(Storage, Vec<Arc<Value>>)> {
+    /// What garbage collection has to see to, all of one moment: an owner made between two looks would seem to be missing.
+    pub fn loose_ends(&self) -> LooseEnds {
         let state = self.state.read();
-        state.collections.iter().map(|(storage, c)| (storage.clone(), c.list(None))).collect()
+        let dependents = |owner: &str| -> Vec<(Found, bool)> {
+            let found = |key| Some((state.found(key)?, state.links.has_owner_besides(key, owner)));
+            state.links.dependents(owner).filter_map(found).collect()
+        };
+        let waiting = state.links.waiting().filter_map(|key| {
+            let owner = state.found(key)?;
+            let dependents = dependents(object::uid(&owner.object));
+            Some(Waiting { owner, dependents })
+        });
+        LooseEnds {
+            abandoned: state.links.abandoned().filter_map(|key| state.found(key)).collect(),
+            waiting: waiting.collect(),
+        }
+    }
+
+    /// How many objects there are in a namespace.
+    pub fn tally(&self, namespace: &str) -> Tally {
+        self.state.read().links.tally(namespace)
     }
 
     /// Adds an object that does not exist yet.
@@ -160,6 +203,7 @@ impl Store {
             (None, _) => ChangeKind::Added,
             (Some(_), _) => ChangeKind::Modified,
         };
+        state.links.replace(key, current.as_deref(), (!removes).then_some(&*value));
         let change = Change { version, kind, object: value.clone(), previous: current };
         state.collection(&key.storage).apply(key, change);
         state.compact_journal();
@@ -194,6 +238,11 @@ impl Store {
 }
 
 impl State {
+    fn found(&self, key: &Key) -> Option<Found> {
+        let object = self.collections.get(&key.storage)?.get(&key.namespace, &key.name)?;
+        Some(Found { storage: key.storage.clone(), object })
+    }
+
     fn collection(&mut self, storage: &Storage) -> &mut Collection {
         self.collections.entry(storage.clone()).or_insert_with(|| Collection::new(self.base))
     }
