@@ -112,6 +112,14 @@ pub(crate) fn add_finalizer(object: &mut Value, finalizer: &str) {
     }
 }
 
+/// Whether two objects have the same fields with the same values, those in `but` aside.
+pub(crate) fn same_besides(one: &Value, other: &Value, but: &[&str]) -> bool {
+    let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return one == other };
+    let counts = |fields: &Map<String, Value>| fields.keys().filter(|name| !but.contains(&name.as_str())).count();
+    let mut fields = one.iter().filter(|(name, _)| !but.contains(&name.as_str()));
+    counts(one) == counts(other) && fields.all(|(name, value)| other.get(name) == Some(value))
+}
+
 /// Copies the value of `field` from one object to another, or removes it where the source has none.
 pub(crate) fn copy_field(from: &Value, to: &mut Value, field: &str) {
     match from.get(field) {

@@ -3,6 +3,7 @@
 //! A watcher pulls from the store's bounded history, so a slow one costs nothing; one that falls out of the history
 //! is told so with 410 and has to list again.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -79,10 +80,9 @@ impl Watch {
         let request = &self.request;
         let (objects, version) = core.store.list(&request.resource.storage, request.namespace.as_deref());
         for object in objects {
-            let object = request.resource.present(&object);
+            let object = request.resource.view(&object);
             if request.selector.matches(&object) {
-                let object = request.output.object(&request.resource, object);
-                self.ready.push_back(line("ADDED", &object));
+                self.ready.push_back(line("ADDED", &request.output.view(&request.resource, object)));
             }
         }
         self.cursor = version;
@@ -146,9 +146,9 @@ impl Watch {
         if request.namespace.as_ref().is_some_and(elsewhere) {
             return None;
         }
-        let object = request.resource.present(&change.object);
+        let object = request.resource.view(&change.object);
         let selected = change.kind != ChangeKind::Deleted && request.selector.matches(&object);
-        let before = change.previous.as_ref().map(|previous| request.resource.present(previous));
+        let before = change.previous.as_ref().map(|previous| request.resource.view(previous));
         let was_selected = before.is_some_and(|before| request.selector.matches(&before));
         let kind = match (was_selected, selected) {
             (false, true) => "ADDED",
@@ -156,7 +156,7 @@ impl Watch {
             (true, false) => "DELETED",
             (false, false) => return None,
         };
-        Some(line(kind, &request.output.object(&request.resource, object)))
+        Some(line(kind, &request.output.view(&request.resource, object)))
     }
 
     fn bookmark(&self, initial_events_end: bool) -> Bytes {
@@ -166,12 +166,10 @@ impl Watch {
         }
         let mut object = json!({"metadata": metadata});
         self.request.resource.stamp(&mut object);
-        line("BOOKMARK", &self.request.output.object(&self.request.resource, object))
+        line("BOOKMARK", &self.request.output.view(&self.request.resource, Cow::Owned(object)))
     }
 }
 
 fn line(kind: &str, object: &Value) -> Bytes {
-    let mut line = json!({"type": kind, "object": object}).to_string();
-    line.push('\n');
-    Bytes::from(line)
+    Bytes::from(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n"))
 }

@@ -1,10 +1,24 @@
 //! `metadata.managedFields`: read, kept up to date by each write, written back.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::compare::compare;
 use super::{FieldSet, Shape};
 use crate::object;
+
+/// The metadata that the server itself sets.
+const SERVERS_OWN: [&str; 10] = [
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "managedFields",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "selfLink",
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
@@ -84,29 +98,17 @@ impl Managers {
 
 /// The part of an object whose fields have owners: not what the server itself sets.
 pub(super) fn owned_part(object: &Value) -> Value {
-    let mut part = object.clone();
-    let fields = object::as_map(&mut part);
-    fields.remove("apiVersion");
-    fields.remove("kind");
-    let metadata = object::meta_mut(&mut part);
-    for field in [
-        "name",
-        "namespace",
-        "uid",
-        "resourceVersion",
-        "generation",
-        "creationTimestamp",
-        "managedFields",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "selfLink",
-    ] {
-        metadata.remove(field);
+    let but = |fields: &Map<String, Value>, left_out: &[&str]| -> Map<String, Value> {
+        let kept = fields.iter().filter(|(name, _)| !left_out.contains(&name.as_str()));
+        kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+    };
+    let Some(fields) = object.as_object() else { return json!({}) };
+    let mut part = but(fields, &["apiVersion", "kind", "metadata"]);
+    let metadata = fields.get("metadata").and_then(Value::as_object).map(|metadata| but(metadata, &SERVERS_OWN));
+    if let Some(metadata) = metadata.filter(|metadata| !metadata.is_empty()) {
+        part.insert("metadata".to_owned(), metadata.into());
     }
-    if metadata.is_empty() {
-        object::as_map(&mut part).remove("metadata");
-    }
-    part
+    part.into()
 }
 
 fn parse(entry: &Value) -> Entry {

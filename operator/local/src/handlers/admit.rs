@@ -206,16 +206,10 @@ fn builtin_causes(call: &Call, object: &Value, old: Option<&Value>) -> Vec<Cause
 
 /// Did anything change that a controller has to act on?
 fn spec_differs(call: &Call, old: &Value, new: &Value) -> bool {
-    let relevant = |object: &Value| {
-        let mut object = object.clone();
-        let fields = object::as_map(&mut object);
-        for field in ["metadata", "apiVersion", "kind"] {
-            fields.remove(field);
-        }
-        if call.resource.status {
-            fields.remove("status");
-        }
-        object
+    let beside: &[&str] = if call.resource.status {
+        &["metadata", "apiVersion", "kind", "status"]
+    } else {
+        &["metadata", "apiVersion", "kind"]
     };
-    relevant(old) != relevant(new)
+    !object::same_besides(old, new, beside)
 }

@@ -1,5 +1,7 @@
 //! `DELETE` of one object or of a selection.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::response::Response;
 use http::StatusCode;
@@ -34,8 +36,8 @@ pub(super) async fn collection(call: &Call, body: Body) -> Result<Response, ApiE
     let selector = list::selector(call)?;
     let namespace = (!call.namespace.is_empty()).then_some(call.namespace.as_str());
     let (stored, version) = call.core.store.list(&call.resource.storage, namespace);
-    let objects = stored.iter().map(|object| call.resource.present(object));
-    let chosen: Vec<Value> = objects.filter(|object| selector.matches(object)).collect();
+    let objects = stored.iter().map(|object| call.resource.view(object));
+    let chosen: Vec<Cow<'_, Value>> = objects.filter(|object| selector.matches(object)).collect();
     for object in chosen.iter().filter(|_| !dry_run) {
         let (namespace, name) = (object::namespace(object), object::name(object));
         match deletion::delete(&call.core, &call.resource, namespace, name, &options) {
@@ -45,7 +47,7 @@ pub(super) async fn collection(call: &Call, body: Body) -> Result<Response, ApiE
     }
     Ok(answer(
         StatusCode::OK,
-        &call.output.list(&call.resource, &chosen, json!({"resourceVersion": version.to_string()})),
+        &call.output.list(&call.resource, chosen, json!({"resourceVersion": version.to_string()})),
     ))
 }
 

@@ -1,5 +1,6 @@
 //! `GET` of a collection: its list, or a watch on it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -21,12 +22,12 @@ pub(super) fn list_or_watch(call: Call) -> Result<Response, ApiError> {
     }
     let page = Page::of(&call.params)?;
     let (stored, version) = snapshot(&call, &page)?;
-    let objects = stored.iter().filter(|object| page.has(object)).map(|object| call.resource.present(object));
-    let found: Vec<Value> = objects.filter(|object| selector.matches(object)).collect();
+    let objects = stored.iter().filter(|object| page.has(object)).map(|object| call.resource.view(object));
+    let found: Vec<Cow<'_, Value>> = objects.filter(|object| selector.matches(object)).collect();
     // How many more there are is said only where it costs nothing to know.
     let counted = call.params.label_selector.is_empty() && call.params.field_selector.is_empty();
     let (found, rest) = page.cut(found, version, counted);
-    Ok(json(StatusCode::OK, &call.output.list(&call.resource, &found, rest)))
+    Ok(json(StatusCode::OK, &call.output.list(&call.resource, found, rest)))
 }
 
 /// The collection at the moment that is asked for, and the version of that moment.

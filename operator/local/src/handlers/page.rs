@@ -3,6 +3,8 @@
 //! A token says of which version the list is and after which object it goes on. Later pages are taken from the history of
 //! the collection; when that no longer reaches back, the answer is 410 with a token that goes on with the present state.
 
+use std::borrow::Borrow;
+
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 
@@ -59,15 +61,15 @@ impl Page {
     }
 
     /// The objects of this page out of all that are `left`, and the metadata of the list.
-    pub fn cut(&self, mut left: Vec<Value>, version: u64, counted: bool) -> (Vec<Value>, Value) {
+    pub fn cut<T: Borrow<Value>>(&self, mut left: Vec<T>, version: u64, counted: bool) -> (Vec<T>, Value) {
         let mut metadata = json!({"resourceVersion": version.to_string()});
         if let Some(limit) = self.limit.filter(|limit| *limit < left.len()) {
             if counted {
                 metadata["remainingItemCount"] = (left.len() - limit).into();
             }
             left.truncate(limit);
-            let last =
-                left.last().map(|object| (object::namespace(object).to_owned(), object::name(object).to_owned()));
+            let last: Option<&Value> = left.last().map(Borrow::borrow);
+            let last = last.map(|object| (object::namespace(object).to_owned(), object::name(object).to_owned()));
             let token = Token { version: Some(version), last: last.unwrap_or_default() };
             metadata["continue"] = token.text().into();
         }

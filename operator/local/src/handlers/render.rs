@@ -1,5 +1,7 @@
 //! The three forms of an answer: objects as they are, tables, and metadata only.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, header};
 use serde_json::{Value, json};
 
@@ -51,18 +53,28 @@ impl Output {
         }
     }
 
+    /// The same, copied only if it takes another form.
+    pub fn view<'a>(self, resource: &Resource, object: Cow<'a, Value>) -> Cow<'a, Value> {
+        match self {
+            Self::Object => object,
+            Self::Table { .. } | Self::Metadata => Cow::Owned(self.object(resource, object.into_owned())),
+        }
+    }
+
     /// A list with that `metadata`.
-    pub fn list(self, resource: &Resource, objects: &[Value], metadata: Value) -> Value {
+    pub fn list(self, resource: &Resource, objects: Vec<Cow<'_, Value>>, metadata: Value) -> Value {
+        let whole = |objects: Vec<Cow<'_, Value>>| objects.into_iter().map(Cow::into_owned).collect::<Vec<_>>();
         match self {
             Self::Object => {
-                json!({
-                    "apiVersion": resource.group_version(), "kind": resource.list_kind(),
-                    "metadata": metadata, "items": objects,
-                })
+                let mut list = json!({
+                    "apiVersion": resource.group_version(), "kind": resource.list_kind(), "metadata": metadata,
+                });
+                list["items"] = Value::Array(whole(objects));
+                list
             }
-            Self::Table { whole } => table::table(resource, objects, metadata, whole),
+            Self::Table { whole: is_whole } => table::table(resource, &whole(objects), metadata, is_whole),
             Self::Metadata => {
-                let items: Vec<_> = objects.iter().map(partial).collect();
+                let items: Vec<_> = objects.iter().map(|object| partial(object)).collect();
                 json!({
                     "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList",
                     "metadata": metadata, "items": items,

@@ -43,7 +43,7 @@ pub(super) fn modify(
     let key = call.resource.key(&call.namespace, &call.name);
     loop {
         let stored = call.core.store.get(&key).ok_or_else(|| ApiError::not_found(call.resource.subject(&call.name)))?;
-        let old = call.resource.present(&stored);
+        let old = call.resource.view(&stored);
         let Made { mut object, managers } = make(&old)?;
         let wanted = object::meta(&object, "resourceVersion");
         if !wanted.is_empty() && wanted != object::meta(&old, "resourceVersion") {
@@ -55,7 +55,7 @@ pub(super) fn modify(
             None => admit::record_owners(call, &old, &mut object, subresource_name(part)),
         }
         if is_same(&old, &object) {
-            return Ok(old);
+            return Ok(old.into_owned());
         }
         if call.params.dry_run {
             return Ok(object);
@@ -76,13 +76,11 @@ fn subresource_name(part: Subresource) -> &'static str {
 }
 
 /// A write that changes nothing but the time of ownership is not written.
-fn is_same(old: &Value, new: &Value) -> bool {
-    let content = |object: &Value| {
-        let mut object = object.clone();
-        object::meta_mut(&mut object).remove("managedFields");
-        object
-    };
-    Managers::of(old).same_owners(&Managers::of(new)) && content(old) == content(new)
+fn is_same<'a>(old: &'a Value, new: &'a Value) -> bool {
+    let metadata = |object: &'a Value| object.get("metadata").unwrap_or(&Value::Null);
+    object::same_besides(old, new, &["metadata"])
+        && object::same_besides(metadata(old), metadata(new), &["managedFields"])
+        && Managers::of(old).same_owners(&Managers::of(new))
 }
 
 /// `PUT …/namespaces/x/finalize`: the one way to take away a namespace's own finalizers.

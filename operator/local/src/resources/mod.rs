@@ -10,6 +10,7 @@ pub(crate) mod defaults;
 pub(crate) mod events;
 pub(crate) mod names;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -85,12 +86,20 @@ impl Resource {
 
     /// A stored object in the shape of this version.
     pub fn present(&self, stored: &Value) -> Value {
+        self.view(stored).into_owned()
+    }
+
+    /// The same, copied only if it is stored in another shape.
+    pub fn view<'a>(&self, stored: &'a Value) -> Cow<'a, Value> {
         if self.storage_is_events() && !self.group.is_empty() {
-            return events::to_events_group(stored);
+            return Cow::Owned(events::to_events_group(stored));
+        }
+        if stored["apiVersion"] == self.group_version() && stored["kind"] == self.kind {
+            return Cow::Borrowed(stored);
         }
         let mut object = stored.clone();
         self.stamp(&mut object);
-        object
+        Cow::Owned(object)
     }
 
     /// An object of this version in the shape that is stored.
