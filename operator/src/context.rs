@@ -2,10 +2,15 @@
 
 use std::sync::{Arc, OnceLock};
 
-use kube::{Client, runtime::reflector::Store};
+use kube::Client;
 
 use crate::{
-    backoff::Backoff, config::OperatorConfig, events::Events, kafka::Connector, metrics::Metrics, topic::CachedTopic,
+    backoff::Backoff,
+    config::OperatorConfig,
+    events::Events,
+    kafka::Connector,
+    metrics::Metrics,
+    topic::{Live, Topics},
     vigil::Vigil,
 };
 
@@ -25,6 +30,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// How long brokers have been seen empty.
     pub vigil: Vigil,
+    /// What passes over topics read together.
+    pub live: Live,
     topics: OnceLock<Vec<Scope>>,
 }
 
@@ -33,7 +40,8 @@ impl Context {
     pub fn new(client: Client, config: OperatorConfig, connector: Arc<dyn Connector>) -> Self {
         let events = Events::new(client.clone(), config.instance.clone());
         let (backoff, metrics, vigil) = (Backoff::default(), Metrics::default(), Vigil::default());
-        Self { client, config, connector, events, backoff, metrics, vigil, topics: OnceLock::new() }
+        let live = Live::new(client.clone());
+        Self { client, config, connector, events, backoff, metrics, vigil, live, topics: OnceLock::new() }
     }
 
     /// The same, with metrics that are already served.
@@ -41,14 +49,14 @@ impl Context {
         Self { metrics, ..self }
     }
 
-    /// Gives passes the caches of all KafkaTopics, once they were filled.
+    /// Gives passes what the watches on KafkaTopics tell.
     pub fn remember_topics(&self, topics: Vec<Scope>) {
-        // A second cache would be one of the same objects.
+        // Second ones would tell of the same objects.
         let _ = self.topics.set(topics);
     }
 
-    /// The cache with all KafkaTopics of `namespace`, if it was filled: good enough for what can be undone.
-    pub fn topics(&self, namespace: &str) -> Option<&Store<CachedTopic>> {
+    /// What the watch on the KafkaTopics of `namespace` tells, if there is one: good enough for what can be undone.
+    pub fn topics(&self, namespace: &str) -> Option<&Topics> {
         let has = |scope: &&Scope| scope.namespace.as_deref().is_none_or(|one| one == namespace);
         self.topics.get()?.iter().find(has).map(|scope| &scope.topics)
     }
@@ -59,5 +67,5 @@ pub struct Scope {
     /// The namespace; `None` is all of them.
     pub namespace: Option<String>,
     /// Its KafkaTopics.
-    pub topics: Store<CachedTopic>,
+    pub topics: Topics,
 }

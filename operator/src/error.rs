@@ -1,5 +1,7 @@
 //! What can stop a pass, and what follows: trying again by itself, or waiting for a person.
 
+use std::sync::Arc;
+
 use crate::kafka;
 
 /// The result of a pass and of its steps.
@@ -24,6 +26,9 @@ pub enum Error {
         /// What the client says.
         source: kafka::Error,
     },
+    /// A read that several passes shared did not come to its end.
+    #[error(transparent)]
+    Shared(Arc<Self>),
     /// An object came without what every stored object has.
     #[error("the API server sent a {kind} without {field}")]
     Incomplete {
@@ -57,6 +62,7 @@ impl Error {
     pub fn refusal(&self) -> Option<Refusal> {
         match self {
             Self::Refused(refusal) => Some(refusal.clone()),
+            Self::Shared(error) => error.refusal(),
             Self::Kubernetes { source: kube::Error::Api(status), .. } => match status.code {
                 400 | 422 => Some(Refusal::new("ApplyRefused", format!("Kubernetes refuses the spec: {self}"))),
                 403 => Some(Refusal::new("Forbidden", format!("the operator lacks a permission: {self}"))),

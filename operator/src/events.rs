@@ -1,6 +1,9 @@
 //! Events: what a person finds under `kubectl describe`. Best effort: one that is lost loses nothing else.
 
-use std::fmt::Debug;
+use std::{
+    fmt::Debug,
+    sync::{Mutex, PoisonError},
+};
 
 use kube::{
     Client, Resource, ResourceExt,
@@ -10,10 +13,16 @@ use tracing::warn;
 
 use crate::names::FIELD_MANAGER;
 
+/// After so many events they are reported by a new recorder: one keeps all it reported for minutes, to count what is repeated,
+/// and looks through it each time.
+const REMEMBERED: usize = 256;
+
 /// Reports events in the operator's name.
-#[derive(Clone)]
 pub struct Events {
-    recorder: Recorder,
+    client: Client,
+    reporter: Reporter,
+    /// What reports, and how many it has reported.
+    recorder: Mutex<(Recorder, usize)>,
 }
 
 /// One thing that happened.
@@ -45,7 +54,17 @@ impl Events {
     /// Events reported by the operator that runs as `instance`.
     pub fn new(client: Client, instance: Option<String>) -> Self {
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance };
-        Self { recorder: Recorder::new(client, reporter) }
+        let recorder = Mutex::new((Recorder::new(client.clone(), reporter.clone()), 0));
+        Self { client, reporter, recorder }
+    }
+
+    fn recorder(&self) -> Recorder {
+        let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        if recorder.1 == REMEMBERED {
+            *recorder = (Recorder::new(self.client.clone(), self.reporter.clone()), 0);
+        }
+        recorder.1 += 1;
+        recorder.0.clone()
     }
 
     /// Reports `note` about `object`.
@@ -67,7 +86,7 @@ impl Events {
             action: note.action.to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
+        if let Err(error) = self.recorder().publish(&event, &object.object_ref(&())).await {
             warn!(object = %object.name_any(), reason = note.reason, %error, "event not published");
         }
     }

@@ -113,7 +113,8 @@ pub trait ClusterAdmin: Send + Sync {
     /// Brokers and all partitions.
     fn cluster(&self) -> BoxFuture<'_, Result<ClusterView>>;
 
-    /// One topic; `None` if there is none of that name.
+    /// One topic; `None` if there is none of that name. This and what follows about single topics goes in requests about many,
+    /// where calls are made at the same time.
     fn topic<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<TopicView>>>;
 
     /// What was set on `of` itself; a sensitive value reads as empty.

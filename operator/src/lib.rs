@@ -15,6 +15,7 @@ mod election;
 mod error;
 mod events;
 mod fingerprint;
+mod gather;
 mod http;
 mod identifier;
 pub mod kafka;

@@ -22,9 +22,10 @@ use k8s_openapi::api::{
 use kube::{
     Api, Client, Resource, ResourceExt,
     runtime::{
-        Controller,
+        Controller, Predicate, PredicateConfig, WatchStreamExt,
         controller::{self, Action},
-        reflector::{ObjectRef, Store},
+        predicates,
+        reflector::{self, ObjectRef, Store, reflector},
         watcher,
     },
 };
@@ -46,7 +47,7 @@ use crate::{
     kafka::{Connector, WireConnector},
     metrics::Metrics,
     names::FOUNDED,
-    topic::{self, CachedTopic},
+    topic::{self, CachedTopic, Topics},
 };
 
 /// How many objects of a kind are looked at side by side: what bounds memory when there are very many.
@@ -154,12 +155,14 @@ async fn operate(context: &Arc<Context>, health: &Health, shutdown: &Cancellatio
         named => named.iter().cloned().map(Some).collect(),
     };
     info!(namespaces = ?context.config.namespaces, "operator started");
-    let (mut clusters, mut scopes, mut running) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut clusters, mut topics, mut scopes, mut running) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for namespace in namespaces {
-        let topic = topic_controller(context, namespace.as_deref());
+        let watched = Topics::default();
+        let topic = topic_controller(context, namespace.as_deref(), &watched);
         let cluster = cluster_controller(context, namespace.as_deref());
         clusters.push(cluster.store());
-        scopes.push(Scope { namespace, topics: topic.store() });
+        topics.push(topic.store());
+        scopes.push(Scope { namespace, topics: watched });
         running.push(async move {
             tokio::join!(
                 drive(cluster, "KafkaCluster", cluster::reconcile, context.clone(), shutdown.clone()),
@@ -167,7 +170,8 @@ async fn operate(context: &Arc<Context>, health: &Health, shutdown: &Cancellatio
             );
         });
     }
-    let lists = first_lists(clusters, scopes, context, health);
+    context.remember_topics(scopes);
+    let lists = first_lists(clusters, topics, health);
     let lists = async {
         tokio::select! { () = lists => {}, () = shutdown.cancelled() => {} }
     };
@@ -186,13 +190,13 @@ async fn serve(config: &OperatorConfig, health: Health, shutdown: CancellationTo
     served
 }
 
-/// Ready once both kinds were listed in full; from then on rivals of a topic are looked up in the cache.
-async fn first_lists(clusters: Vec<Store<KafkaCluster>>, scopes: Vec<Scope>, context: &Context, health: &Health) {
-    let topics = scopes.iter().map(|scope| scope.topics.wait_until_ready());
-    let (clusters, topics) =
-        tokio::join!(try_join_all(clusters.iter().map(Store::wait_until_ready)), try_join_all(topics));
+/// Ready once both kinds were listed in full.
+async fn first_lists(clusters: Vec<Store<KafkaCluster>>, topics: Vec<Store<CachedTopic>>, health: &Health) {
+    let (clusters, topics) = tokio::join!(
+        try_join_all(clusters.iter().map(Store::wait_until_ready)),
+        try_join_all(topics.iter().map(Store::wait_until_ready))
+    );
     if clusters.is_ok() && topics.is_ok() {
-        context.remember_topics(scopes);
         health.set_ready();
     }
 }
@@ -212,7 +216,12 @@ fn cluster_controller(context: &Context, namespace: Option<&str>) -> Controller<
     // Claims are made by the StatefulSet controller, and carry the labels that never change.
     let of_brokers =
         || watcher::Config::default().labels("app.kubernetes.io/name=ottla,app.kubernetes.io/component=broker");
-    Controller::new(scope::<KafkaCluster>(context, namespace), watcher::Config::default())
+    let (clusters, writer) = reflector::store();
+    let events = watcher(scope::<KafkaCluster>(context, namespace), watcher::Config::default());
+    // A status says nothing new to whoever wrote it.
+    let news = predicates::generation.combine(predicates::annotations).combine(predicates::finalizers);
+    let changed = reflector(writer, events).applied_objects().predicate_filter(news, PredicateConfig::default());
+    Controller::for_stream(changed, clusters)
         .owns(scope::<StatefulSet>(context, namespace), ours())
         .owns(scope::<ConfigMap>(context, namespace), ours())
         .owns(scope::<Service>(context, namespace), ours())
@@ -231,18 +240,18 @@ fn cluster_of<K: Resource>(part: &K) -> Option<ObjectRef<KafkaCluster>> {
     Some(ObjectRef::new(cluster).within(&part.namespace()?))
 }
 
-fn topic_controller(context: &Context, namespace: Option<&str>) -> Controller<CachedTopic> {
-    let controller = Controller::new(scope::<CachedTopic>(context, namespace), watcher::Config::default());
-    let (topics, rivals) = (controller.store(), controller.store());
+fn topic_controller(context: &Context, namespace: Option<&str>, watched: &Topics) -> Controller<CachedTopic> {
+    let (topics, writer) = reflector::store();
+    let events = watcher(scope::<CachedTopic>(context, namespace), watcher::Config::default());
+    let to_look_at = watched.to_look_at(reflector(writer, events));
     let seen = ClusterStates::default();
-    controller
-        .watches(scope::<KafkaCluster>(context, namespace), watcher::Config::default(), move |cluster: KafkaCluster| {
+    Controller::for_stream(to_look_at, topics.clone()).watches(
+        scope::<KafkaCluster>(context, namespace),
+        watcher::Config::default(),
+        move |cluster: KafkaCluster| {
             if seen.is_old_news(&cluster) { Vec::new() } else { topics_of(&topics, &cluster) }
-        })
-        // One that waits for another to let go of their topic hears of it at once.
-        .watches(scope::<CachedTopic>(context, namespace), watcher::Config::default(), move |topic: CachedTopic| {
-            topic::rivals_in(&rivals, &topic).iter().map(|rival| ObjectRef::from_obj(&**rival)).collect::<Vec<_>>()
-        })
+        },
+    )
 }
 
 fn topics_of(topics: &Store<CachedTopic>, cluster: &KafkaCluster) -> Vec<ObjectRef<CachedTopic>> {

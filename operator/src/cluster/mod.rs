@@ -54,9 +54,12 @@ pub async fn reconcile(cluster: Arc<KafkaCluster>, context: Arc<Context>) -> Res
         Err(plan::Error::Refused(refusal)) => Outcome::Refused(refusal),
         Err(plan::Error::Json(error)) => return Err(error.into()),
     };
-    note(&mut observed, &outcome, &context).await?;
+    let is_news = note(&mut observed, &outcome, &context).await?;
     context.metrics.ended("KafkaCluster", &observed.cluster, outcome.name());
-    Ok(Action::requeue(spread(next_look(&observed, &outcome, context.config.pace))))
+    let next = next_look(&observed, &outcome, context.config.pace);
+    // What changed by itself, such as the number of topics, may go on to do so.
+    let next = if is_news { next.min(context.config.pace.soon) } else { next };
+    Ok(Action::requeue(spread(next)))
 }
 
 fn decide(observed: &Observed, context: &Context) -> Result<Plan, plan::Error> {
@@ -91,14 +94,15 @@ fn was_refused(observed: &Observed) -> bool {
     })
 }
 
-/// Writes and reports what this pass found, if that differs from what is written.
-async fn note(observed: &mut Observed, outcome: &Outcome, context: &Context) -> Result<()> {
+/// Writes and reports what this pass found, if that differs from what is written; says whether it did.
+async fn note(observed: &mut Observed, outcome: &Outcome, context: &Context) -> Result<bool> {
     let status = status::assess(observed, outcome, Timestamp::now());
     let old = observed.cluster.status.clone().unwrap_or_default();
-    if status::write(observed, &status, context).await? {
+    let is_news = status::write(observed, &status, context).await?;
+    if is_news {
         report::report(observed, &old, &status, context).await;
     }
-    Ok(())
+    Ok(is_news)
 }
 
 fn is_ready(observed: &Observed) -> bool {

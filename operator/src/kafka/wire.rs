@@ -1,7 +1,8 @@
 //! [`ClusterAdmin`] over the Kafka protocol, and over gRPC for what Kafka lacks: any broker is asked, and hands on to the
-//! controller what is the controller's.
+//! controller what is the controller's. Calls about single topics share requests (`topics`).
 
 mod moves;
+mod topics;
 
 use std::{
     collections::HashMap,
@@ -15,17 +16,11 @@ use ottla_protocol::{
     ErrorCode,
     client::{self, Client, ClientConfig, HostsFileThenDns},
     codec::{Request, Str},
-    messages::{
-        create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic},
-        create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest},
-        delete_topics::{DeleteTopicState, DeleteTopicsRequest},
-        describe_configs::{DescribeConfigsRequest, DescribeConfigsResource},
-        incremental_alter_configs::{AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest},
-        metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic},
-    },
+    messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic},
 };
 use tokio::sync::OnceCell;
 
+use self::topics::Topics;
 use super::{grpc::Grpc, *};
 
 /// How long one call may take, retries included. A pass that waits longer had better be tried again as a whole.
@@ -34,13 +29,6 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const CHANGE_TIMEOUT_MS: i32 = 8_000;
 /// A client that no pass asked for in this long is closed: its brokers have other addresses now, or are gone.
 const IDLE: Duration = Duration::from_secs(300);
-
-const TOPIC_RESOURCE: i8 = 2;
-const BROKER_RESOURCE: i8 = 4;
-const FROM_TOPIC: i8 = 1;
-const FROM_ALL_BROKERS: i8 = 3;
-const SET: i8 = 0;
-const DELETE: i8 = 1;
 
 /// Makes clients by address, and shares them.
 #[derive(Default)]
@@ -87,18 +75,18 @@ impl Connector for WireConnector {
     }
 }
 
-/// A client that connects when it is first asked.
+/// The ways to one cluster.
 struct Wire {
-    addresses: Vec<String>,
-    config: ClientConfig,
-    client: OnceCell<Client>,
+    link: Arc<Link>,
+    topics: Topics,
     control: Option<Grpc>,
 }
 
 impl Wire {
     fn new(bootstrap: &Bootstrap, config: ClientConfig) -> Self {
         let control = bootstrap.control.as_ref().map(Grpc::new);
-        Self { addresses: bootstrap.brokers.clone(), config, client: OnceCell::new(), control }
+        let link = Arc::new(Link { addresses: bootstrap.brokers.clone(), config, client: OnceCell::new() });
+        Self { topics: Topics::new(&link), link, control }
     }
 
     fn control(&self) -> Result<&Grpc> {
@@ -106,14 +94,27 @@ impl Wire {
     }
 
     async fn ask<R: Request>(&self, request: &R) -> Result<R::Response> {
+        self.link.ask(request).await
+    }
+}
+
+/// A client that connects when it is first asked.
+struct Link {
+    addresses: Vec<String>,
+    config: ClientConfig,
+    client: OnceCell<Client>,
+}
+
+impl Link {
+    async fn ask<R: Request>(&self, request: &R) -> Result<R::Response> {
         let connect = || Client::connect(self.addresses.clone(), self.config.clone());
         let client = self.client.get_or_try_init(connect).await.map_err(unreachable)?;
         client.send_any(request).await.map_err(unreachable)
     }
 
-    async fn metadata(&self, topics: Option<&[&str]>) -> Result<MetadataResponse> {
+    async fn metadata(&self, topics: Option<&[String]>) -> Result<MetadataResponse> {
         let named =
-            |name: &&str| MetadataRequestTopic { name: Some(Str::from(*name)), ..MetadataRequestTopic::default() };
+            |name: &String| MetadataRequestTopic { name: Some(Str::from(name)), ..MetadataRequestTopic::default() };
         let request = MetadataRequest {
             topics: topics.map(|names| names.iter().map(named).collect()),
             allow_auto_topic_creation: false,
@@ -149,11 +150,6 @@ fn check(code: ErrorCode, message: Option<&Str>) -> Result<()> {
     Err(Error::Refused { code: name, message })
 }
 
-/// The answer about the one thing that was asked about.
-fn only<T>(answers: Vec<T>) -> Result<T> {
-    answers.into_iter().next().ok_or_else(|| Error::Unreachable("the broker left out its answer".to_owned()))
-}
-
 fn topic_view(topic: MetadataResponseTopic) -> TopicView {
     let ids = |ids: Vec<i32>| ids.into_iter().map(BrokerId).collect();
     let mut partitions = topic.partitions;
@@ -170,26 +166,10 @@ fn topic_view(topic: MetadataResponseTopic) -> TopicView {
     }
 }
 
-fn resource(of: &ConfigOf) -> (i8, Str) {
-    match of {
-        ConfigOf::Topic(name) => (TOPIC_RESOURCE, Str::from(name)),
-        ConfigOf::Cluster => (BROKER_RESOURCE, Str::default()),
-    }
-}
-
-fn alterable(change: &ConfigChange) -> AlterableConfig {
-    match change {
-        ConfigChange::Set(key, value) => {
-            AlterableConfig { name: Str::from(key), config_operation: SET, value: Some(Str::from(value)) }
-        }
-        ConfigChange::Reset(key) => AlterableConfig { name: Str::from(key), config_operation: DELETE, value: None },
-    }
-}
-
 impl ClusterAdmin for Wire {
     fn cluster(&self) -> BoxFuture<'_, Result<ClusterView>> {
         async {
-            let response = self.metadata(None).await?;
+            let response = self.link.metadata(None).await?;
             let mut brokers: Vec<_> = response.brokers.iter().map(|broker| BrokerId(broker.node_id)).collect();
             brokers.sort_unstable();
             Ok(ClusterView {
@@ -202,100 +182,27 @@ impl ClusterAdmin for Wire {
     }
 
     fn topic<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<TopicView>>> {
-        async move {
-            let answer = only(self.metadata(Some(&[name])).await?.topics)?;
-            if answer.error_code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
-                return Ok(None);
-            }
-            // A topic whose leaders are being elected exists all the same.
-            if answer.error_code != ErrorCode::LEADER_NOT_AVAILABLE {
-                check(answer.error_code, None)?;
-            }
-            Ok(Some(topic_view(answer)))
-        }
-        .boxed()
+        self.topics.views.call(name.to_owned()).boxed()
     }
 
     fn own_config<'a>(&'a self, of: &'a ConfigOf) -> BoxFuture<'a, Result<OwnConfig>> {
-        async move {
-            let (resource_type, resource_name) = resource(of);
-            let asked = DescribeConfigsResource { resource_type, resource_name, configuration_keys: None };
-            let request = DescribeConfigsRequest { resources: vec![asked], ..DescribeConfigsRequest::default() };
-            let answer = only(self.ask(&request).await?.results)?;
-            check(answer.error_code, answer.error_message.as_ref())?;
-            let own = if resource_type == TOPIC_RESOURCE { FROM_TOPIC } else { FROM_ALL_BROKERS };
-            let entries = answer.configs.into_iter().filter(|entry| entry.config_source == own);
-            let text = |text: Option<Str>| text.map(|text| text.as_str().to_owned()).unwrap_or_default();
-            Ok(entries.map(|entry| (entry.name.as_str().to_owned(), text(entry.value))).collect())
-        }
-        .boxed()
+        self.topics.configs.call(of.clone()).boxed()
     }
 
     fn create_topic<'a>(&'a self, topic: &'a NewTopic) -> BoxFuture<'a, Result<()>> {
-        async move {
-            let config = |(key, value): (&String, &String)| CreatableTopicConfig {
-                name: Str::from(key),
-                value: Some(Str::from(value)),
-            };
-            let wanted = CreatableTopic {
-                name: Str::from(&topic.name),
-                num_partitions: topic.partitions.unwrap_or(-1),
-                replication_factor: topic.replicas.and_then(|replicas| i16::try_from(replicas).ok()).unwrap_or(-1),
-                configs: topic.config.iter().map(config).collect(),
-                ..CreatableTopic::default()
-            };
-            let request = CreateTopicsRequest {
-                topics: vec![wanted],
-                timeout_ms: CHANGE_TIMEOUT_MS,
-                ..CreateTopicsRequest::default()
-            };
-            let answer = only(self.ask(&request).await?.topics)?;
-            check(answer.error_code, answer.error_message.as_ref())
-        }
-        .boxed()
+        self.topics.creations.call(topic.clone()).boxed()
     }
 
     fn grow_topic<'a>(&'a self, name: &'a str, total: i32) -> BoxFuture<'a, Result<()>> {
-        async move {
-            let wanted = CreatePartitionsTopic { name: Str::from(name), count: total, assignments: None };
-            let request = CreatePartitionsRequest {
-                topics: vec![wanted],
-                timeout_ms: CHANGE_TIMEOUT_MS,
-                ..CreatePartitionsRequest::default()
-            };
-            let answer = only(self.ask(&request).await?.results)?;
-            check(answer.error_code, answer.error_message.as_ref())
-        }
-        .boxed()
+        self.topics.growths.call((name.to_owned(), total)).boxed()
     }
 
     fn change_config<'a>(&'a self, of: &'a ConfigOf, changes: &'a [ConfigChange]) -> BoxFuture<'a, Result<()>> {
-        async move {
-            let (resource_type, resource_name) = resource(of);
-            let configs = changes.iter().map(alterable).collect();
-            let request = IncrementalAlterConfigsRequest {
-                resources: vec![AlterConfigsResource { resource_type, resource_name, configs }],
-                ..IncrementalAlterConfigsRequest::default()
-            };
-            let answer = only(self.ask(&request).await?.responses)?;
-            check(answer.error_code, answer.error_message.as_ref())
-        }
-        .boxed()
+        self.topics.changes.call((of.clone(), changes.to_vec())).boxed()
     }
 
     fn delete_topic<'a>(&'a self, id: TopicId, _name: &'a str) -> BoxFuture<'a, Result<()>> {
-        async move {
-            // By id, so that a topic made anew under the name is never hit.
-            let topics = vec![DeleteTopicState { name: None, topic_id: id.0 }];
-            let request =
-                DeleteTopicsRequest { topics, timeout_ms: CHANGE_TIMEOUT_MS, ..DeleteTopicsRequest::default() };
-            let answer = only(self.ask(&request).await?.responses)?;
-            if matches!(answer.error_code, ErrorCode::UNKNOWN_TOPIC_ID | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) {
-                return Ok(());
-            }
-            check(answer.error_code, answer.error_message.as_ref())
-        }
-        .boxed()
+        self.topics.deletions.call(id).boxed()
     }
 
     fn brokers(&self) -> BoxFuture<'_, Result<Vec<BrokerView>>> {

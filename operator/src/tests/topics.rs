@@ -1,12 +1,18 @@
 //! Topics from their first object to their last.
 
+use std::sync::Arc;
+
+use futures::future::join_all;
 use k8s_openapi::jiff::Timestamp;
-use kube::{ResourceExt, api::DeleteParams};
+use kube::{
+    ResourceExt,
+    api::{DeleteParams, ListParams},
+};
 use ottla_crds::{KafkaCluster, KafkaTopic};
 use serde_json::json;
 
 use super::support::{Bench, eventually, is_ready, is_topic_ready, stalled};
-use crate::names::TOPIC_FINALIZER;
+use crate::{names::TOPIC_FINALIZER, topic::reconcile};
 
 const CLUSTER: &str = "apiVersion: ottla.io/v1alpha1\nkind: KafkaCluster\nmetadata: {name: demo}\nspec: {brokers: 1, \
                        storage: {volumes: [{name: data, size: 1Gi}]}}";
@@ -41,6 +47,30 @@ async fn a_topic_is_made_grown_configured_and_deleted() {
     bench.api::<KafkaTopic>().delete("orders", &DeleteParams::default()).await.unwrap();
     bench.gone::<KafkaTopic>("orders").await;
     assert!(bench.kafka.state().topics.is_empty());
+}
+
+#[tokio::test]
+async fn passes_at_the_same_time_read_once_what_they_have_in_common() {
+    const TOPICS: usize = 60;
+    let bench = Bench::new().await;
+    let (operator, stop) = bench.start_operator_until();
+    bench.create(CLUSTER).await;
+    bench.cluster("demo", is_ready).await;
+    stop.cancel();
+    operator.await.unwrap();
+    for number in 0..TOPICS {
+        bench.create(&topic(&format!("t-{number}"), "partitions: 1")).await;
+    }
+    let topics = bench.api::<KafkaTopic>().list(&ListParams::default()).await.unwrap();
+    let (context, before) = (bench.context(), bench.wiretap.requests());
+    let passes = topics.into_iter().map(|topic| reconcile(Arc::new(topic.into()), context.clone()));
+    for pass in join_all(passes).await {
+        pass.unwrap();
+    }
+    // Of each its read, its status, its finalizer and its event; of all of them the cluster, its pods and the other topics.
+    let in_common = bench.wiretap.requests() - before - 4 * TOPICS;
+    assert!((3..12).contains(&in_common), "{in_common} more requests for {TOPICS} topics");
+    assert_eq!(bench.kafka.state().topics.len(), TOPICS);
 }
 
 #[tokio::test]

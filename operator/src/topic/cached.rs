@@ -12,14 +12,12 @@ use kube::{
 use ottla_crds::KafkaTopic;
 use serde::{Deserialize, Deserializer};
 
-use super::are_rivals;
-
 /// Where `kubectl apply` keeps a second copy of the whole object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// A KafkaTopic without status, settings and the fields of its managers.
+/// A KafkaTopic without status, settings and the fields of its managers. Clones share it.
 #[derive(Clone, Debug)]
-pub struct CachedTopic(KafkaTopic);
+pub struct CachedTopic(Arc<KafkaTopic>);
 
 impl From<KafkaTopic> for CachedTopic {
     fn from(mut topic: KafkaTopic) -> Self {
@@ -27,7 +25,7 @@ impl From<KafkaTopic> for CachedTopic {
         topic.metadata.annotations.iter_mut().for_each(|annotations| drop(annotations.remove(LAST_APPLIED)));
         topic.spec.config.clear();
         topic.status = None;
-        Self(topic)
+        Self(Arc::new(topic))
     }
 }
 
@@ -70,17 +68,8 @@ impl Resource for CachedTopic {
     }
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
-        self.0.meta_mut()
+        Arc::make_mut(&mut self.0).meta_mut()
     }
-}
-
-/// Every other KafkaTopic in `topics` that stands for the same topic of the same cluster.
-pub fn rivals_in(topics: &Store<CachedTopic>, topic: &KafkaTopic) -> Vec<Arc<CachedTopic>> {
-    // Mostly there is none, and then nothing is copied.
-    if topics.find(|other| are_rivals(topic, other)).is_none() {
-        return Vec::new();
-    }
-    topics.state().into_iter().filter(|other| are_rivals(topic, other)).collect()
 }
 
 /// The KafkaTopics in `topics` for which `belongs` holds.

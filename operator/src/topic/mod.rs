@@ -5,10 +5,13 @@
 
 mod apply;
 mod cached;
+mod index;
+mod live;
 mod observe;
 mod plan;
 mod status;
 mod validate;
+mod watched;
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,16 +20,19 @@ use kube::runtime::controller::Action;
 use ottla_crds::conditions::{self, ConditionType};
 
 use crate::{backoff::spread, context::Context, error::Result};
-pub use cached::{CachedTopic, references, rivals_in};
+pub use cached::{CachedTopic, references};
+pub use live::Live;
 use observe::Observed;
-pub use observe::are_rivals;
 use plan::Plan;
 use status::Outcome;
+pub use watched::Topics;
 
 /// How long a settled topic is left before it is looked at without a reason.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// How soon one is looked at whose cluster does not answer.
 const LOOK_SOON: Duration = Duration::from_secs(5);
+/// How soon one is looked at that has just been found to lack something, such as a leader.
+const LOOK_FIRST: Duration = Duration::from_millis(500);
 /// How soon one is looked at that was just changed.
 const LOOK_NOW: Duration = Duration::from_millis(20);
 
@@ -49,11 +55,24 @@ pub async fn reconcile(topic: Arc<CachedTopic>, context: Arc<Context>) -> Result
     };
     note(&mut observed, &outcome, &context).await?;
     context.metrics.ended("KafkaTopic", &observed.topic, outcome.name());
-    Ok(Action::requeue(spread(match outcome {
+    Ok(Action::requeue(spread(next_look(&observed, &outcome, Timestamp::now()))))
+}
+
+/// How long the topic is left. What it lacks comes by itself and no watch tells when, so it is looked at again after as long as
+/// it has lacked it.
+fn next_look(observed: &Observed, outcome: &Outcome, now: Timestamp) -> Duration {
+    match outcome {
         Outcome::Changing => LOOK_NOW,
         Outcome::Waiting => LOOK_SOON,
-        Outcome::Refused(_) | Outcome::Paused | Outcome::Settled => LOOK_AGAIN,
-    })))
+        Outcome::Settled => {
+            let conditions = observed.topic.status.as_ref().map_or(&[][..], |status| status.conditions.as_slice());
+            let ready = conditions::find(conditions, ConditionType::Ready).filter(|ready| ready.status != "True");
+            let lacking = ready.map(|ready| now.duration_since(ready.last_transition_time.0));
+            let wait = lacking.map(|time| Duration::try_from(time).unwrap_or_default());
+            wait.map_or(LOOK_AGAIN, |wait| wait.clamp(LOOK_FIRST, LOOK_AGAIN))
+        }
+        Outcome::Refused(_) | Outcome::Paused => LOOK_AGAIN,
+    }
 }
 
 async fn advance(observed: &mut Observed, context: &Context) -> Result<Outcome> {

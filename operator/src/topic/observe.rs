@@ -1,16 +1,13 @@
 //! Everything one pass over a topic knows: read live, so that no decision rests on a cache that lags.
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, ResourceExt, api::ListParams};
-use ottla_crds::{KafkaCluster, KafkaTopic};
+use kube::{Api, ResourceExt};
+use ottla_crds::KafkaTopic;
 
+use super::{CachedTopic, live::Reached};
 use crate::{
-    cluster,
     context::Context,
     error::{Error, Result},
     kafka::{self, Bootstrap, ConfigOf, OwnConfig, TopicView},
-    names::{FOUNDED, Names},
-    topic::{CachedTopic, rivals_in},
 };
 
 /// What there is of one topic.
@@ -43,7 +40,8 @@ pub enum Cluster {
     Seen {
         /// Where they were asked.
         addresses: Vec<String>,
-        /// The topic and the settings of its own, if it exists.
+        /// The topic, if it exists, and the settings of its own, which are read only where the spec, or an earlier one,
+        /// mentions any.
         found: Option<(TopicView, OwnConfig)>,
     },
 }
@@ -78,16 +76,9 @@ pub fn topic_name(topic: &KafkaTopic) -> String {
     own_name(topic).unwrap_or_default().to_owned()
 }
 
-fn own_name(topic: &KafkaTopic) -> Option<&str> {
+/// The same, borrowed; `None` of an object that has no name yet.
+pub(super) fn own_name(topic: &KafkaTopic) -> Option<&str> {
     topic.spec.topic_name.as_deref().or(topic.metadata.name.as_deref())
-}
-
-/// Whether two objects stand for one topic of one cluster.
-pub fn are_rivals(one: &KafkaTopic, other: &KafkaTopic) -> bool {
-    one.metadata.uid != other.metadata.uid
-        && one.metadata.namespace == other.metadata.namespace
-        && one.spec.cluster_ref == other.spec.cluster_ref
-        && own_name(one) == own_name(other)
 }
 
 /// Reads everything about `topic`; `None` if it is gone by now.
@@ -99,60 +90,55 @@ pub async fn observe(topic: &KafkaTopic, context: &Context) -> Result<Option<Obs
         return Ok(None);
     };
     let uid = topic.uid().ok_or(Error::Incomplete { kind: "KafkaTopic", field: "a uid" })?;
-    let rivals = rivals(&api, &topic, &namespace, context).await?;
     let cluster = observe_cluster(&topic, &namespace, context).await?;
+    let may_be_deleted =
+        topic.metadata.deletion_timestamp.is_some() && matches!(cluster, Cluster::Seen { found: Some(_), .. });
+    let rivals = rivals(&topic, &namespace, may_be_deleted, context).await?;
     Ok(Some(Observed { topic, namespace, uid, rivals, cluster }))
 }
 
-/// From the cache, so that a thousand topics do not list each other a thousand times; but live before a deletion.
+/// From what the watch told, so that a thousand topics do not list each other a thousand times; but live where the topic may
+/// be deleted.
 async fn rivals(
-    api: &Api<KafkaTopic>,
     topic: &KafkaTopic,
     namespace: &str,
+    may_be_deleted: bool,
     context: &Context,
 ) -> Result<Vec<CachedTopic>> {
-    if let Some(cache) = context.topics(namespace).filter(|_| topic.metadata.deletion_timestamp.is_none()) {
-        return Ok(rivals_in(cache, topic).iter().map(|rival| CachedTopic::clone(rival)).collect());
+    match context.topics(namespace).filter(|_| !may_be_deleted).and_then(|topics| topics.rivals(topic)) {
+        Some(rivals) => Ok(rivals),
+        None => context.live.rivals(namespace, topic).await,
     }
-    let all = api.list(&ListParams::default()).await.map_err(Error::kubernetes("list the KafkaTopics"))?;
-    Ok(all.items.into_iter().filter(|other| are_rivals(topic, other)).map(CachedTopic::from).collect())
 }
 
 async fn observe_cluster(topic: &KafkaTopic, namespace: &str, context: &Context) -> Result<Cluster> {
-    let name = &topic.spec.cluster_ref.name;
-    let api: Api<KafkaCluster> = Api::namespaced(context.client.clone(), namespace);
-    let Some(cluster) = api.get_opt(name).await.map_err(Error::kubernetes("read the KafkaCluster"))? else {
-        return Ok(Cluster::Missing);
+    let addresses = match context.live.cluster(namespace, &topic.spec.cluster_ref.name).await? {
+        Reached::Missing => return Ok(Cluster::Missing),
+        Reached::Leaving => return Ok(Cluster::Leaving),
+        Reached::NotReady => return Ok(Cluster::NotReady),
+        Reached::At(addresses) => addresses,
     };
-    if cluster.metadata.deletion_timestamp.is_some() {
-        return Ok(Cluster::Leaving);
-    }
-    // Before all of its brokers have served once, a topic that needs several of them would be refused.
-    if !cluster.annotations().contains_key(FOUNDED) {
-        return Ok(Cluster::NotReady);
-    }
-    let api: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
-    let selector = ListParams::default().labels(&Names::new(name, namespace).selector_text());
-    let pods = api.list(&selector).await.map_err(Error::kubernetes("list the brokers' pods"))?;
-    let addresses = cluster::addresses(&cluster, &pods.items);
-    if addresses.is_empty() {
-        return Ok(Cluster::NotReady);
-    }
-    Ok(match ask_brokers(&topic_name(topic), &addresses, context).await {
+    Ok(match ask_brokers(topic, &addresses, context).await {
         Ok(found) => Cluster::Seen { addresses, found },
         Err(error) => Cluster::Failed(error),
     })
 }
 
 async fn ask_brokers(
-    name: &str,
+    topic: &KafkaTopic,
     addresses: &[String],
     context: &Context,
 ) -> kafka::Result<Option<(TopicView, OwnConfig)>> {
+    let name = topic_name(topic);
     let admin = context.connector.connect(&Bootstrap::of_brokers(addresses.to_vec()));
-    let Some(view) = admin.topic(name).await? else {
+    let Some(view) = admin.topic(&name).await? else {
         return Ok(None);
     };
-    let config = admin.own_config(&ConfigOf::Topic(name.to_owned())).await?;
+    let managed = topic.status.as_ref().map_or(&[][..], |status| status.managed_config.as_slice());
+    // Settings that no spec ever mentioned are left alone, whatever they are.
+    if topic.spec.config.is_empty() && managed.is_empty() {
+        return Ok(Some((view, OwnConfig::new())));
+    }
+    let config = admin.own_config(&ConfigOf::Topic(name)).await?;
     Ok(Some((view, config)))
 }

@@ -5,6 +5,7 @@ use ottla_core::ids::BrokerId;
 use ottla_crds::{KafkaTopic, KafkaTopicStatus, conditions};
 
 use super::{
+    next_look,
     observe::{Cluster, Observed},
     plan::{Farewell, Plan, Step, farewell, plan},
     status::{Outcome, assess, id_text},
@@ -152,6 +153,20 @@ fn without_a_cluster_that_answers_nothing_is_decided() {
         let observed = Observed { cluster, ..observed("") };
         assert_eq!(validate(&observed).unwrap_err(), NotNow::Waiting);
     }
+}
+
+#[test]
+fn what_a_topic_lacks_is_looked_for_again_after_as_long_as_it_has_lacked_it() {
+    let look = |observed: &Observed, second| {
+        next_look(observed, &Outcome::Settled, Timestamp::from_second(second).unwrap()).as_millis()
+    };
+    let mut topic = existing("partitions: 1", 1, &[]);
+    assert_eq!(look(&claimed(topic.clone()), 0), 60_000);
+    let mut leaderless = view(1);
+    leaderless.partitions[0].leader = None;
+    topic.cluster = Cluster::Seen { addresses: Vec::new(), found: Some((leaderless, OwnConfig::new())) };
+    let topic = claimed(topic);
+    assert_eq!([0, 7, 1000].map(|second| look(&topic, second)), [500, 7_000, 60_000]);
 }
 
 #[test]
