@@ -16,11 +16,14 @@ enum Duty {
     Racks,
 }
 
-/// Calls off moves towards brokers that leave, where that puts nothing back on one; others are led elsewhere.
+/// Calls off moves towards brokers that leave, or to another number of copies than there should be, where things were
+/// better before; others are led elsewhere.
 pub(super) fn call_off(layout: &mut Layout<'_>, changes: &mut Changes) {
     for partition in 0..layout.len() {
         let state = layout.partition(partition);
-        if !state.is_moving() || !layout.target(partition).iter().any(|broker| layout.is_leaving(*broker)) {
+        let target = layout.target(partition);
+        let is_astray = target.len() != state.copies || target.iter().any(|broker| layout.is_leaving(*broker));
+        if !state.is_moving() || !is_astray {
             continue;
         }
         let original = original(state);

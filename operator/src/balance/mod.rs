@@ -80,7 +80,7 @@ pub struct Partition {
     pub min_isr: usize,
     /// Bytes of one copy.
     pub bytes: u64,
-    /// How many copies it should have.
+    /// How many copies it should have: as many as it has, unless somebody asks for another number.
     pub copies: usize,
 }
 

@@ -77,11 +77,13 @@ impl World {
         let open: Vec<_> =
             self.view.brokers.iter().filter(|one| one.role == Role::Member && one.alive).map(|one| one.id).collect();
         let partition = self.at(&assignment.place);
-        let held: Vec<_> = [partition.target.clone(), partition.removing.clone()].concat();
+        // What an earlier move was adding in vain goes at once.
+        let mut held: Vec<_> = [partition.target.clone(), partition.removing.clone()].concat();
+        held.retain(|id| !partition.adding.contains(id));
         let distinct: BTreeSet<_> = assignment.replicas.iter().collect();
         assert_eq!(distinct.len(), assignment.replicas.len());
         assert!(assignment.replicas.len() >= partition.copies.min(partition.target.len()), "{assignment:?}");
-        let is_new = |id: &BrokerId| !held.contains(id) || partition.adding.contains(id);
+        let is_new = |id: &BrokerId| !held.contains(id);
         partition.adding = assignment.replicas.iter().copied().filter(is_new).collect();
         assert!(partition.adding.iter().all(|id| open.contains(id)), "{assignment:?}");
         // Those that are added are in sync before the move ends; others that are not may never be.
@@ -309,6 +311,27 @@ proptest! {
         let led = || world.view.partitions.iter().filter(|one| one.leader.is_some());
         prop_assert!(led().all(|one| one.in_sync.len() >= one.copies.min(open).min(one.min_isr)));
         prop_assert!(led().all(|one| one.target.len() >= one.copies.min(open)));
+    }
+
+    #[test]
+    fn a_number_of_copies_that_changes_midway_comes_about(
+        (view, limits) in clusters(true),
+        picks in prop::collection::vec(any::<usize>(), 1..50),
+        turn in 0_usize..30,
+    ) {
+        let mut world = World::new(view, limits);
+        for moment in 0..3 {
+            for (partition, pick) in world.view.partitions.iter_mut().zip(picks.iter().cycle()) {
+                partition.copies = 1 + (pick >> moment) % 3;
+            }
+            for pick in picks.iter().cycle().take(turn) {
+                world.begin();
+                world.end_one(*pick);
+            }
+        }
+        world.settle(&picks);
+        prop_assert!(world.view.partitions.iter().all(|one| one.target.len() == one.copies));
+        prop_assert_eq!(next(&world.view, &world.limits), Changes::default());
     }
 
     #[test]

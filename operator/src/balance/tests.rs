@@ -122,6 +122,42 @@ fn copies_are_added_and_taken_away_and_the_leader_stays() {
     assert_eq!(plan(&view), ["t-0 to 0,1"], "as many as there are brokers that serve");
 }
 
+/// Partition `t-0` on its way from broker 0 to all three.
+fn growing(copies: usize) -> View {
+    let mut view = view(members(3), &[&[0, 1, 2]]);
+    let partition = &mut view.partitions[0];
+    (partition.adding, partition.in_sync, partition.copies) = (ids(&[1, 2]), ids(&[0]), copies);
+    view
+}
+
+#[test]
+fn a_number_of_copies_that_changes_midway_is_planned_from_what_is() {
+    assert_eq!(plan(&growing(3)), NOTHING);
+    assert_eq!(plan(&growing(1)), ["cancel t-0"], "as it was before");
+    let view = growing(2);
+    assert_eq!(plan(&view), ["t-0 to 0,1"]);
+    assert_eq!(
+        told(&next(&view, &Limits { moves: 1, ..LIMITS })),
+        ["t-0 to 0,1"],
+        "one that moves may always go elsewhere"
+    );
+    let mut shrinking = growing(3);
+    let partition = &mut shrinking.partitions[0];
+    (partition.target, partition.adding, partition.removing) = (ids(&[0]), Vec::new(), ids(&[1, 2]));
+    assert_eq!(plan(&shrinking), ["cancel t-0"]);
+}
+
+#[test]
+fn copies_that_are_added_go_to_racks_that_have_none() {
+    let mut brokers = members(5);
+    for (broker, rack) in brokers.iter_mut().zip(["a", "a", "b", "b", "c"]) {
+        broker.rack = Some(rack.into());
+    }
+    let mut view = view(brokers, &[&[0], &[2]]);
+    view.partitions.iter_mut().for_each(|partition| partition.copies = 3);
+    assert_eq!(plan(&view), ["t-0 to 0,3,4", "t-1 to 2,1,4"]);
+}
+
 #[test]
 fn a_copy_that_lags_is_taken_away_before_one_that_is_in_sync() {
     let mut view = view(members(3), &[&[0, 1, 2]]);
