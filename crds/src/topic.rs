@@ -69,8 +69,9 @@ pub struct KafkaTopicSpec {
     #[schemars(range(min = 1, max = 100_000))]
     pub partitions: Option<i32>,
 
-    /// How many brokers hold each partition. A change moves replicas while clients go on. Left out: the cluster's
-    /// `default.replication.factor` for a new topic, and whatever it has for one that exists.
+    /// How many brokers hold each partition: no more than there are. A change moves replicas while clients go on, as
+    /// spec.rebalance of the KafkaCluster bounds it. Left out: the cluster's `default.replication.factor` for a new topic,
+    /// and whatever it has for one that exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 32))]
     pub replicas: Option<i32>,

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use kube::Client;
+use kube::{Client, Resource};
+use ottla_crds::KafkaTopic;
 
 use crate::{
     backoff::Backoff,
@@ -12,6 +13,7 @@ use crate::{
     metrics::Metrics,
     topic::{Live, Topics},
     vigil::Vigil,
+    wishes::Wishes,
 };
 
 /// Shared by all passes of both kinds.
@@ -32,6 +34,8 @@ pub struct Context {
     pub vigil: Vigil,
     /// What passes over topics read together.
     pub live: Live,
+    /// What topics ask of their clusters.
+    pub wishes: Wishes,
     topics: OnceLock<Vec<Scope>>,
 }
 
@@ -40,13 +44,21 @@ impl Context {
     pub fn new(client: Client, config: OperatorConfig, connector: Arc<dyn Connector>) -> Self {
         let events = Events::new(client.clone(), config.instance.clone());
         let (backoff, metrics, vigil) = (Backoff::default(), Metrics::default(), Vigil::default());
-        let live = Live::new(client.clone());
-        Self { client, config, connector, events, backoff, metrics, vigil, live, topics: OnceLock::new() }
+        let (live, wishes) = (Live::new(client.clone()), Wishes::default());
+        Self { client, config, connector, events, backoff, metrics, vigil, live, wishes, topics: OnceLock::new() }
     }
 
     /// The same, with metrics that are already served.
     pub fn with_metrics(self, metrics: Metrics) -> Self {
         Self { metrics, ..self }
+    }
+
+    /// Forgets what passes over an object noted that is gone.
+    pub fn forget(&self, kind: &'static str, namespace: &str, name: &str) {
+        self.metrics.forget(kind, namespace, name);
+        if kind == KafkaTopic::kind(&()) {
+            self.wishes.note(namespace, name, None);
+        }
     }
 
     /// Gives passes what the watches on KafkaTopics tell.

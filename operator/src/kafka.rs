@@ -64,14 +64,18 @@ pub struct TopicView {
 }
 
 /// One partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PartitionView {
     /// Its leader, if it has one.
     pub leader: Option<BrokerId>,
-    /// Who shall hold it.
+    /// Who holds it, and who is to by a reassignment under way.
     pub replicas: Vec<BrokerId>,
     /// Who is in sync.
     pub in_sync: Vec<BrokerId>,
+    /// Who of the replicas gets its copy by the reassignment; empty where moves were not asked for.
+    pub adding: Vec<BrokerId>,
+    /// Whose copy goes when it ends; empty where moves were not asked for.
+    pub removing: Vec<BrokerId>,
 }
 
 /// A topic to make.
@@ -110,11 +114,11 @@ pub type OwnConfig = BTreeMap<String, String>;
 
 /// What the operator asks of a cluster.
 pub trait ClusterAdmin: Send + Sync {
-    /// Brokers and all partitions.
+    /// Brokers and all partitions, without their moves.
     fn cluster(&self) -> BoxFuture<'_, Result<ClusterView>>;
 
-    /// One topic; `None` if there is none of that name. This and what follows about single topics goes in requests about many,
-    /// where calls are made at the same time.
+    /// One topic and the moves of its partitions; `None` if there is none of that name. This and what follows about single
+    /// topics goes in requests about many, where calls are made at the same time.
     fn topic<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<TopicView>>>;
 
     /// What was set on `of` itself; a sensitive value reads as empty.
@@ -187,14 +191,45 @@ impl ClusterView {
     }
 }
 
-impl TopicView {
-    /// The least number of replicas among the partitions; they differ only during a change.
-    pub fn replicas(&self) -> usize {
-        self.partitions.iter().map(|partition| partition.replicas.len()).min().unwrap_or(0)
+impl PartitionView {
+    /// Whether a reassignment is under way.
+    pub fn is_moving(&self) -> bool {
+        !self.adding.is_empty() || !self.removing.is_empty()
     }
 
-    /// How many partitions have fewer in-sync replicas than replicas.
+    fn has_replicas(&self, count: usize) -> bool {
+        let staying = self.replicas.iter().filter(|broker| !self.removing.contains(broker)).count();
+        self.held().count() == count && staying == count
+    }
+
+    /// Those that do not get their copy only now.
+    fn held(&self) -> impl Iterator<Item = BrokerId> + '_ {
+        self.replicas.iter().copied().filter(|broker| !self.adding.contains(broker))
+    }
+}
+
+impl TopicView {
+    /// The least number of replicas among the partitions, without those that get their copy only now; they differ only
+    /// during a change.
+    pub fn replicas(&self) -> usize {
+        self.partitions.iter().map(|partition| partition.held().count()).min().unwrap_or(0)
+    }
+
+    /// How many partitions have so many replicas, and will have as many when a reassignment under way has ended.
+    pub fn with_replicas(&self, count: i32) -> usize {
+        let has_them =
+            |partition: &&PartitionView| usize::try_from(count).is_ok_and(|count| partition.has_replicas(count));
+        self.partitions.iter().filter(has_them).count()
+    }
+
+    /// How many partitions have a replica out of sync that does not get its copy only now.
     pub fn under_replicated(&self) -> usize {
-        self.partitions.iter().filter(|partition| partition.in_sync.len() < partition.replicas.len()).count()
+        let lags = |partition: &&PartitionView| partition.held().any(|broker| !partition.in_sync.contains(&broker));
+        self.partitions.iter().filter(lags).count()
+    }
+
+    /// How many partitions are being moved.
+    pub fn moving(&self) -> usize {
+        self.partitions.iter().filter(|partition| partition.is_moving()).count()
     }
 }

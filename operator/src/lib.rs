@@ -27,6 +27,7 @@ mod run;
 mod settings;
 mod topic;
 mod vigil;
+mod wishes;
 
 #[cfg(test)]
 mod tests;

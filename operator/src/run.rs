@@ -222,6 +222,7 @@ fn cluster_controller(context: &Context, namespace: Option<&str>) -> Controller<
     let news = predicates::generation.combine(predicates::annotations).combine(predicates::finalizers);
     let changed = reflector(writer, events).applied_objects().predicate_filter(news, PredicateConfig::default());
     Controller::for_stream(changed, clusters)
+        .reconcile_all_on(context.wishes.changes())
         .owns(scope::<StatefulSet>(context, namespace), ours())
         .owns(scope::<ConfigMap>(context, namespace), ours())
         .owns(scope::<Service>(context, namespace), ours())
@@ -309,7 +310,7 @@ async fn drive<K, Pass, PassFuture>(
     };
     let store = controller.store();
     let stopped = shutdown.clone();
-    let metrics = context.metrics.clone();
+    let notes = context.clone();
     let passes = controller
         .with_config(controller::Config::default().concurrency(PASSES_AT_ONCE))
         .graceful_shutdown_on(shutdown.cancelled_owned())
@@ -317,7 +318,7 @@ async fn drive<K, Pass, PassFuture>(
     // What failed is logged where it is tried again; what is left are watches, which are tried again too.
     let all = passes.for_each(async |result| match result {
         Err(controller::Error::ObjectNotFound(object)) => {
-            metrics.forget(kind, object.namespace.as_deref().unwrap_or_default(), &object.name);
+            notes.forget(kind, object.namespace.as_deref().unwrap_or_default(), &object.name);
         }
         Err(error) => debug!(kind, %error, "pass not done"),
         Ok(_) => {}

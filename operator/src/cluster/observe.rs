@@ -41,6 +41,7 @@ use crate::{
         TopicPlacement,
     },
     names::{Names, SCALING},
+    wishes::AskedReplicas,
 };
 
 /// What there is of one cluster.
@@ -66,6 +67,8 @@ pub struct Observed {
     pub now: Timestamp,
     /// Brokers that have been seen to hold nothing for a while.
     pub surely_empty: BTreeSet<BrokerId>,
+    /// How many replicas KafkaTopics ask for, where it is another number than there is.
+    pub asked_replicas: AskedReplicas,
 }
 
 /// Stored objects by kind and name.
@@ -225,6 +228,7 @@ pub async fn observe(cluster: &KafkaCluster, context: &Context) -> Result<Option
         return Ok(None);
     };
     let uid = cluster.uid().ok_or(Error::Incomplete { kind: "KafkaCluster", field: "a uid" })?;
+    let asked_replicas = context.wishes.of(&namespace, &name);
     let names = Names::new(name, namespace);
     let (children, pods, claims) = futures::try_join!(
         children(&context.client, &names),
@@ -233,7 +237,8 @@ pub async fn observe(cluster: &KafkaCluster, context: &Context) -> Result<Option
     )?;
     let nodes = nodes::look(&context.client, &pods, &claims).await?;
     let (now, kafka, surely_empty) = (Timestamp::now(), Kafka::NotAsked, BTreeSet::new());
-    let mut observed = Observed { cluster, names, uid, children, pods, claims, kafka, nodes, now, surely_empty };
+    let mut observed =
+        Observed { cluster, names, uid, children, pods, claims, kafka, nodes, now, surely_empty, asked_replicas };
     if let Some(bootstrap) = observed.bootstrap() {
         observed.kafka = ask_brokers(&bootstrap, context).await;
     }

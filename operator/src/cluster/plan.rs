@@ -3,6 +3,7 @@
 //! One question a file. Each pass does a bounded part: at most one broker is disturbed.
 
 mod balance;
+mod copies;
 mod farewell;
 mod identity;
 mod internal;

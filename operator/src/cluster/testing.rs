@@ -22,6 +22,7 @@ use crate::{
     error::Refusal,
     kafka::{ClusterView, PartitionHealth, QuorumView, VoterView, fake},
     names::{CLUSTER_ID, Names, TEMPLATE},
+    wishes::AskedReplicas,
 };
 
 /// The id of every cluster here.
@@ -52,6 +53,7 @@ pub fn observed(spec: &str) -> Observed {
         nodes: Nodes::default(),
         now: Timestamp::UNIX_EPOCH,
         surely_empty: BTreeSet::new(),
+        asked_replicas: AskedReplicas::new(),
     }
 }
 

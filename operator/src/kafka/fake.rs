@@ -200,7 +200,7 @@ impl ClusterAdmin for FakeCluster {
     }
 
     fn topic<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<TopicView>>> {
-        let answer = self.answer(|state| Ok(state.topics.get(name).map(|(view, _)| view.clone())));
+        let answer = self.answer(|state| Ok(state.topic_with_moves(name)));
         async { answer }.boxed()
     }
 

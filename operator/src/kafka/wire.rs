@@ -158,6 +158,8 @@ fn topic_view(topic: MetadataResponseTopic) -> TopicView {
         leader: (partition.leader_id >= 0).then_some(BrokerId(partition.leader_id)),
         replicas: ids(partition.replica_nodes),
         in_sync: ids(partition.isr_nodes),
+        adding: Vec::new(),
+        removing: Vec::new(),
     });
     TopicView {
         name: topic.name.as_ref().map(|name| name.as_str().to_owned()).unwrap_or_default(),

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt, api::ListParams};
 use ottla_crds::{KafkaCluster, KafkaTopic};
 
-use super::{CachedTopic, index::Index};
+use super::{CachedTopic, index::Index, observe::Ground};
 use crate::{
     cluster,
     error::{Error, Result},
@@ -32,8 +32,8 @@ pub enum Reached {
     Leaving,
     /// None of its brokers is ready to be asked, or not all of them have been yet.
     NotReady,
-    /// These are the addresses of the brokers that are ready.
-    At(Vec<String>),
+    /// Where partitions may lie, and the addresses of the brokers that are ready.
+    At(Ground, Vec<String>),
 }
 
 /// The namespace and the name of a KafkaCluster.
@@ -103,7 +103,8 @@ async fn reach(client: Client, (namespace, name): ClusterKey) -> Result<Reached>
     let selector = ListParams::default().labels(&Names::new(name, namespace).selector_text());
     let pods = api.list(&selector).await.map_err(Error::kubernetes("list the brokers' pods"))?;
     let addresses = cluster::addresses(&cluster, &pods.items);
-    Ok(if addresses.is_empty() { Reached::NotReady } else { Reached::At(addresses) })
+    let ground = Ground { brokers: cluster.spec.brokers, moves: cluster.spec.rebalance.mode };
+    Ok(if addresses.is_empty() { Reached::NotReady } else { Reached::At(ground, addresses) })
 }
 
 async fn list(client: Client, namespace: String) -> Result<Arc<Index>> {

@@ -16,7 +16,7 @@ mod watched;
 use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::controller::Action;
+use kube::{ResourceExt, runtime::controller::Action};
 use ottla_crds::conditions::{self, ConditionType};
 
 use crate::{backoff::spread, context::Context, error::Result};
@@ -42,6 +42,7 @@ pub async fn reconcile(topic: Arc<CachedTopic>, context: Arc<Context>) -> Result
         return Ok(Action::await_change());
     };
     let outcome = if observed.is_leaving() {
+        context.wishes.note(&observed.namespace, &observed.topic.name_any(), None);
         match plan::farewell(&observed) {
             plan::Farewell::Done => return Ok(Action::await_change()),
             plan::Farewell::Wait => Outcome::Waiting,
@@ -54,6 +55,7 @@ pub async fn reconcile(topic: Arc<CachedTopic>, context: Arc<Context>) -> Result
         advance(&mut observed, &context).await?
     };
     note(&mut observed, &outcome, &context).await?;
+    context.wishes.note(&observed.namespace, &observed.topic.name_any(), plan::wish(&observed, &outcome));
     context.metrics.ended("KafkaTopic", &observed.topic, outcome.name());
     Ok(Action::requeue(spread(next_look(&observed, &outcome, Timestamp::now()))))
 }

@@ -1,7 +1,7 @@
 //! Everything one pass over a topic knows: read live, so that no decision rests on a cache that lags.
 
 use kube::{Api, ResourceExt};
-use ottla_crds::KafkaTopic;
+use ottla_crds::{KafkaTopic, cluster::Mode};
 
 use super::{CachedTopic, live::Reached};
 use crate::{
@@ -38,6 +38,8 @@ pub enum Cluster {
     Failed(kafka::Error),
     /// Its brokers answered.
     Seen {
+        /// Where partitions may lie, as its spec says.
+        ground: Ground,
         /// Where they were asked.
         addresses: Vec<String>,
         /// The topic, if it exists, and the settings of its own, which are read only where the spec, or an earlier one,
@@ -46,7 +48,25 @@ pub enum Cluster {
     },
 }
 
+/// Where the partitions of a cluster may lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ground {
+    /// How many brokers there are to be.
+    pub brokers: i32,
+    /// Whether partitions are moved at all.
+    pub moves: Mode,
+}
+
 impl Observed {
+    /// The number of replicas that the spec asks for, if a partition has another one or is on its way to one.
+    pub fn other_replicas(&self) -> Option<(i32, Ground)> {
+        let Cluster::Seen { ground, found: Some((view, _)), .. } = &self.cluster else {
+            return None;
+        };
+        let wanted = self.topic.spec.replicas?;
+        (view.with_replicas(wanted) < view.partitions.len()).then_some((wanted, *ground))
+    }
+
     /// The topic's name in Kafka.
     pub fn topic_name(&self) -> String {
         topic_name(&self.topic)
@@ -112,14 +132,14 @@ async fn rivals(
 }
 
 async fn observe_cluster(topic: &KafkaTopic, namespace: &str, context: &Context) -> Result<Cluster> {
-    let addresses = match context.live.cluster(namespace, &topic.spec.cluster_ref.name).await? {
+    let (ground, addresses) = match context.live.cluster(namespace, &topic.spec.cluster_ref.name).await? {
         Reached::Missing => return Ok(Cluster::Missing),
         Reached::Leaving => return Ok(Cluster::Leaving),
         Reached::NotReady => return Ok(Cluster::NotReady),
-        Reached::At(addresses) => addresses,
+        Reached::At(ground, addresses) => (ground, addresses),
     };
     Ok(match ask_brokers(topic, &addresses, context).await {
-        Ok(found) => Cluster::Seen { addresses, found },
+        Ok(found) => Cluster::Seen { ground, addresses, found },
         Err(error) => Cluster::Failed(error),
     })
 }

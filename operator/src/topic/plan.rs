@@ -6,12 +6,14 @@ use ottla_crds::DeletionPolicy;
 
 use super::{
     observe::{Cluster, Observed},
+    status::Outcome,
     validate::ValidTopic,
 };
 use crate::{
     kafka::{ConfigChange, NewTopic},
     names::TOPIC_FINALIZER,
     settings,
+    wishes::Wish,
 };
 
 /// One thing to do.
@@ -70,6 +72,20 @@ pub fn plan(topic: &ValidTopic, observed: &Observed) -> Plan {
         steps.push(Step::ChangeConfig(changes));
     }
     steps
+}
+
+/// What the cluster's passes are to do for a topic whose pass came to `outcome`: they alone move partitions, so that all moves
+/// are bounded together and none is in the way of another.
+pub fn wish(observed: &Observed, outcome: &Outcome) -> Option<Wish> {
+    if !matches!(outcome, Outcome::Changing | Outcome::Settled) {
+        return None;
+    }
+    let (replicas, _) = observed.other_replicas()?;
+    Some(Wish {
+        cluster: observed.topic.spec.cluster_ref.name.clone(),
+        topic: observed.topic_name(),
+        replicas: usize::try_from(replicas).ok()?,
+    })
 }
 
 /// How an object that is being deleted takes its leave: the topic goes with it only if it is this object's to delete.

@@ -1,6 +1,6 @@
 //! What a pass over a topic found, as status. Written only if it differs.
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},
@@ -8,6 +8,7 @@ use kube::{
 use ottla_core::ids::TopicId;
 use ottla_crds::{
     KafkaTopic, KafkaTopicStatus,
+    cluster::Mode,
     conditions::{self, ConditionType, Finding},
 };
 use serde_json::json;
@@ -21,6 +22,9 @@ use crate::{
     kafka::TopicView,
     names::FIELD_MANAGER,
 };
+
+/// The reason of a topic that waits for another number of replicas.
+const CHANGING_REPLICAS: &str = "ChangingReplicas";
 
 /// How a pass went.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +90,7 @@ fn describe(status: &mut KafkaTopicStatus, view: &TopicView) {
     status.partitions = count(view.partitions.len());
     status.replicas = count(view.replicas());
     status.under_replicated = count(view.under_replicated());
-    status.moving = Some(0);
+    status.moving = count(view.moving());
 }
 
 /// While changes are under way, keys of the old and of the new spec are both the operator's to reset.
@@ -158,6 +162,9 @@ fn lack(observed: &Observed, outcome: &Outcome) -> Option<(&'static str, String)
         }
         (Cluster::Seen { found: None, .. }, _) => Some(("TopicMissing", "the topic does not exist yet".to_owned())),
         (Cluster::Seen { found: Some((view, _)), .. }, _) => {
+            if let Some(message) = changing_replicas(observed, view) {
+                return Some((CHANGING_REPLICAS, message));
+            }
             let offline = view.partitions.iter().filter(|partition| partition.leader.is_none()).count();
             if offline > 0 {
                 return Some(("PartitionsOffline", format!("{offline} partitions have no leader")));
@@ -166,6 +173,21 @@ fn lack(observed: &Observed, outcome: &Outcome) -> Option<(&'static str, String)
             (under > 0).then(|| ("UnderReplicated", format!("{under} partitions wait for replicas to catch up")))
         }
     }
+}
+
+/// How far the topic is on its way to another number of replicas, if it is.
+fn changing_replicas(observed: &Observed, view: &TopicView) -> Option<String> {
+    let (wanted, ground) = observed.other_replicas()?;
+    let (done, all) = (view.with_replicas(wanted), view.partitions.len());
+    let what_else = match (ground.moves, view.moving()) {
+        (Mode::Paused, _) => format!(
+            ": set spec.rebalance.mode of KafkaCluster {} to Automatic to have the others changed",
+            observed.topic.spec.cluster_ref.name
+        ),
+        (Mode::Automatic, 0) => String::new(),
+        (Mode::Automatic, moving) => format!(", {moving} are being moved"),
+    };
+    Some(format!("{done} of {all} partitions have {wanted} replicas{what_else}"))
 }
 
 /// Writes the status if it differs from the stored one, and takes over what is stored now; says whether it did.
@@ -192,9 +214,30 @@ pub async fn write(observed: &mut Observed, status: &KafkaTopicStatus, context: 
 
 /// Publishes what is new in `status` against the `old` one.
 pub async fn report(observed: &Observed, old: &KafkaTopicStatus, status: &KafkaTopicStatus, context: &Context) {
-    let stalled = conditions::find(&status.conditions, ConditionType::Stalled).filter(|now| now.status == "True");
-    let before = conditions::find(&old.conditions, ConditionType::Stalled).filter(|before| before.status == "True");
-    if let Some(now) = stalled.filter(|now| before.is_none_or(|before| before.message != now.message)) {
-        context.events.publish(&observed.topic, Note::warning("Stalled", "Validate", now.message.clone())).await;
+    for note in notes(observed, old, status) {
+        context.events.publish(&observed.topic, note).await;
     }
+}
+
+fn notes(observed: &Observed, old: &KafkaTopicStatus, new: &KafkaTopicStatus) -> Vec<Note> {
+    let stalled = |status: &KafkaTopicStatus| is_so(status, ConditionType::Stalled).map(|entry| entry.message.clone());
+    let now = stalled(new).filter(|now| stalled(old).as_ref() != Some(now));
+    let mut notes: Vec<Note> = now.map(|now| Note::warning("Stalled", "Validate", now)).into_iter().collect();
+    let changing = |status: &KafkaTopicStatus| {
+        is_so(status, ConditionType::Reconciling).is_some_and(|entry| entry.reason == CHANGING_REPLICAS)
+    };
+    let replicas = observed.topic.spec.replicas.unwrap_or_default();
+    let told = |reason, text: &str| Note::normal(reason, "Reassign", format!("topic {} {text}", observed.topic_name()));
+    if changing(new) && !changing(old) {
+        notes.push(told("ReplicasChanging", &format!("is given {replicas} replicas")));
+    }
+    if changing(old) && is_so(new, ConditionType::Ready).is_some() {
+        notes.push(told("ReplicasChanged", &format!("has {replicas} replicas now")));
+    }
+    notes
+}
+
+/// The condition if it is true.
+fn is_so(status: &KafkaTopicStatus, condition: ConditionType) -> Option<&Condition> {
+    conditions::find(&status.conditions, condition).filter(|entry| entry.status == "True")
 }

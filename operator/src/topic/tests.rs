@@ -2,12 +2,12 @@
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use ottla_core::ids::BrokerId;
-use ottla_crds::{KafkaTopic, KafkaTopicStatus, conditions};
+use ottla_crds::{KafkaTopic, KafkaTopicStatus, cluster::Mode, conditions};
 
 use super::{
     next_look,
-    observe::{Cluster, Observed},
-    plan::{Farewell, Plan, Step, farewell, plan},
+    observe::{Cluster, Ground, Observed},
+    plan::{Farewell, Plan, Step, farewell, plan, wish},
     status::{Outcome, assess, id_text},
     validate::{NotNow, validate},
 };
@@ -15,8 +15,10 @@ use crate::{
     error::Refusal,
     kafka::{ConfigChange, NewTopic, OwnConfig, PartitionView, TopicView},
     names::TOPIC_FINALIZER,
+    wishes::Wish,
 };
 
+const GROUND: Ground = Ground { brokers: 3, moves: Mode::Automatic };
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 fn topic(name: &str, second: i64, spec: &str) -> KafkaTopic {
@@ -38,20 +40,24 @@ fn observed(spec: &str) -> Observed {
         topic,
         namespace: "prod".to_owned(),
         rivals: Vec::new(),
-        cluster: Cluster::Seen { addresses: vec!["10.0.0.1:9092".to_owned()], found: None },
+        cluster: Cluster::Seen { ground: GROUND, addresses: vec!["10.0.0.1:9092".to_owned()], found: None },
     }
 }
 
+fn partition(replicas: &[i32]) -> PartitionView {
+    let replicas: Vec<_> = replicas.iter().copied().map(BrokerId).collect();
+    let (leader, in_sync) = (replicas.first().copied(), replicas.clone());
+    PartitionView { leader, replicas, in_sync, ..PartitionView::default() }
+}
+
 fn view(partitions: usize) -> TopicView {
-    let broker = BrokerId(0);
-    let partition = PartitionView { leader: Some(broker), replicas: vec![broker], in_sync: vec![broker] };
-    TopicView { name: "orders".to_owned(), id: Default::default(), partitions: vec![partition; partitions] }
+    TopicView { name: "orders".to_owned(), id: Default::default(), partitions: vec![partition(&[0]); partitions] }
 }
 
 /// The same with the topic there.
 fn existing(spec: &str, partitions: usize, config: &[(&str, &str)]) -> Observed {
     let config: OwnConfig = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let cluster = Cluster::Seen { addresses: Vec::new(), found: Some((view(partitions), config)) };
+    let cluster = Cluster::Seen { ground: GROUND, addresses: Vec::new(), found: Some((view(partitions), config)) };
     Observed { cluster, ..observed(spec) }
 }
 
@@ -115,12 +121,115 @@ fn a_setting_taken_out_of_the_spec_is_reset_and_a_foreign_one_is_not() {
 }
 
 #[test]
-fn a_shrink_and_other_replicas_are_refused_with_what_to_set() {
+fn a_shrink_is_refused_with_what_to_set() {
     let shrink = refusal(&existing("partitions: 3", 5, &[]));
     assert_eq!(shrink.reason, "PartitionsCannotShrink");
     assert!(shrink.message.contains("set spec.partitions to 5 or more"), "{}", shrink.message);
-    let replicas = refusal(&existing("replicas: 3", 5, &[]));
-    assert!(replicas.message.contains("set spec.replicas to 1"), "{}", replicas.message);
+}
+
+/// The number of replicas that is asked of the cluster after a pass that found nothing else to do.
+fn asked(observed: &Observed) -> Option<usize> {
+    assert_eq!(steps(observed), vec![], "the cluster's passes alone move partitions");
+    let Wish { cluster, topic, replicas } = wish(observed, &Outcome::Settled)?;
+    assert_eq!((cluster.as_str(), topic.as_str()), ("demo", "orders"));
+    Some(replicas)
+}
+
+/// The same topic with other partitions.
+fn with_partitions(mut observed: Observed, partitions: Vec<PartitionView>) -> Observed {
+    let Cluster::Seen { found: Some((view, _)), .. } = &mut observed.cluster else { panic!() };
+    view.partitions = partitions;
+    observed
+}
+
+fn lack(observed: &Observed) -> (String, String) {
+    let status = assess(observed, &Outcome::Settled, NOW);
+    let find = |condition| conditions::find(&status.conditions, condition).cloned().unwrap();
+    let (ready, reconciling) = (find(conditions::ConditionType::Ready), find(conditions::ConditionType::Reconciling));
+    assert_eq!((ready.status.as_str(), reconciling.status.as_str()), ("False", "True"));
+    assert_eq!(ready.reason, reconciling.reason);
+    (reconciling.reason, reconciling.message)
+}
+
+#[test]
+fn another_number_of_replicas_is_asked_of_the_cluster_until_all_partitions_have_it() {
+    assert_eq!(asked(&existing("replicas: 1", 2, &[])), None);
+    assert_eq!(asked(&existing("", 2, &[])), None, "what the spec does not mention is left alone");
+    let some = |text: &str| ("ChangingReplicas".to_owned(), text.to_owned());
+    let before = existing("replicas: 3", 2, &[]);
+    assert_eq!(asked(&before), Some(3));
+    assert_eq!(lack(&before), some("0 of 2 partitions have 3 replicas"));
+
+    let adding =
+        PartitionView { in_sync: vec![BrokerId(0)], adding: vec![BrokerId(1), BrokerId(2)], ..partition(&[0, 1, 2]) };
+    let midway = with_partitions(before.clone(), vec![partition(&[1, 2, 0]), adding.clone()]);
+    assert_eq!(asked(&midway), Some(3));
+    assert_eq!(lack(&midway), some("1 of 2 partitions have 3 replicas, 1 are being moved"));
+    let status = assess(&midway, &Outcome::Settled, NOW);
+    assert_eq!((status.replicas, status.moving, status.under_replicated), (Some(1), Some(1), Some(0)));
+
+    let lagging = PartitionView { in_sync: vec![BrokerId(0)], ..partition(&[0, 1, 2]) };
+    let all = with_partitions(before, vec![partition(&[1, 2, 0]), lagging]);
+    assert_eq!(asked(&all), None);
+    assert_eq!(lack(&all).0, "UnderReplicated", "it is not ready before all are in sync");
+
+    let back = with_partitions(existing("replicas: 1", 2, &[]), vec![partition(&[0]), adding]);
+    assert_eq!(asked(&back), Some(1), "what is on its way to another number is called off");
+}
+
+#[test]
+fn a_partition_that_moves_has_as_many_replicas_as_before_and_after() {
+    let moving = PartitionView {
+        in_sync: [0, 1].map(BrokerId).to_vec(),
+        adding: vec![BrokerId(2)],
+        removing: vec![BrokerId(1)],
+        ..partition(&[0, 2, 1])
+    };
+    let observed = with_partitions(existing("replicas: 2", 1, &[]), vec![moving]);
+    assert_eq!(asked(&observed), None);
+    let status = assess(&observed, &Outcome::Settled, NOW);
+    assert_eq!((status.replicas, status.moving, status.under_replicated), (Some(2), Some(1), Some(0)));
+    assert!(conditions::is_true(&status.conditions, conditions::ConditionType::Ready));
+}
+
+#[test]
+fn replicas_that_cannot_be_are_refused_and_not_asked_for() {
+    let many = existing("replicas: 4", 2, &[]);
+    let refused = refusal(&many);
+    assert_eq!(refused.reason, "TooFewBrokers");
+    assert_eq!(
+        refused.message,
+        "topic orders cannot have 4 replicas on 3 brokers: set spec.replicas to 3 or less, or raise spec.brokers of \
+         KafkaCluster demo"
+    );
+    assert_eq!(wish(&many, &Outcome::Refused(refused)), None);
+    assert_eq!(wish(&existing("replicas: 3", 2, &[]), &Outcome::Paused), None);
+
+    let few = refusal(&existing("replicas: 2, config: {min.insync.replicas: 3}", 2, &[]));
+    assert_eq!(few.reason, "InvalidSpec");
+    assert!(few.message.contains("set spec.config[\"min.insync.replicas\"] to 2 or less"), "{}", few.message);
+    let as_before = existing("replicas: 1, config: {min.insync.replicas: 3}", 2, &[]);
+    assert!(validate(&as_before).is_ok(), "a topic that is so already takes writes");
+}
+
+#[test]
+fn a_topic_that_needs_fewer_in_sync_says_so_before_it_loses_replicas() {
+    let three = vec![partition(&[0, 1, 2])];
+    let settings = [("min.insync.replicas", "2")];
+    let observed = with_partitions(existing("replicas: 1, config: {min.insync.replicas: 1}", 1, &settings), three);
+    let change = ConfigChange::Set("min.insync.replicas".to_owned(), "1".to_owned());
+    assert_eq!(steps(&observed), vec![Step::ChangeConfig(vec![change])]);
+    assert_eq!(wish(&observed, &Outcome::Changing).unwrap().replicas, 1);
+}
+
+#[test]
+fn a_topic_whose_cluster_moves_nothing_says_what_to_set() {
+    let mut observed = existing("replicas: 3", 2, &[]);
+    let Cluster::Seen { ground, .. } = &mut observed.cluster else { panic!() };
+    ground.moves = Mode::Paused;
+    let message = "0 of 2 partitions have 3 replicas: set spec.rebalance.mode of KafkaCluster demo to Automatic to have the \
+                   others changed";
+    assert_eq!(lack(&observed), ("ChangingReplicas".to_owned(), message.to_owned()));
 }
 
 #[test]
@@ -164,7 +273,7 @@ fn what_a_topic_lacks_is_looked_for_again_after_as_long_as_it_has_lacked_it() {
     assert_eq!(look(&claimed(topic.clone()), 0), 60_000);
     let mut leaderless = view(1);
     leaderless.partitions[0].leader = None;
-    topic.cluster = Cluster::Seen { addresses: Vec::new(), found: Some((leaderless, OwnConfig::new())) };
+    topic.cluster = Cluster::Seen { ground: GROUND, addresses: Vec::new(), found: Some((leaderless, OwnConfig::new())) };
     let topic = claimed(topic);
     assert_eq!([0, 7, 1000].map(|second| look(&topic, second)), [500, 7_000, 60_000]);
 }

@@ -59,7 +59,8 @@ pub fn validate(observed: &Observed) -> Result<ValidTopic, NotNow> {
         return Err(NotNow::Waiting);
     }
     if let Some((view, _)) = observed.found() {
-        same_shape(observed, view)?;
+        no_fewer_partitions(observed, view)?;
+        possible_replicas(observed, &config)?;
     }
     Ok(ValidTopic { name, partitions: spec.partitions, replicas: spec.replicas, config })
 }
@@ -89,8 +90,8 @@ fn seniority(topic: &KafkaTopic) -> (Option<Timestamp>, Option<String>) {
     (topic.creation_timestamp().map(|time| time.0), topic.uid())
 }
 
-/// Refuses what would need fewer partitions, or other replicas than this release can give.
-fn same_shape(observed: &Observed, view: &TopicView) -> Result<(), Refusal> {
+/// Refuses what would need fewer partitions.
+fn no_fewer_partitions(observed: &Observed, view: &TopicView) -> Result<(), Refusal> {
     let spec = &observed.topic.spec;
     let there = i32::try_from(view.partitions.len()).unwrap_or(i32::MAX);
     if let Some(wanted) = spec.partitions.filter(|wanted| *wanted < there) {
@@ -100,14 +101,32 @@ fn same_shape(observed: &Observed, view: &TopicView) -> Result<(), Refusal> {
         );
         return Err(Refusal::new("PartitionsCannotShrink", message));
     }
-    let replicas = i32::try_from(view.replicas()).unwrap_or(i32::MAX);
-    if let Some(wanted) = spec.replicas.filter(|wanted| *wanted != replicas) {
-        let message = format!(
-            "topic {} has {replicas} replicas, and this release cannot change that to {wanted}: set spec.replicas to \
-             {replicas}",
-            view.name
-        );
-        return Err(Refusal::not_served(message));
-    }
     Ok(())
+}
+
+/// Refuses another number of replicas than now that brokers cannot hold, or with which the topic would promise more
+/// in-sync replicas than it has.
+fn possible_replicas(observed: &Observed, config: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    let Some((wanted, ground)) = observed.other_replicas() else {
+        return Ok(());
+    };
+    let (topic, name) = (observed.topic_name(), &observed.topic.spec.cluster_ref.name);
+    if wanted > ground.brokers {
+        let brokers = ground.brokers;
+        let message = format!(
+            "topic {topic} cannot have {wanted} replicas on {brokers} brokers: set spec.replicas to {brokers} or less, or \
+             raise spec.brokers of KafkaCluster {name}"
+        );
+        return Err(Refusal::new("TooFewBrokers", message));
+    }
+    // That of the brokers asks no more of a topic than it has.
+    let needed = config.get("min.insync.replicas").and_then(|text| text.trim().parse::<i32>().ok());
+    let Some(needed) = needed.filter(|needed| *needed > wanted) else {
+        return Ok(());
+    };
+    let message = format!(
+        "topic {topic} asks for {needed} in-sync replicas and cannot have {wanted} replicas: set \
+         spec.config[\"min.insync.replicas\"] to {wanted} or less, or spec.replicas to {needed} or more"
+    );
+    Err(Refusal::invalid_spec(message))
 }

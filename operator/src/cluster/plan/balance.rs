@@ -14,7 +14,7 @@ use super::{
         validate::ValidCluster,
     },
     Request, Step,
-    internal::InternalTopics,
+    copies::Copies,
     scale::Scale,
 };
 use crate::{
@@ -117,12 +117,12 @@ fn view(cluster: &ValidCluster, observed: &Observed, controller: &Controller, sc
     let missing: Vec<_> =
         missing.map(|id| balance::Broker { id, rack: None, alive: false, role: Role::Member }).collect();
     brokers.extend(missing);
-    let internal = InternalTopics::of(cluster);
-    let partitions = controller.placements.iter().flat_map(|topic| partitions(&internal, topic));
+    let copies = Copies::of(cluster, observed);
+    let partitions = controller.placements.iter().flat_map(|topic| partitions(&copies, topic));
     View { brokers, partitions: partitions.collect() }
 }
 
-fn partitions(internal: &InternalTopics, topic: &TopicPlacement) -> impl Iterator<Item = balance::Partition> {
+fn partitions(copies: &Copies<'_>, topic: &TopicPlacement) -> impl Iterator<Item = balance::Partition> {
     let name: Arc<str> = topic.topic.as_str().into();
     topic.partitions.iter().map(move |partition| balance::Partition {
         topic: name.clone(),
@@ -134,6 +134,6 @@ fn partitions(internal: &InternalTopics, topic: &TopicPlacement) -> impl Iterato
         in_sync: partition.in_sync.clone(),
         min_isr: topic.min_in_sync,
         bytes: partition.bytes.unwrap_or(0),
-        copies: internal.copies(&name, partition.target.len()),
+        copies: copies.wanted(&name, partition.target.len()),
     })
 }

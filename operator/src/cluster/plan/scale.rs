@@ -14,8 +14,14 @@ use serde_json::Value;
 use super::{
     super::{observe::Observed, scaling::Scaling, validate::ValidCluster},
     Request, Step,
+    copies::Copies,
 };
-use crate::{child::Child, error::Refusal, kafka::PartitionPlacement, quantity};
+use crate::{
+    child::Child,
+    error::Refusal,
+    kafka::{PartitionPlacement, TopicPlacement},
+    quantity,
+};
 
 /// How many topics a refusal names.
 const NAMED: usize = 5;
@@ -69,15 +75,17 @@ fn may_go(broker: BrokerId, observed: &Observed) -> bool {
     observed.surely_empty.contains(&broker) && !controller.quorum.voters.iter().any(|voter| voter.broker == broker)
 }
 
-/// Refuses so few brokers that copies of one partition would have to share one.
+/// Refuses so few brokers that copies of one partition, as many as are asked for, would have to share one.
 fn enough_brokers(cluster: &ValidCluster, observed: &Observed) -> Result<(), Refusal> {
     let topics = observed.controller().into_iter().flat_map(|controller| &controller.placements);
-    let copies = |partitions: &[PartitionPlacement]| {
-        partitions.iter().map(|partition| partition.target.len()).max().unwrap_or(0)
+    let wanted = Copies::of(cluster, observed);
+    let copies = |topic: &TopicPlacement| {
+        let copies = |partition: &PartitionPlacement| wanted.wanted(&topic.topic, partition.target.len());
+        topic.partitions.iter().map(copies).max().unwrap_or(0)
     };
     let too_many: Vec<(&str, usize)> = topics
         .filter(|topic| !is_internal(&topic.topic))
-        .map(|topic| (topic.topic.as_str(), copies(&topic.partitions)))
+        .map(|topic| (topic.topic.as_str(), copies(topic)))
         .filter(|(_, copies)| i32::try_from(*copies).is_ok_and(|copies| copies > cluster.brokers))
         .collect();
     let Some(most) = too_many.iter().map(|(_, copies)| *copies).max() else {
@@ -89,8 +97,8 @@ fn enough_brokers(cluster: &ValidCluster, observed: &Observed) -> Result<(), Ref
         names.push(format!("and {} more", too_many.len() - NAMED));
     }
     let message = format!(
-        "{} brokers are too few for {}: set spec.brokers to {most} or more, or give these topics fewer replicas first, with \
-         kafka-reassign-partitions, and then as many to spec.replicas of their KafkaTopics",
+        "{} brokers are too few for {}: set spec.brokers to {most} or more, or give these topics fewer replicas, by \
+         spec.replicas of their KafkaTopics or by kafka-reassign-partitions",
         cluster.brokers,
         names.join(", ")
     );

@@ -328,8 +328,14 @@ fn too_few_brokers_are_refused_by_the_names_of_the_topics() {
     assert_eq!(
         refusal.message,
         "2 brokers are too few for orders (3 replicas): set spec.brokers to 3 or more, or give these topics fewer \
-         replicas first, with kafka-reassign-partitions, and then as many to spec.replicas of their KafkaTopics"
+         replicas, by spec.replicas of their KafkaTopics or by kafka-reassign-partitions"
     );
+    observed.asked_replicas = [("orders".to_owned(), 2), ("pairs".to_owned(), 3)].into();
+    let Err(Error::Refused(refusal)) = plan(&valid(&observed).unwrap(), &observed, [Uuid::nil(); 2]) else { panic!() };
+    assert!(refusal.message.starts_with("2 brokers are too few for pairs (3 replicas)"), "{}", refusal.message);
+    observed.asked_replicas.remove("pairs");
+    assert_eq!(names(&observed), [r#"scaling {"from":5,"to":2,"cordoned":[2,3,4]}"#], "what is asked for fits");
+    observed.asked_replicas.clear();
     observed.cluster.spec.brokers = 3;
     assert_eq!(names(&observed), [r#"scaling {"from":5,"to":3,"cordoned":[3,4]}"#]);
 }

@@ -47,6 +47,7 @@ fn partition(leader: Option<i32>, in_sync: &[i32]) -> PartitionView {
         leader: leader.map(BrokerId),
         replicas: vec![BrokerId(0)],
         in_sync: in_sync.iter().copied().map(BrokerId).collect(),
+        ..PartitionView::default()
     }
 }
 

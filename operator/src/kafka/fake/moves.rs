@@ -55,6 +55,16 @@ impl State {
         topics.collect()
     }
 
+    /// The topic and the moves of its partitions.
+    pub(super) fn topic_with_moves(&self, name: &str) -> Option<TopicView> {
+        let (mut view, _) = self.topics.get(name)?.clone();
+        for ((_, partition), one) in self.moves.iter().filter(|((topic, _), _)| topic == name) {
+            let state = &mut view.partitions[usize::try_from(*partition).unwrap()];
+            (state.adding, state.removing) = (one.adding.clone(), one.removing.clone());
+        }
+        Some(view)
+    }
+
     fn has_ended(&self, one: &Move) -> bool {
         one.looks >= self.looks_of_a_move && one.adding.iter().all(|broker| self.serves(*broker))
     }
@@ -80,9 +90,9 @@ impl State {
         if !target.iter().all(may_take) {
             return refuse("a broker is cordoned or not registered");
         }
-        let removing = without(&state.replicas, &target);
-        let is_new = |id: &&BrokerId| !state.replicas.contains(id) || moving.adding.contains(id);
-        let adding = target.iter().filter(is_new).copied().collect::<Vec<_>>();
+        // What an earlier move was adding in vain goes at once.
+        let held = without(&state.replicas, &moving.adding);
+        let (adding, removing) = (without(&target, &held), without(&held, &target));
         let all = [target, removing.clone()].concat();
         let done = adding.is_empty();
         self.partition(&topic, partition).replicas = all;

@@ -48,7 +48,8 @@ pub fn health<'a>(topics: impl Iterator<Item = &'a TopicView>) -> PartitionHealt
 pub(super) fn topic_view(name: &str, partitions: i32, copies: usize, brokers: &[BrokerId]) -> TopicView {
     let partition = |index: usize| {
         let replicas: Vec<_> = brokers.iter().copied().cycle().skip(index % brokers.len()).take(copies).collect();
-        PartitionView { leader: replicas.first().copied(), in_sync: replicas.clone(), replicas }
+        let (leader, in_sync) = (replicas.first().copied(), replicas.clone());
+        PartitionView { leader, in_sync, replicas, ..PartitionView::default() }
     };
     TopicView {
         name: name.to_owned(),

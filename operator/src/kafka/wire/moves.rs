@@ -10,13 +10,40 @@ use ottla_protocol::{
             AlterPartitionReassignmentsRequest, ReassignablePartition, ReassignablePartitionResponse, ReassignableTopic,
         },
         elect_leaders::{ElectLeadersRequest, TopicPartitions},
+        list_partition_reassignments::{ListPartitionReassignmentsRequest, ListPartitionReassignmentsTopics},
         unregister_broker::UnregisterBrokerRequest,
     },
 };
 
-use super::{super::*, CHANGE_TIMEOUT_MS, Wire, check};
+use super::{super::*, CHANGE_TIMEOUT_MS, Link, Wire, check};
 
 const PREFERRED: i8 = 0;
+
+/// Writes into `topics` which of their partitions move.
+pub(super) async fn note_moves(link: &Link, mut topics: Vec<&mut TopicView>) -> Result<()> {
+    let asked = |topic: &&mut TopicView| ListPartitionReassignmentsTopics {
+        name: Str::from(&topic.name),
+        partition_indexes: (0..).take(topic.partitions.len()).collect(),
+    };
+    let request = ListPartitionReassignmentsRequest {
+        topics: Some(topics.iter().map(asked).collect()),
+        ..ListPartitionReassignmentsRequest::default()
+    };
+    let answer = link.ask(&request).await?;
+    check(answer.error_code, answer.error_message.as_ref())?;
+    let ids = |ids: Vec<i32>| ids.into_iter().map(BrokerId).collect();
+    for moving in answer.topics {
+        let Some(topic) = topics.iter_mut().find(|topic| topic.name == moving.name.as_str()) else { continue };
+        for moving in moving.partitions {
+            let index = usize::try_from(moving.partition_index).ok();
+            if let Some(partition) = index.and_then(|index| topic.partitions.get_mut(index)) {
+                partition.adding = ids(moving.adding_replicas);
+                partition.removing = ids(moving.removing_replicas);
+            }
+        }
+    }
+    Ok(())
+}
 
 impl Wire {
     pub(super) async fn alter_reassignments(&self, wanted: &[Reassignment]) -> Result<Vec<NotReassigned>> {

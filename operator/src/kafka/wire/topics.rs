@@ -18,7 +18,7 @@ use ottla_protocol::{
     },
 };
 
-use super::{super::*, CHANGE_TIMEOUT_MS, Link, check, topic_view};
+use super::{super::*, CHANGE_TIMEOUT_MS, Link, check, moves::note_moves, topic_view};
 use crate::gather::Gather;
 
 /// How many topics a request is about at most: what bounds how long one waits for the others.
@@ -68,8 +68,12 @@ where
 }
 
 async fn views(link: Arc<Link>, names: Vec<String>) -> Vec<Result<Option<TopicView>>> {
-    let distinct: Vec<String> = distinct(&names, String::clone).cloned().collect();
-    let answers = link.metadata(Some(&distinct)).await.map(|response| response.topics);
+    each(&names, String::clone, seen(&link, &names).await, |view| view)
+}
+
+/// Of each topic its name, and its view if it exists.
+async fn seen(link: &Link, names: &[String]) -> Result<Vec<(String, Result<Option<TopicView>>)>> {
+    let distinct: Vec<String> = distinct(names, String::clone).cloned().collect();
     let view = |topic: MetadataResponseTopic| {
         let name = topic.name.as_ref().map(|name| name.as_str().to_owned()).unwrap_or_default();
         let found = match topic.error_code {
@@ -80,7 +84,14 @@ async fn views(link: Arc<Link>, names: Vec<String>) -> Vec<Result<Option<TopicVi
         };
         (name, found)
     };
-    each(&names, String::clone, answers, view)
+    let mut views: Vec<_> = link.metadata(Some(&distinct)).await?.topics.into_iter().map(view).collect();
+    // Of a partition that moves, a replica is not in sync yet: else the move has ended.
+    let found = views.iter_mut().filter_map(|(_, view)| view.as_mut().ok()?.as_mut());
+    let lacking: Vec<&mut TopicView> = found.filter(|view| view.under_replicated() > 0).collect();
+    if !lacking.is_empty() {
+        note_moves(link, lacking).await?;
+    }
+    Ok(views)
 }
 
 async fn configs(link: Arc<Link>, of: Vec<ConfigOf>) -> Vec<Result<OwnConfig>> {

@@ -123,6 +123,7 @@ fn a_lost_broker_is_given_its_time_and_then_replaced_step_by_step() {
         leader: Some(BrokerId(0)),
         replicas: vec![BrokerId(0), BrokerId(2)],
         in_sync: in_sync.iter().copied().map(BrokerId).collect(),
+        ..PartitionView::default()
     };
     let Kafka::Seen { view, .. } = &mut observed.kafka else { panic!() };
     let partitions = vec![partition(&[0]), partition(&[0, 2])];
@@ -204,7 +205,7 @@ fn a_broker_is_not_replaced_while_the_rest_is_not_well_or_needs_what_it_holds() 
         let partition = |leader: Option<i32>| PartitionView {
             leader: leader.map(BrokerId),
             replicas: vec![BrokerId(2)],
-            in_sync: Vec::new(),
+            ..PartitionView::default()
         };
         TopicView {
             name: "logs".to_owned(),

@@ -17,6 +17,25 @@ fn internal_topics_have_three_copies_where_there_are_three_brokers() {
 }
 
 #[test]
+fn topics_get_the_replicas_that_are_asked_for_as_many_at_once_as_may_move() {
+    let spec = "\nrebalance: {maxConcurrentMoves: 2}";
+    let mut observed = settled(&format!("{}{spec}", of_brokers(3)));
+    place(&mut observed, "orders", &[&[0], &[1], &[2]]);
+    place(&mut observed, "logs", &[&[1]]);
+    observed.asked_replicas = [("orders".to_owned(), 2), ("gone".to_owned(), 3)].into();
+    assert_eq!(names(&observed), ["move orders-0 to 0,2 orders-1 to 1,0"]);
+    observed.cluster.spec.rebalance.mode = Mode::Paused;
+    assert_eq!(names(&observed), NOTHING);
+    observed.cluster.spec.rebalance.mode = Mode::Automatic;
+    let partition = &mut controller(&mut observed).placements[0].partitions[0];
+    (partition.target, partition.adding) = ([0, 2].map(BrokerId).to_vec(), [2].map(BrokerId).to_vec());
+    observed.asked_replicas.insert("orders".to_owned(), 1);
+    assert_eq!(names(&observed), ["move orders-0 to before"]);
+    observed.asked_replicas.clear();
+    assert_eq!(names(&observed), NOTHING, "what is under way is nobody's mistake");
+}
+
+#[test]
 fn the_topic_of_transactions_needs_two_in_sync_once_it_has_three_copies() {
     let mut observed = settled(&of_brokers(3));
     place(&mut observed, "__transaction_state", &[&[0]]);

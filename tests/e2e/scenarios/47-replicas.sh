@@ -1,0 +1,50 @@
+# A topic gets another number of replicas by its resource, under load: what moves is told, nothing acked is lost, more replicas
+# than brokers are refused, and a cluster with fewer brokers than replicas shrinks once its topics ask for fewer.
+
+# ask_for REPLICAS
+ask_for() { k patch okt orders --type=merge -p "{\"spec\":{\"replicas\":$1}}"; }
+# in_sync REPLICAS: all partitions have exactly so many, all of them in sync, as clients are told
+in_sync() {
+  local ids="[0-9]+(,[0-9]+){$(($1 - 1))}"
+  is 6 sh -c "'$KCAT' -b '$(bootstrap demo)' -L -t orders | grep -cE 'replicas: $ids, isrs: $ids\$'"
+}
+# message OBJECT CONDITION
+message() { field "$1" "{.status.conditions[?(@.type==\"$2\")].message}"; }
+
+a_cluster demo 3
+ready 120 okc/demo
+a_topic orders demo 6 1
+ready 60 okt/orders
+seq 1000 | produce demo orders
+
+say 'three replicas instead of one, under load'
+load_start writer demo orders
+began=$(now)
+ask_for 3
+ready 120 okt/orders
+figure 'three replicas of six partitions instead of one' "$(seconds_since "$began")" s
+equal 'replicas by the status' 3 "$(field okt/orders '{.status.replicas}')"
+await 10 'three replicas by the brokers' in_sync 3
+matches 'the events' 'ReplicasChanged' "$(k get events -o 'jsonpath={.items[*].reason}')"
+
+say 'more replicas than brokers are refused, and nothing is touched'
+ask_for 4
+k wait --for=condition=Stalled --timeout=30s okt/orders
+equal 'the reason' True/TooFewBrokers "$(condition okt/orders Stalled)"
+matches 'the refusal' 'set spec.replicas to 3 or less' "$(message okt/orders Stalled)"
+in_sync 3
+ask_for 3
+ready 30 okt/orders
+
+say 'too few brokers for the replicas are refused, and come about when there are fewer replicas'
+k scale okc demo --replicas=2
+k wait --for=condition=Stalled --timeout=30s okc/demo
+matches 'the refusal' 'orders \(3 replicas\)' "$(message okc/demo Stalled)"
+ask_for 2
+ready 300 okc/demo
+ready 60 okt/orders
+await 10 'two replicas by the brokers' in_sync 2
+equal 'broker pods' 2 "$(k get pods -l app.kubernetes.io/instance=demo -o name | wc -l)"
+load_stop writer
+equal 'refusals for lack of replicas' 0 "$(load_report writer not_enough_replicas)"
+consume demo orders | grep -cE '^[0-9]+$' | grep -qx 1000
