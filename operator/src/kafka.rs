@@ -9,6 +9,7 @@ mod control;
 #[cfg(test)]
 pub mod fake;
 mod grpc;
+mod log_dirs;
 mod placement;
 mod wire;
 
@@ -19,6 +20,7 @@ use ottla_core::ids::{BrokerId, TopicId};
 
 pub use bootstrap::{Bootstrap, Control, Token};
 pub use control::{BrokerView, DirectoryView, HarmedPartition, PartitionHealth, QuorumView, RestartVerdict, VoterView};
+pub use log_dirs::{BrokerAt, LogDir, LogDirMove, LogDirReplica};
 pub use placement::{NotReassigned, PartitionPlacement, Reassignment, TopicPlacement};
 pub use wire::WireConnector;
 
@@ -158,6 +160,12 @@ pub trait ClusterAdmin: Send + Sync {
 
     /// Has the preferred leaders of these partitions lead them, where they can.
     fn elect_preferred<'a>(&'a self, partitions: &'a [(String, i32)]) -> BoxFuture<'a, Result<()>>;
+
+    /// The log directories of one broker, from itself.
+    fn log_dirs<'a>(&'a self, broker: &'a BrokerAt) -> BoxFuture<'a, Result<Vec<LogDir>>>;
+
+    /// Has replicas of `broker` go to other log directories of it. What it refuses it goes on holding where it lies.
+    fn alter_log_dirs<'a>(&'a self, broker: &'a BrokerAt, moves: &'a [LogDirMove]) -> BoxFuture<'a, Result<()>>;
 
     /// Has the cluster forget `broker`; that it does not know it is no error. What it holds would be lost: ask first.
     fn unregister(&self, broker: BrokerId) -> BoxFuture<'_, Result<()>>;

@@ -15,6 +15,7 @@
 
 mod bytes;
 mod counts;
+pub mod disks;
 mod duties;
 mod layout;
 mod leaders;

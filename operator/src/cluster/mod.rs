@@ -4,6 +4,7 @@
 
 mod apply;
 mod build;
+mod disks;
 mod loss;
 mod nodes;
 mod observe;
@@ -28,12 +29,14 @@ use ottla_crds::{
 };
 use uuid::Uuid;
 
-use crate::{backoff::spread, config::Pace, context::Context, error::Result};
+use crate::{backoff::spread, balance::disks::under_way, config::Pace, context::Context, error::Result};
 use observe::{Kafka, Observed};
 use plan::{Plan, Step};
 use status::Outcome;
 
 pub use pods::addresses;
+#[cfg(test)]
+pub use pods::mounted_claims;
 
 /// How soon one is looked at that was just changed.
 const LOOK_NOW: Duration = Duration::from_millis(50);
@@ -111,7 +114,8 @@ fn is_ready(observed: &Observed) -> bool {
 }
 
 fn next_look(observed: &Observed, outcome: &Outcome, pace: Pace) -> Duration {
-    let is_moving = observed.controller().is_some_and(|controller| controller.health.moving > 0);
+    let is_moving =
+        observed.controller().is_some_and(|controller| controller.health.moving > 0) || under_way(&observed.disks) > 0;
     match (outcome, &observed.kafka) {
         (Outcome::Changing, _) => LOOK_NOW,
         (Outcome::HeldUp(_) | Outcome::Balancing, _) => pace.soon,

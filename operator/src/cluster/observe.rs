@@ -28,11 +28,13 @@ use serde_json::Value;
 
 use super::{
     build::TOKEN_FILE,
+    disks,
     nodes::{self, Nodes},
     pods,
     scaling::Scaling,
 };
 use crate::{
+    balance::disks::Disks,
     child::Child,
     context::Context,
     error::{Error, Result},
@@ -61,6 +63,8 @@ pub struct Observed {
     pub claims: Vec<PersistentVolumeClaim>,
     /// What its brokers say.
     pub kafka: Kafka,
+    /// What lies on which disk of the brokers that have several.
+    pub disks: Vec<Disks>,
     /// What is known of the nodes of brokers that do not serve.
     pub nodes: Nodes,
     /// When all this was so.
@@ -236,12 +240,25 @@ pub async fn observe(cluster: &KafkaCluster, context: &Context) -> Result<Option
         list::<PersistentVolumeClaim>(&context.client, &names, "list the brokers' claims"),
     )?;
     let nodes = nodes::look(&context.client, &pods, &claims).await?;
-    let (now, kafka, surely_empty) = (Timestamp::now(), Kafka::NotAsked, BTreeSet::new());
-    let mut observed =
-        Observed { cluster, names, uid, children, pods, claims, kafka, nodes, now, surely_empty, asked_replicas };
+    let (now, kafka, disks, surely_empty) = (Timestamp::now(), Kafka::NotAsked, Vec::new(), BTreeSet::new());
+    let mut observed = Observed {
+        cluster,
+        names,
+        uid,
+        children,
+        pods,
+        claims,
+        kafka,
+        disks,
+        nodes,
+        now,
+        surely_empty,
+        asked_replicas,
+    };
     if let Some(bootstrap) = observed.bootstrap() {
         observed.kafka = ask_brokers(&bootstrap, context).await;
     }
+    observed.disks = disks::look(&observed, context).await;
     observed.surely_empty = watch_over_leaving(&observed, context);
     Ok(Some(observed))
 }

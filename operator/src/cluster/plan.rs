@@ -4,6 +4,7 @@
 
 mod balance;
 mod copies;
+mod disks;
 mod farewell;
 mod identity;
 mod internal;
@@ -147,8 +148,12 @@ fn disturb_one(cluster: &ValidCluster, observed: &Observed, scale: &Scale, templ
         return vec![Step::Wait(stuck)];
     }
     let is_even = !balance.is_moving && cluster.rebalance.mode == Mode::Automatic;
-    let is_done = is_even && due.is_empty() && scale::is_reached(cluster, observed, scale);
-    Plan::from_iter((is_done && observed.scaling().is_some()).then_some(Step::Scaling(None)))
+    let is_rest = is_even && due.is_empty();
+    match observed.scaling() {
+        Some(_) if is_rest && scale::is_reached(cluster, observed, scale) => vec![Step::Scaling(None)],
+        None if is_rest => disks::next(cluster, observed),
+        _ => Plan::new(),
+    }
 }
 
 /// Whom the files name as voters: once the cluster is founded those that are wanted, before that those that it was begun

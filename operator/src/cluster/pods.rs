@@ -48,13 +48,15 @@ pub fn socket(host: &str, port: i32) -> String {
 /// Where the operator reaches the brokers that are ready: their own addresses on the first plain internal listener, so
 /// that it depends neither on DNS nor on what is advertised.
 pub fn addresses(cluster: &KafkaCluster, pods: &[Pod]) -> Vec<String> {
-    let Some(listener) = cluster.spec.listeners.iter().find(|listener| is_plain(listener)) else {
-        return Vec::new();
-    };
-    let ready = pods.iter().filter(|pod| is_ready(pod)).filter_map(address);
-    let mut addresses: Vec<String> = ready.map(|address| socket(address, listener.port)).collect();
+    let mut addresses: Vec<String> = pods.iter().filter_map(|pod| broker_address(cluster, pod)).collect();
     addresses.sort();
     addresses
+}
+
+/// Where the broker of `pod` is reached in that way, if it is ready.
+pub fn broker_address(cluster: &KafkaCluster, pod: &Pod) -> Option<String> {
+    let listener = cluster.spec.listeners.iter().find(|listener| is_plain(listener))?;
+    Some(socket(address(pod).filter(|_| is_ready(pod))?, listener.port))
 }
 
 /// The CONTROLLER listeners of the brokers that are ready.

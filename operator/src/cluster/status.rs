@@ -21,7 +21,7 @@ use serde_json::json;
 use super::{
     observe::{Kafka, Observed},
     pods,
-    validate::MOVE_RATE,
+    validate::MOVE_RATES,
 };
 use crate::{
     config::VERSION,
@@ -120,7 +120,9 @@ fn managed_config(observed: &Observed, outcome: &Outcome, old: &KafkaClusterStat
         Outcome::Settled | Outcome::Balancing => old.managed_config.clone(),
     };
     keys.extend(observed.spec().config.keys().cloned());
-    keys.extend(observed.spec().rebalance.throttle_bytes_per_second.map(|_| MOVE_RATE.to_owned()));
+    if observed.spec().rebalance.throttle_bytes_per_second.is_some() {
+        keys.extend(MOVE_RATES.map(str::to_owned));
+    }
     keys.sort();
     keys.dedup();
     keys

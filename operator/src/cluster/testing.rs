@@ -50,6 +50,7 @@ pub fn observed(spec: &str) -> Observed {
         pods: Vec::new(),
         claims: Vec::new(),
         kafka: Kafka::NotAsked,
+        disks: Vec::new(),
         nodes: Nodes::default(),
         now: Timestamp::UNIX_EPOCH,
         surely_empty: BTreeSet::new(),

@@ -23,7 +23,7 @@ use crate::{
     quantity,
 };
 
-pub use config::{MOVE_RATE, Settings};
+pub use config::{MOVE_RATES, Settings};
 pub use running::WAITING;
 
 /// Labels of a pod that Kubernetes itself copies from its node, so that a broker can know its rack.

@@ -2,44 +2,25 @@
 //!
 //! Brokers are there from the beginning ([`FakeCluster::of`]), or come and go with their processes ([`life`]).
 
+mod call;
 mod life;
+mod log_dirs;
 mod moves;
+mod restart;
 mod views;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use futures::FutureExt;
 
 use super::*;
+pub use call::Call;
+use moves::min_in_sync;
 use views::topic_view;
 pub use views::{broker, harmless, health};
-
-/// One change that was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// A topic was made.
-    Create(NewTopic),
-    /// A topic was grown to so many partitions.
-    Grow(String, i32),
-    /// Settings were changed.
-    Config(ConfigOf, Vec<ConfigChange>),
-    /// A topic was deleted.
-    Delete(String),
-    /// A broker was cordoned, or is so no longer.
-    Cordon(BrokerId, bool),
-    /// A broker got a vote.
-    AddVoter(BrokerId),
-    /// A broker lost its vote.
-    RemoveVoter(BrokerId),
-    /// Partitions were reassigned.
-    Reassign(Vec<Reassignment>),
-    /// Preferred leaders were elected.
-    Elect(Vec<(String, i32)>),
-    /// A disk was retired.
-    RetireDisk(BrokerId, String),
-    /// A broker was unregistered.
-    Unregister(BrokerId),
-}
 
 /// What the fake holds.
 #[derive(Debug)]
@@ -48,16 +29,26 @@ pub struct State {
     pub brokers: Vec<BrokerView>,
     /// The metadata quorum.
     pub quorum: QuorumView,
-    /// What is said of restarts, where it is not that they do no harm.
+    /// What is said of restarts, where it is not what the partitions and voters say.
     pub restart: BTreeMap<BrokerId, RestartVerdict>,
     /// The topics and their settings.
     pub topics: BTreeMap<String, (TopicView, OwnConfig)>,
     /// The reassignments under way.
     pub moves: moves::Moves,
+    /// What every partition weighs.
+    pub partition_bytes: u64,
+    /// The disks on which replicas lie, by position, where it is not the first of their broker.
+    pub places: log_dirs::Places,
     /// After how many looks at the placements a move has ended.
     pub looks_of_a_move: u64,
     /// The disks that brokers have been started on, by the name of the claim.
     pub disks: BTreeMap<String, life::Disk>,
+    /// Brokers that have started again and lack something, and for how many looks at the placements they still will.
+    pub lagging: BTreeMap<BrokerId, u64>,
+    /// How often brokers have started.
+    pub starts: BTreeMap<BrokerId, usize>,
+    /// The uids of pods whose node has fallen silent: nobody starts or ends them.
+    pub silent: BTreeSet<String>,
     /// What must never have happened and did.
     pub violations: Vec<String>,
     /// The cluster-wide settings.
@@ -90,8 +81,13 @@ impl FakeCluster {
             restart: BTreeMap::new(),
             topics: BTreeMap::new(),
             moves: moves::Moves::new(),
+            partition_bytes: moves::BYTES,
+            places: log_dirs::Places::new(),
             looks_of_a_move: moves::LOOKS,
             disks: BTreeMap::new(),
+            lagging: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            silent: BTreeSet::new(),
             violations: Vec::new(),
             cluster_config: OwnConfig::new(),
             calls: Vec::new(),
@@ -286,14 +282,15 @@ impl ClusterAdmin for FakeCluster {
         let answer = self.answer(|state| {
             let health = health(state.topics.values().map(|(view, _)| view));
             let moving = u32::try_from(state.moves.len()).unwrap();
-            let bytes_left = state.moves.values().map(moves::Move::bytes_left).sum();
+            let bytes_left = state.moves.values().map(|one| one.bytes_left(state.partition_bytes)).sum();
             Ok(PartitionHealth { moving, bytes_left, ..health })
         });
         async { answer }.boxed()
     }
 
     fn check_restart(&self, broker: BrokerId) -> BoxFuture<'_, Result<RestartVerdict>> {
-        let answer = self.answer(|state| Ok(state.restart.get(&broker).cloned().unwrap_or_else(harmless)));
+        let answer =
+            self.answer(|state| Ok(state.restart.get(&broker).cloned().unwrap_or_else(|| state.restart_of(broker))));
         async { answer }.boxed()
     }
 
@@ -326,6 +323,20 @@ impl ClusterAdmin for FakeCluster {
         let answer = self.answer(|state| {
             state.calls.push(Call::Elect(partitions.to_vec()));
             partitions.iter().for_each(|(topic, partition)| state.elect(topic, *partition));
+            Ok(())
+        });
+        async { answer }.boxed()
+    }
+
+    fn log_dirs<'a>(&'a self, broker: &'a BrokerAt) -> BoxFuture<'a, Result<Vec<LogDir>>> {
+        let answer = self.answer(|state| state.log_dirs(broker.id));
+        async { answer }.boxed()
+    }
+
+    fn alter_log_dirs<'a>(&'a self, broker: &'a BrokerAt, moves: &'a [LogDirMove]) -> BoxFuture<'a, Result<()>> {
+        let answer = self.answer(|state| {
+            state.calls.push(Call::Shift(broker.id, moves.to_vec()));
+            moves.iter().for_each(|one| state.shift(broker.id, one));
             Ok(())
         });
         async { answer }.boxed()

@@ -1,6 +1,7 @@
 //! [`ClusterAdmin`] over the Kafka protocol, and over gRPC for what Kafka lacks: any broker is asked, and hands on to the
 //! controller what is the controller's. Calls about single topics share requests (`topics`).
 
+mod log_dirs;
 mod moves;
 mod topics;
 
@@ -233,6 +234,14 @@ impl ClusterAdmin for Wire {
 
     fn elect_preferred<'a>(&'a self, partitions: &'a [(String, i32)]) -> BoxFuture<'a, Result<()>> {
         self.elect(partitions).boxed()
+    }
+
+    fn log_dirs<'a>(&'a self, broker: &'a BrokerAt) -> BoxFuture<'a, Result<Vec<LogDir>>> {
+        self.describe_log_dirs(broker).boxed()
+    }
+
+    fn alter_log_dirs<'a>(&'a self, broker: &'a BrokerAt, moves: &'a [LogDirMove]) -> BoxFuture<'a, Result<()>> {
+        self.move_between_log_dirs(broker, moves).boxed()
     }
 
     fn unregister(&self, broker: BrokerId) -> BoxFuture<'_, Result<()>> {

@@ -1,4 +1,4 @@
-//! Stands in for nodes on which brokers run: a pod's process is a broker of the fake cluster, its disk the pod's claim.
+//! Stands in for nodes on which brokers run: a pod's process is a broker of the fake cluster, its disks the pod's claims.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,10 +13,8 @@ use kube::{
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::support::NAMESPACE;
-use crate::{kafka::fake::FakeCluster, names::Names};
-
-const VOLUME: &str = "data";
+use super::support::{NAMESPACE, bind_claims};
+use crate::{cluster::mounted_claims, kafka::fake::FakeCluster, names::Names};
 
 /// The node of the brokers of the cluster `demo`.
 struct Node {
@@ -32,6 +30,7 @@ pub async fn run_brokers(client: Client, kafka: FakeCluster, shutdown: Cancellat
     let names = Names::new("demo", NAMESPACE);
     let mut node = Node { names, kafka, client, running: BTreeMap::new() };
     while !shutdown.is_cancelled() {
+        bind_claims(&node.client).await;
         node.look().await;
         // It looks at its pods now and then; whoever waits for it waits for what it does.
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -50,20 +49,22 @@ impl Node {
         let pods = self.api::<Pod>().list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default();
         let here: BTreeMap<i32, &Pod> =
             pods.iter().filter_map(|pod| Some((self.names.broker_of(&pod.name_any())?, pod))).collect();
+        let silent = self.kafka.state().silent.clone();
         for (id, uid) in self.running.clone() {
             let stays = here
                 .get(&id)
                 .is_some_and(|pod| pod.uid().as_ref() == Some(&uid) && pod.metadata.deletion_timestamp.is_none());
-            if !stays {
+            if !stays && !silent.contains(&uid) {
                 self.kafka.stop_broker(id, self.is_not_wanted(id).await);
                 self.running.remove(&id);
             }
         }
-        for (id, pod) in here {
+        let reached = |pod: &&Pod| pod.uid().is_none_or(|uid| !silent.contains(&uid));
+        for (id, pod) in here.into_iter().filter(|(_, pod)| reached(pod)) {
             if pod.metadata.deletion_timestamp.is_some() {
                 let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
                 let _ = self.api::<Pod>().delete(&pod.name_any(), &now).await;
-            } else if !self.running.contains_key(&id) {
+            } else if self.running.get(&id) != pod.uid().as_ref() {
                 self.start(id, pod).await;
             }
         }
@@ -75,19 +76,19 @@ impl Node {
         stateful_set.is_some_and(|found| found.spec.replicas.is_some_and(|replicas| replicas <= id))
     }
 
-    /// Starts the broker as its file says, on its claim.
+    /// Starts the broker as its file says, on its claims.
     async fn start(&mut self, id: i32, pod: &Pod) {
         let name = pod.name_any();
         let config = self.api::<ConfigMap>().get_opt(&self.names.config()).await.ok().flatten();
         let files = config.and_then(|config| config.data).unwrap_or_default();
-        let claim = format!("{VOLUME}-{name}");
-        let claim = self.api::<PersistentVolumeClaim>().get_opt(&claim).await.ok().flatten();
-        let (Some(file), Some(disk)) =
-            (files.get(&self.names.properties_file(id)), claim.and_then(|claim| claim.uid()))
-        else {
-            return;
-        };
-        let status = if self.kafka.start_broker(id, &disk, file) {
+        let Some(file) = files.get(&self.names.properties_file(id)) else { return };
+        let mut disks = Vec::new();
+        for claim in mounted_claims(pod) {
+            let claim = self.api::<PersistentVolumeClaim>().get_opt(claim).await.ok().flatten();
+            let Some(disk) = claim.and_then(|claim| claim.uid()) else { return };
+            disks.push(disk);
+        }
+        let status = if self.kafka.start_broker(id, &disks, file) {
             self.running.insert(id, pod.uid().unwrap_or_default());
             let ready = json!({"type": "Ready", "status": "True"});
             json!({"podIP": format!("10.0.0.{}", id + 1), "phase": "Running", "conditions": [ready]})

@@ -134,6 +134,7 @@ admin! {
         placements() -> Vec<TopicPlacement>;
         quorum() -> QuorumView;
         check_restart(broker: BrokerId) -> RestartVerdict;
+        log_dirs(broker: &'a BrokerAt) -> Vec<LogDir>;
     }
     writes {
         create_topic(topic: &'a NewTopic) -> ();
@@ -142,6 +143,7 @@ admin! {
         delete_topic(id: TopicId, name: &'a str) -> ();
         cordon(broker: BrokerId, cordoned: bool) -> ();
         reassign(wanted: &'a [Reassignment]) -> Vec<NotReassigned>;
+        alter_log_dirs(broker: &'a BrokerAt, moves: &'a [LogDirMove]) -> ();
         elect_preferred(partitions: &'a [(String, i32)]) -> ();
         unregister(broker: BrokerId) -> ();
         add_voter(broker: BrokerId) -> ();

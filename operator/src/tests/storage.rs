@@ -11,10 +11,15 @@ use kube::{
     ResourceExt,
     api::{ListParams, Patch, PatchParams},
 };
-use ottla_crds::KafkaCluster;
+use ottla_core::ids::BrokerId;
+use ottla_crds::{
+    KafkaCluster,
+    conditions::{self, ConditionType},
+};
 use serde_json::json;
 
 use super::support::{Bench, eventually, is_ready, stalled};
+use crate::kafka::fake::Call;
 
 const TWO: &str = "apiVersion: ottla.io/v1alpha1\nkind: KafkaCluster\nmetadata: {name: demo}\nspec: {brokers: 2, \
                    storage: {volumes: [{name: data, size: 1Gi}]}}";
@@ -79,6 +84,45 @@ async fn a_volume_is_added_broker_by_broker() {
     ];
     assert_eq!(asked(&bench).await, sizes(&all));
     assert!(bench.pod_uids(2).await.iter().all(|uid| !before.contains(uid)), "each was restarted with its new disk");
+}
+
+/// How many replicas lie on each disk of a broker, none of them under way.
+fn on_disks(bench: &Bench, broker: i32) -> Vec<usize> {
+    let places = bench.kafka.places_on(BrokerId(broker));
+    places.iter().map(|(present, future)| if *future == 0 { *present } else { usize::MAX }).collect()
+}
+
+#[tokio::test]
+async fn replicas_go_to_an_added_volume_until_it_has_its_share() {
+    let bench = Bench::living().await;
+    bench.start_operator();
+    bench.create(TWO).await;
+    bench.cluster("demo", is_ready).await;
+    bench.kafka.make_topic("orders", 8, 2);
+    bench.kafka.state().partition_bytes = 1 << 30;
+    assert_eq!(on_disks(&bench, 0), [8]);
+    // So slow that it can be seen.
+    bench.kafka.state().looks_of_a_move = 10;
+    resize(&bench, json!([{"name": "data", "size": "9Gi"}, {"name": "more", "size": "9Gi"}])).await;
+    let is_told = |cluster: &KafkaCluster| {
+        let status = cluster.status.clone().unwrap_or_default();
+        let found = conditions::find(&status.conditions, ConditionType::Rebalancing).cloned();
+        found.is_some_and(|found| found.status == "True" && found.reason == "RebalancingDisks") && is_ready(cluster)
+    };
+    bench.cluster("demo", is_told).await;
+    eventually("even disks", async || {
+        let (first, second) = (on_disks(&bench, 0), on_disks(&bench, 1));
+        if first == [4, 4] && second == [4, 4] { Ok(()) } else { Err(format!("{first:?} {second:?}")) }
+    })
+    .await;
+    let is_over = |cluster: &KafkaCluster| {
+        let status = cluster.status.clone().unwrap_or_default();
+        is_ready(cluster) && !conditions::is_true(&status.conditions, ConditionType::Rebalancing)
+    };
+    bench.cluster("demo", is_over).await;
+    let shifts: Vec<_> = bench.kafka.take_calls().into_iter().filter(|call| matches!(call, Call::Shift(..))).collect();
+    assert!(shifts.len() == 8, "one replica at a time on each broker, and none in vain: {shifts:?}");
+    assert_eq!(bench.kafka.state().violations, Vec::<String>::new());
 }
 
 #[tokio::test]

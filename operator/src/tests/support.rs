@@ -355,7 +355,7 @@ async fn make_pods_ready(client: Client, shutdown: CancellationToken) {
 }
 
 /// Gives claims their disks, as large as they ask; one that was said to be lost stays so.
-async fn bind_claims(client: &Client) {
+pub async fn bind_claims(client: &Client) {
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), NAMESPACE);
     for claim in claims.list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default() {
         let status = claim.status.clone().unwrap_or_default();

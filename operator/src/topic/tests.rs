@@ -273,7 +273,8 @@ fn what_a_topic_lacks_is_looked_for_again_after_as_long_as_it_has_lacked_it() {
     assert_eq!(look(&claimed(topic.clone()), 0), 60_000);
     let mut leaderless = view(1);
     leaderless.partitions[0].leader = None;
-    topic.cluster = Cluster::Seen { ground: GROUND, addresses: Vec::new(), found: Some((leaderless, OwnConfig::new())) };
+    topic.cluster =
+        Cluster::Seen { ground: GROUND, addresses: Vec::new(), found: Some((leaderless, OwnConfig::new())) };
     let topic = claimed(topic);
     assert_eq!([0, 7, 1000].map(|second| look(&topic, second)), [500, 7_000, 60_000]);
 }

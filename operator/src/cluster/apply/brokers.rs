@@ -20,6 +20,7 @@ pub(super) async fn ask(request: &Request, observed: &Observed, context: &Contex
     let done = match request {
         Request::Cordon { broker, cordoned } => admin.cordon(*broker, *cordoned).await,
         Request::Reassign(moves) => reassign(&*admin, moves, observed).await,
+        Request::Shift { broker, moves } => admin.alter_log_dirs(broker, moves).await,
         Request::Elect(partitions) => admin.elect_preferred(partitions).await,
         Request::Configure { topic, changes } => admin.change_config(&ConfigOf::Topic(topic.clone()), changes).await,
         Request::AddVoter(broker) => admin.add_voter(*broker).await,
@@ -56,6 +57,9 @@ fn describe(request: &Request) -> String {
         Request::Cordon { broker, cordoned: true } => format!("give broker {broker} nothing more"),
         Request::Cordon { broker, cordoned: false } => format!("give broker {broker} partitions again"),
         Request::Reassign(moves) => format!("move {} partitions", moves.len()),
+        Request::Shift { broker, moves } => {
+            format!("move {} replicas between disks of broker {}", moves.len(), broker.id)
+        }
         Request::Elect(partitions) => format!("have preferred leaders lead {} partitions", partitions.len()),
         Request::Configure { topic, changes } => format!("change settings of topic {topic}: {changes:?}"),
         Request::AddVoter(broker) => format!("give broker {broker} a vote"),

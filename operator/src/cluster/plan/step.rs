@@ -6,7 +6,7 @@ use super::{super::scaling::Scaling, Restart};
 use crate::{
     child::Child,
     error::Refusal,
-    kafka::{ConfigChange, Reassignment},
+    kafka::{BrokerAt, ConfigChange, LogDirMove, Reassignment},
 };
 
 /// One thing to do, or to wait for.
@@ -84,6 +84,13 @@ pub enum Request {
     },
     /// Begin, replace and call off moves of partitions.
     Reassign(Vec<Reassignment>),
+    /// Begin moves of replicas between the disks of their broker.
+    Shift {
+        /// The broker.
+        broker: BrokerAt,
+        /// Which replicas go where.
+        moves: Vec<LogDirMove>,
+    },
     /// Have preferred leaders lead these partitions.
     Elect(Vec<(String, i32)>),
     /// Change settings of a topic.
@@ -116,6 +123,6 @@ pub enum Request {
 impl Step {
     /// Whether it only moves partitions: nothing that the spec asks for is out of place meanwhile.
     pub fn only_balances(&self) -> bool {
-        matches!(self, Self::Ask(Request::Reassign(_) | Request::Elect(_)))
+        matches!(self, Self::Ask(Request::Reassign(_) | Request::Shift { .. } | Request::Elect(_)))
     }
 }

@@ -17,7 +17,7 @@ use super::{
     },
     Outcome, partitions,
 };
-use crate::{cluster::validate::WAITING, kafka::BrokerView, quantity};
+use crate::{balance::disks::under_way, cluster::validate::WAITING, kafka::BrokerView, quantity};
 
 /// Why the cluster is not as the spec asks, if it is not.
 struct Lack {
@@ -216,6 +216,11 @@ fn rebalancing(observed: &Observed, outcome: &Outcome, status: &KafkaClusterStat
                 "spec.rebalance.mode is Paused: partitions stay where they are, brokers hold {least} to {most} replicas each"
             );
             finding(false, "Paused", &message)
+        }
+        Some(_) if under_way(&observed.disks) > 0 => {
+            let count = under_way(&observed.disks);
+            let message = format!("{count} replicas are being moved between the disks of their brokers");
+            finding(true, "RebalancingDisks", &message)
         }
         Some(_) if *outcome == Outcome::Balancing || observed.scaling().is_some() => {
             finding(true, "RebalancingPartitions", "partitions are being spread over the brokers")

@@ -17,7 +17,11 @@ pub struct Settings {
 }
 
 /// How fast reassignments may copy, for all brokers at once.
-pub const MOVE_RATE: &str = "ottla.move.max.bytes.per.second";
+const MOVE_RATE: &str = "ottla.move.max.bytes.per.second";
+/// How fast replicas may be copied between the disks of a broker.
+const DISK_MOVE_RATE: &str = "replica.alter.log.dirs.io.max.bytes.per.second";
+/// What `spec.rebalance.throttleBytesPerSecond` sets.
+pub const MOVE_RATES: [&str; 2] = [MOVE_RATE, DISK_MOVE_RATE];
 
 /// Keys that follow from other fields of the spec, and which.
 const OWNED: [(&str, &str); 22] = [
@@ -59,7 +63,10 @@ pub(super) fn settings(spec: &KafkaClusterSpec) -> Result<Settings, Refusal> {
         };
     }
     if let Some(rate) = spec.rebalance.throttle_bytes_per_second {
-        settings.running.insert(MOVE_RATE.to_owned(), rate.to_string());
+        for key in MOVE_RATES {
+            // The rate between disks is a setting of Kafka's, which spec.config may give for itself.
+            settings.running.entry(key.to_owned()).or_insert_with(|| rate.to_string());
+        }
     }
     Ok(settings)
 }

@@ -43,6 +43,10 @@ fn a_cluster_of_any_size_is_served() {
 fn the_throttle_of_moves_is_a_setting_of_running_brokers() {
     let cluster = valid(&observed(&with("rebalance: {throttleBytesPerSecond: 1048576}"))).unwrap();
     assert_eq!(cluster.settings.running["ottla.move.max.bytes.per.second"], "1048576");
+    assert_eq!(cluster.settings.running["replica.alter.log.dirs.io.max.bytes.per.second"], "1048576");
+    let own = "rebalance: {throttleBytesPerSecond: 7}\nconfig: {replica.alter.log.dirs.io.max.bytes.per.second: 9}";
+    let cluster = valid(&observed(&with(own))).unwrap();
+    assert_eq!(cluster.settings.running["replica.alter.log.dirs.io.max.bytes.per.second"], "9");
     let (reason, message) = refusal(&with("config: {ottla.move.max.bytes.per.second: 7}"));
     assert_eq!(reason, "InvalidSpec");
     assert!(message.contains("spec.rebalance.throttleBytesPerSecond"), "{message}");

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What every partition weighs.
+/// What every partition weighs, if nothing else is said.
 pub const BYTES: u64 = 1 << 20;
 /// After how many looks at the placements a move has ended, if nothing else is said.
 pub const LOOKS: u64 = 2;
@@ -19,23 +19,30 @@ pub struct Move {
 }
 
 impl Move {
+    /// Whether it gives `broker` a copy.
+    pub(super) fn adds(&self, broker: BrokerId) -> bool {
+        self.adding.contains(&broker)
+    }
+
     /// A byte is copied between two looks.
-    pub(super) fn bytes_left(&self) -> u64 {
-        BYTES.saturating_sub(self.looks)
+    pub(super) fn bytes_left(&self, bytes: u64) -> u64 {
+        bytes.saturating_sub(self.looks)
     }
 }
 
 impl State {
-    /// Where everything lies; time passes for the moves.
+    /// Where everything lies; time passes for the moves and for brokers that catch up.
     pub(super) fn placements(&mut self) -> Vec<TopicPlacement> {
         self.moves.values_mut().for_each(|one| one.looks += 1);
+        self.catch_up();
+        self.go_on_with_shifts();
         let ended: Vec<_> =
             self.moves.iter().filter(|(_, one)| self.has_ended(one)).map(|(at, _)| at.clone()).collect();
         ended.iter().for_each(|(topic, partition)| self.end(topic, *partition));
         let none = Move::default();
         let topics = self.topics.iter().map(|(name, (view, config))| TopicPlacement {
             topic: name.clone(),
-            min_in_sync: config.get("min.insync.replicas").map_or(1, |text| text.parse().unwrap()),
+            min_in_sync: min_in_sync(config),
             partitions: (0..)
                 .zip(&view.partitions)
                 .map(|(index, state)| {
@@ -47,7 +54,7 @@ impl State {
                         removing: moving.removing.clone(),
                         in_sync: state.in_sync.clone(),
                         leader: state.leader,
-                        bytes: Some(BYTES),
+                        bytes: Some(self.partition_bytes),
                     }
                 })
                 .collect(),
@@ -132,6 +139,11 @@ impl State {
     pub(super) fn serves(&self, id: BrokerId) -> bool {
         self.brokers.iter().any(|broker| broker.id == id && !broker.fenced)
     }
+}
+
+/// In-sync replicas that acks=all needs.
+pub(super) fn min_in_sync(config: &OwnConfig) -> usize {
+    config.get("min.insync.replicas").map_or(1, |text| text.parse().unwrap())
 }
 
 fn without(list: &[BrokerId], others: &[BrokerId]) -> Vec<BrokerId> {
