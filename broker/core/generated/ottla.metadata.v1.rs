@@ -25,7 +25,7 @@ pub struct Snapshot {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Record {
-    #[prost(oneof = "record::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
+    #[prost(oneof = "record::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
     pub kind: ::core::option::Option<record::Kind>,
 }
 /// Nested message and enum types in `Record`.
@@ -54,6 +54,8 @@ pub mod record {
         ConfigChanged(super::ConfigChanged),
         #[prost(message, tag = "11")]
         ProducerIdsAllocated(super::ProducerIdsAllocated),
+        #[prost(message, tag = "12")]
+        QuotaChanged(super::QuotaChanged),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -251,6 +253,21 @@ pub struct ProducerIdsAllocated {
     /// The first producer id that no block has yet.
     #[prost(int64, tag = "3")]
     pub next_producer_id: i64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QuotaChanged {
+    /// Absent: whatever the user is. Empty: every user without a quota of its own.
+    #[prost(string, optional, tag = "1")]
+    pub user: ::core::option::Option<::prost::alloc::string::String>,
+    /// The same of client ids; at least one of the two is there.
+    #[prost(string, optional, tag = "2")]
+    pub client_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// Kafka's name of what is limited.
+    #[prost(string, tag = "3")]
+    pub key: ::prost::alloc::string::String,
+    /// How much a second, more than zero. Absent: the quota is no longer set.
+    #[prost(double, optional, tag = "4")]
+    pub limit: ::core::option::Option<f64>,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

@@ -12,6 +12,7 @@ pub mod ids;
 pub mod metadata;
 pub mod mutant;
 pub mod partition;
+pub mod quota;
 pub mod throttle;
 pub mod time;
 pub mod txn;

@@ -7,10 +7,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AllocateProducerIds, AlterConfigs, AlterPartition, AlterPartitionReassignments, AssignReplicas, BalanceLeaders,
-    BrokerHeartbeat, Context, CordonBroker, CreatePartitions, CreateTopics, Decision, DeleteTopics, ElectLeaders,
-    Error, FailDirectories, FenceBroker, FoundCluster, IncrementalAlterConfigs, RegisterBroker, UnregisterBroker,
-    UpdateFeatures,
+    AllocateProducerIds, AlterClientQuotas, AlterConfigs, AlterPartition, AlterPartitionReassignments, AssignReplicas,
+    BalanceLeaders, BrokerHeartbeat, Context, CordonBroker, CreatePartitions, CreateTopics, Decision, DeleteTopics,
+    ElectLeaders, Error, FailDirectories, FenceBroker, FoundCluster, IncrementalAlterConfigs, RegisterBroker,
+    UnregisterBroker, UpdateFeatures,
 };
 
 /// A command whose response has its own type.
@@ -95,6 +95,8 @@ operations! {
     AllocateProducerIds;
     /// Finalize feature levels (KIP-584).
     UpdateFeatures;
+    /// Change what clients may use (KIP-546).
+    AlterClientQuotas;
 }
 
 /// Implements [`Operation`] for `$name`, which `$decide` decides.

@@ -10,6 +10,7 @@ use super::record::{BrokerChange, Entry, Record};
 use super::shards::Shards;
 use super::{Broker, Replica, Resource, Topic, Topics};
 use crate::mutant::{self, Mutant};
+use crate::quota::QuotaTable;
 use crate::{BrokerEpoch, BrokerId, ControllerEpoch, LogIndex, ProducerId, TopicId};
 
 /// Who decides.
@@ -49,6 +50,7 @@ pub struct Image {
     topics: Topics,
     partitions: usize,
     configs: Shards<Resource, Arc<BTreeMap<String, String>>>,
+    quotas: Arc<QuotaTable>,
     next_producer_id: ProducerId,
 }
 
@@ -134,6 +136,11 @@ impl Image {
         candidates.filter(|(_, before, after)| before != after).map(|(resource, ..)| resource.clone()).collect()
     }
 
+    /// What clients may use.
+    pub fn quotas(&self) -> &Arc<QuotaTable> {
+        &self.quotas
+    }
+
     /// The first producer id that no block has yet.
     pub fn next_producer_id(&self) -> ProducerId {
         self.next_producer_id
@@ -197,6 +204,7 @@ impl Image {
                 changed.then_some(()).ok_or(ApplyError::UnknownPartition(*topic, *partition))?;
             }
             Record::ConfigChanged { resource, key, value } => self.configure(resource, key, value.as_deref()),
+            Record::QuotaChanged { entity, key, limit } => Arc::make_mut(&mut self.quotas).set(entity, *key, *limit),
             Record::ProducerIdsAllocated { next, .. } => self.next_producer_id = *next,
         }
         Ok(())

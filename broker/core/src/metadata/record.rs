@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::{Broker, Partition, PartitionChange, Resource};
+use crate::quota::{Limit, QuotaEntity, QuotaKey};
 use crate::{BrokerEpoch, BrokerId, ControllerEpoch, DirectoryId, LogIndex, ProducerId, TopicId, TopicName};
 
 /// One fact about the cluster.
@@ -72,6 +73,15 @@ pub enum Record {
         key: String,
         /// The value as given.
         value: Option<String>,
+    },
+    /// A quota of clients is set, or with `None` no longer set.
+    QuotaChanged {
+        /// For whom.
+        entity: QuotaEntity,
+        /// Of what.
+        key: QuotaKey,
+        /// How much a second.
+        limit: Option<Limit>,
     },
     /// A broker got a block of producer ids.
     ProducerIdsAllocated {

@@ -31,6 +31,13 @@ impl Image {
                 value: Some(value.clone()),
             }));
         }
+        for (entity, quotas) in self.quotas().iter() {
+            records.extend(quotas.iter().map(|(key, limit)| Record::QuotaChanged {
+                entity: entity.clone(),
+                key: *key,
+                limit: Some(*limit),
+            }));
+        }
         if self.next_producer_id() != ProducerId::default() {
             records.push(Record::ProducerIdsAllocated {
                 broker: BrokerId::NONE,

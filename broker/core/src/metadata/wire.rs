@@ -3,6 +3,8 @@
 //! Decoding refuses what it does not know. A record kind from a newer Ottla means that this broker cannot tell what
 //! the cluster is, so it must stop rather than skip.
 
+mod quotas;
+
 use std::sync::Arc;
 
 use prost::Message;
@@ -125,6 +127,7 @@ fn to_proto(record: &Record) -> proto::Record {
             key: key.clone(),
             value: value.clone(),
         }),
+        Record::QuotaChanged { entity, key, limit } => Kind::QuotaChanged(quotas::to_proto(entity, *key, *limit)),
         Record::ProducerIdsAllocated { broker, broker_epoch, next } => {
             let (broker, broker_epoch, next_producer_id) = (broker.0, broker_epoch.0, next.0);
             Kind::ProducerIdsAllocated(proto::ProducerIdsAllocated { broker, broker_epoch, next_producer_id })
@@ -162,6 +165,7 @@ fn from_proto(record: proto::Record) -> Result<Record, DecodeError> {
             let resource = Resource { kind, name: config.resource_name };
             Record::ConfigChanged { resource, key: config.key, value: config.value }
         }
+        Kind::QuotaChanged(quota) => return quotas::from_proto(quota),
         Kind::ProducerIdsAllocated(block) => Record::ProducerIdsAllocated {
             broker: BrokerId(block.broker),
             broker_epoch: BrokerEpoch(block.broker_epoch),
