@@ -19,6 +19,7 @@ use crate::controller::ControllerHandle;
 use crate::controller::quorum::RaftLog;
 use crate::coordinator::Idle;
 use crate::group::{self, Groups};
+use crate::quota::Quotas;
 use crate::replica::{Error, LocalTopic, Manager, Partition, Unpacking};
 use crate::txn::{self, Peers, Transactions};
 
@@ -47,6 +48,8 @@ pub struct Broker {
     pub next_transaction_retry: txn::Retry,
     /// Connections to other brokers for what coordinators ask of them.
     pub peers: Peers,
+    /// What clients have used, and what they may.
+    pub quotas: Arc<Quotas>,
     /// The incremental fetch sessions (KIP-227).
     pub fetch_sessions: FetchSessions,
     /// Producer ids that are still to be given out.
@@ -61,7 +64,7 @@ pub struct Broker {
 
 impl Broker {
     /// A broker over its parts, not registered yet.
-    pub fn new(config: Arc<Config>, controller: ControllerHandle, replicas: Arc<Manager>) -> Self {
+    pub fn new(config: Arc<Config>, controller: ControllerHandle, replicas: Arc<Manager>, quotas: Arc<Quotas>) -> Self {
         let none = BTreeMap::new();
         let groups = Groups::new(group::settings(&config.layers(&none, &none)), Idle, *replicas.clock(), group::note);
         let transaction_settings = txn::settings(&config.layers(&none, &none));
@@ -76,6 +79,7 @@ impl Broker {
             controller,
             groups: Arc::new(groups),
             serves_consumer_protocol: group::serves_consumer_protocol(&config.layers(&none, &none)),
+            quotas,
             replicas,
             fetch_sessions: FetchSessions::new(fetch_session_slots(&config)),
             producer_ids: ProducerIds::default(),

@@ -14,6 +14,7 @@ pub mod group;
 pub mod net;
 pub mod node;
 pub mod process;
+pub mod quota;
 pub mod replica;
 pub mod telemetry;
 pub mod txn;

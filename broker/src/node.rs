@@ -22,6 +22,7 @@ use crate::broker::{self, Broker, Running};
 use crate::config::{Config, host_name};
 use crate::controller::quorum::{self, Door, Newcomer};
 use crate::controller::{self, ControllerListener, ListenError, Peers, Service, Services, SubmitError, Token};
+use crate::quota::{self, Quotas};
 use crate::replica::Manager;
 use crate::telemetry::{self, Health, Metrics, State};
 
@@ -130,6 +131,7 @@ impl Node {
         let replicas = Arc::new(replicas.map_err(std::io::Error::other)??);
         let incarnation = Uuid::new_v4();
         let clock = *replicas.clock();
+        let quotas = Arc::new(Quotas::new(quota::windows(&config), clock));
         let log = log_options(&config, &replicas, controller_address);
         let settings = Settings::new(config.fixed.clone());
         let options = controller::Options {
@@ -140,10 +142,11 @@ impl Node {
             peers: peers.clone(),
             door,
             services: services.clone(),
+            quotas: Arc::clone(&quotas),
         };
         let given = Arc::clone(&replicas) as Arc<dyn controller::Replicas>;
         let metadata = Service::start(options, given, move || clock.now()).await?;
-        let broker = Arc::new(Broker::new(Arc::clone(&config), metadata.handle(), replicas));
+        let broker = Arc::new(Broker::new(Arc::clone(&config), metadata.handle(), replicas, quotas));
         // It is set here alone, once.
         let _ = broker.quorum.set(Arc::clone(metadata.log()));
         let running = Running::start(broker, incarnation).await?;

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::controller::{
     ControllerHandle, Driver, MetadataLog, Outcome, Peers, ProposeError, Publisher, Replicas, Role,
 };
+use crate::quota::{self, Quotas};
 use crate::replica::{Manager, Partition};
 use crate::telemetry::Metrics;
 
@@ -93,8 +94,9 @@ impl TestBroker {
         let replicas = Arc::new(Manager::open(Arc::clone(&config), &identity, Metrics::new()).unwrap());
         let incarnation = Uuid::new_v4();
         let given = Arc::clone(&replicas) as Arc<dyn Replicas>;
-        let publisher = Publisher::new(config.node_id, incarnation, log.committed(), given);
         let clock = *replicas.clock();
+        let quotas = Arc::new(Quotas::new(quota::windows(&config), clock));
+        let publisher = Publisher::new(config.node_id, incarnation, log.committed(), given, Arc::clone(&quotas));
         let settings = Settings::new(config.fixed.clone());
         let (driver, controller) =
             Driver::new(log, settings, publisher.published(), Peers::new(None), move || clock.now());
@@ -103,7 +105,7 @@ impl TestBroker {
         controller.submit(FoundCluster { cluster_id: "test".to_owned() }).await.unwrap();
         // Another broker may have founded it, and this one not have seen it yet.
         controller.watch().wait_for(|image| !image.cluster_id().is_empty()).await.unwrap();
-        let broker = Arc::new(Broker::new(config, controller.clone(), replicas));
+        let broker = Arc::new(Broker::new(config, controller.clone(), replicas, quotas));
         let running = Running::start(broker, incarnation).await.unwrap();
         Self { running, controller, _data: data }
     }

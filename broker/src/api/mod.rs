@@ -5,10 +5,12 @@
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
+mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
 mod api_versions;
+mod client_quotas;
 mod config_changes;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
@@ -17,6 +19,7 @@ mod create_topics;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
@@ -85,6 +88,11 @@ pub struct Context {
 }
 
 impl Context {
+    /// What the client calls itself; empty if it does not say.
+    fn client_name(&self) -> &str {
+        self.client_id.as_deref().unwrap_or_default()
+    }
+
     /// Whether the boolean setting `key` of the broker, true by default, is on.
     fn allows(&self, key: &str) -> bool {
         let value = self.broker.with_layers(&self.broker.image(), |layers| layers.broker_value(key));
@@ -144,6 +152,8 @@ pub fn table() -> Table {
         Api::answering(0..=0, list_partition_reassignments::handle),
         Api::answering(0..=2, elect_leaders::handle),
         Api::answering(0..=2, update_features::handle),
+        Api::answering(0..=1, describe_client_quotas::handle),
+        Api::answering(0..=1, alter_client_quotas::handle),
         Api::answering(0..=2, describe_cluster::handle),
         Api::answering(0..=0, unregister_broker::handle),
         Api::answering(1..=2, alter_replica_log_dirs::handle),

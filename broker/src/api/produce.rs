@@ -34,6 +34,7 @@ use self::transaction::{Confirmed, Unconfirmed, transactional_producer};
 
 /// Handles one request.
 pub(super) fn handle(context: Context, header: &RequestHeader, mut reader: Reader) -> Result<Step, DecodeError> {
+    let bytes = reader.position() + reader.remaining();
     let request = ProduceRequest::decode(&mut reader, header.api_version)?;
     let exchange = Exchange { version: header.api_version, correlation_id: header.correlation_id };
     let acks = match request.acks {
@@ -49,6 +50,7 @@ pub(super) fn handle(context: Context, header: &RequestHeader, mut reader: Reade
         now: context.broker.replicas.clock().now(),
         wait: (acks == RequiredAcks::All).then(|| Arc::new(ProduceWait::new(places))),
         confirmed: Confirmed::new(),
+        throttle_time_ms: context.broker.quotas.produced(&context.peer, context.client_name(), bytes),
         context,
         acks,
     };
@@ -91,6 +93,8 @@ struct Produce {
     now: Now,
     /// With acks=all: what the answer waits for.
     wait: Option<Arc<ProduceWait>>,
+    /// For how long the client is held back.
+    throttle_time_ms: i32,
     /// What coordinators have said of transactions that begin here.
     confirmed: Confirmed,
 }
@@ -109,7 +113,8 @@ impl Produce {
             }
             responses.push(TopicProduceResponse { name, topic_id, partition_responses: partitions });
         }
-        ProduceResponse { responses, ..ProduceResponse::default() }
+        let throttle_time_ms = self.throttle_time_ms;
+        ProduceResponse { responses, throttle_time_ms, ..ProduceResponse::default() }
     }
 
     /// The topic meant, by name before version 13 and by id from it on.

@@ -1,4 +1,5 @@
-//! Makes each committed image this broker's own: first the replicas do what it asks of them, then all others see it.
+//! Makes each committed image this broker's own: first the replicas do what it asks of them and its quotas count, then all
+//! others see it.
 
 use std::sync::Arc;
 
@@ -7,6 +8,8 @@ use ottla_core::metadata::{Image, LocalChanges, local_changes};
 use tokio::sync::watch;
 use tracing::error;
 use uuid::Uuid;
+
+use crate::quota::Quotas;
 
 /// What does the file work of a new image: the replica manager.
 pub trait Replicas: Send + Sync + 'static {
@@ -25,6 +28,7 @@ pub struct Publisher {
     committed: watch::Receiver<Arc<Image>>,
     published: watch::Sender<Arc<Image>>,
     replicas: Arc<dyn Replicas>,
+    quotas: Arc<Quotas>,
     /// The image that the replicas have been brought to.
     local: Image,
     serving: bool,
@@ -37,9 +41,10 @@ impl Publisher {
         incarnation: Uuid,
         committed: watch::Receiver<Arc<Image>>,
         replicas: Arc<dyn Replicas>,
+        quotas: Arc<Quotas>,
     ) -> Self {
         let published = watch::Sender::new(Arc::new(Image::default()));
-        Self { me, incarnation, committed, published, replicas, local: Image::default(), serving: false }
+        Self { me, incarnation, committed, published, replicas, quotas, local: Image::default(), serving: false }
     }
 
     /// What is published.
@@ -73,6 +78,7 @@ impl Publisher {
             }
             self.local = Image::clone(&image);
         }
+        self.quotas.follow(&image);
         self.published.send_replace(image);
         true
     }

@@ -18,6 +18,7 @@ use super::publisher::{Publisher, Replicas};
 use super::quorum::{self, Door, Entrance, RaftLog, Way};
 use super::rpc::Rpc;
 use super::sessions::Keeper;
+use crate::quota::Quotas;
 
 /// What the service is told at its start.
 pub struct Options {
@@ -35,6 +36,8 @@ pub struct Options {
     pub door: Door,
     /// Where this node's own services are added.
     pub services: Services,
+    /// What goes by the quotas of clients.
+    pub quotas: Arc<Quotas>,
 }
 
 /// Why the metadata cannot be started.
@@ -87,11 +90,11 @@ impl Service {
         replicas: Arc<dyn Replicas>,
         now: impl Fn() -> Now + Send + Sync + 'static,
     ) -> Result<Self, StartError> {
-        let Options { log, incarnation, settings, entrance, peers, door, services } = options;
+        let Options { log, incarnation, settings, entrance, peers, door, services, quotas } = options;
         let me = log.me.broker();
         let log = RaftLog::start(log, entrance.clone(), peers.clone()).await?;
         door.open(&log);
-        let publisher = Publisher::new(me, incarnation, log.committed(), replicas);
+        let publisher = Publisher::new(me, incarnation, log.committed(), replicas, quotas);
         let (driver, handle) = Driver::new(Arc::clone(&log), settings.clone(), publisher.published(), peers, now);
         let ways = (handle.local.clone(), handle.remote.clone());
         let (keeper, doorbell) =

@@ -60,6 +60,7 @@ fn options(log: quorum::Options, incarnation: Uuid, cluster_id: &str) -> Options
         peers: Peers::new(None),
         door: quorum::Door::new(ME, &[]),
         services: Services::default(),
+        quotas: Arc::default(),
     }
 }
 

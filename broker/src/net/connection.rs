@@ -109,7 +109,8 @@ impl<S: Service> Connection<S> {
 
     /// Whether the next request may begin.
     fn can_dispatch(&self) -> bool {
-        self.slots.len() < MAX_IN_FLIGHT
+        self.peer.held_until().is_none()
+            && self.slots.len() < MAX_IN_FLIGHT
             && !self.output.is_full()
             && self.slots.iter().all(|slot| match slot {
                 Slot::Ready(_) => true,
@@ -241,10 +242,12 @@ impl<S: Service> Connection<S> {
     /// Sets the one timer to the nearest deadline, if that is earlier than what it is set to; a timer that fires too
     /// early costs less than one that is moved at each request.
     fn arm_timer(&mut self) {
-        if let Some(Slot::Waiting(front, _)) = self.slots.front()
-            && let Some(deadline) = front.deadline()
-            && deadline < self.timer.deadline()
-        {
+        let of_front = match self.slots.front() {
+            Some(Slot::Waiting(front, _)) => front.deadline(),
+            _ => None,
+        };
+        let nearest = of_front.into_iter().chain(self.peer.held_until()).min();
+        if let Some(deadline) = nearest.filter(|deadline| *deadline < self.timer.deadline()) {
             self.timer.as_mut().reset(deadline);
         }
     }
@@ -260,7 +263,7 @@ impl<S: Service> Connection<S> {
         let Settings { max_idle, first_request, .. } = *self.settings;
         let allowed = if self.seen_request { max_idle } else { first_request.min(max_idle) };
         let quiet_for = now - self.last_request;
-        if self.slots.is_empty() {
+        if self.slots.is_empty() && self.peer.held_until().is_none() {
             if quiet_for >= allowed {
                 return Err(if self.input.is_empty() { CloseReason::Idle } else { CloseReason::Unfinished });
             }

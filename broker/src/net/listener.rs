@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -100,7 +100,7 @@ impl Listener {
                 return;
             }
         };
-        let peer = Arc::new(Peer { address, listener: Arc::clone(&self.name), software: OnceLock::new() });
+        let peer = Arc::new(Peer::new(address, Arc::clone(&self.name)));
         shared.connections.spawn(serve(stream, peer, Arc::clone(shared), permit));
     }
 }

@@ -9,13 +9,17 @@ mod listener;
 mod memory;
 mod output;
 mod pending;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_protocol::codec::EncodeError;
+use tokio::time::Instant;
 
 pub use limits::ConnectionLimits;
 pub use listener::{Listener, Shared};
@@ -78,6 +82,40 @@ pub struct Peer {
     pub listener: Arc<str>,
     /// Name and version of the client's software, once ApiVersions has told them (KIP-511).
     pub software: OnceLock<(String, String)>,
+    /// When it came.
+    since: Instant,
+    /// No further request is begun before, in microseconds from `since` on; 0 where nothing has held it back lately.
+    held_until: AtomicU64,
+}
+
+impl Peer {
+    /// The client at `address`, come in by the listener called `listener`.
+    pub fn new(address: SocketAddr, listener: Arc<str>) -> Self {
+        Self { address, listener, software: OnceLock::new(), since: Instant::now(), held_until: AtomicU64::new(0) }
+    }
+
+    /// Has the connection begin no further request for `time` from now (KIP-219); what it has begun goes on.
+    pub fn hold_back(&self, time: Duration) {
+        if !time.is_zero() {
+            let until = (self.since.elapsed() + time).as_micros();
+            self.held_until.fetch_max(u64::try_from(until).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+    }
+
+    /// When the next request may begin, if not now.
+    pub(crate) fn held_until(&self) -> Option<Instant> {
+        let held = self.held_until.load(Ordering::Relaxed);
+        if held == 0 {
+            return None;
+        }
+        let until = self.since + Duration::from_micros(held);
+        if Instant::now() < until {
+            return Some(until);
+        }
+        // Unless it has been held back anew meanwhile.
+        let _ = self.held_until.compare_exchange(held, 0, Ordering::Relaxed, Ordering::Relaxed);
+        None
+    }
 }
 
 /// What becomes of one request.

@@ -13,6 +13,7 @@ mod moves;
 mod operating;
 mod oracle;
 mod produce_fetch;
+mod quotas;
 mod raw;
 mod replication;
 mod throttles;

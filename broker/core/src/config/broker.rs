@@ -65,7 +65,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "remote.log.manager.copy.quota.window.size.seconds",      Int,      "1",                     AtLeast(1), ReadOnly, unused;
     "log.flush.offset.checkpoint.interval.ms",                Int,      "60000",                 AtLeast(0), ReadOnly, used;
     "sasl.oauthbearer.assertion.claim.aud",                   String,   None,                    Any, ReadOnly, unused;
-    "quota.window.num",                                       Int,      "11",                    AtLeast(1), ReadOnly, unused;
+    "quota.window.num",                                       Int,      "11",                    AtLeast(1), ReadOnly, used;
     "sasl.oauthbearer.clock.skew.seconds",                    Int,      "30",                    Any, ReadOnly, unused;
     "group.share.min.assignment.interval.ms",                 Int,      "0",                     Any, ReadOnly, unused;
     "group.consumer.min.session.timeout.ms",                  Int,      "45000",                 AtLeast(1), ReadOnly, used;
@@ -227,7 +227,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "group.share.max.heartbeat.interval.ms",                  Int,      "15000",                 AtLeast(1), ReadOnly, unused;
     "share.coordinator.write.timeout.ms",                     Int,      "5000",                  AtLeast(1), ReadOnly, unused;
     "delete.topic.enable",                                    Boolean,  "true",                  Any, ReadOnly, used;
-    "quota.window.size.seconds",                              Int,      "1",                     AtLeast(1), ReadOnly, unused;
+    "quota.window.size.seconds",                              Int,      "1",                     AtLeast(1), ReadOnly, used;
     "ssl.truststore.type",                                    String,   "JKS",                   Any, PerBroker, unused;
     "offsets.commit.timeout.ms",                              Int,      "5000",                  AtLeast(1), ReadOnly, used;
     "sasl.oauthbearer.assertion.algorithm",                   String,   "RS256",                 Any, ReadOnly, unused;

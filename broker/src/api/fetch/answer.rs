@@ -54,6 +54,7 @@ impl Exchange {
     pub(super) fn answer(self, plan: Plan, results: Vec<ReadResult>) -> Step {
         plan.count_throttled(&results);
         plan.note_unread(&results);
+        let throttle_time_ms = plan.count_consumed(&results);
         let mut files = Vec::new();
         let mut topics = TopicList::default();
         for (item, result) in plan.items.iter().zip(results) {
@@ -70,6 +71,7 @@ impl Exchange {
             }
         }
         let response = FetchResponse {
+            throttle_time_ms,
             session_id: plan.session.id,
             node_endpoints: plan.leaders_of(&topics.list),
             responses: topics.list,

@@ -19,6 +19,7 @@ use crate::replica::{Consumer, Error, FollowerRead, Partition, Read, ReadLimits}
 pub(super) struct Plan {
     broker: Arc<Broker>,
     peer: Arc<Peer>,
+    client_id: Option<Str>,
     pub(super) session: FetchSession,
     pub(super) items: Vec<Item>,
     by_id: bool,
@@ -73,6 +74,10 @@ impl Plan {
         let (broker, version) = (Arc::clone(&context.broker), context.version);
         let most = broker.config.storage.fetch_max_bytes;
         let limit = usize::try_from(session.max_bytes.unwrap_or(request.max_bytes)).unwrap_or(0).min(most);
+        let limit = match replica_of(request) {
+            Some(_) => limit,
+            None => limit.min(broker.quotas.most_consumed_at_once(context.client_name())),
+        };
         let replica = replica_of(request).map(|id| (BrokerId(id), BrokerEpoch(request.replica_state.replica_epoch)));
         let near = Near::of(&broker, request).filter(|_| replica.is_none());
         Self {
@@ -80,6 +85,7 @@ impl Plan {
             min_bytes: usize::try_from(request.min_bytes).unwrap_or(0).min(limit),
             broker,
             peer: Arc::clone(&context.peer),
+            client_id: context.client_id.clone(),
             session,
             items,
             by_id: version >= 13,
@@ -195,6 +201,15 @@ impl Plan {
             let replicas = &self.broker.replicas;
             replicas.throttles().leader.take(bytes, replicas.clock().now());
         }
+    }
+
+    /// Counts what a consumer is answered; gives for how many milliseconds it is held back.
+    pub(super) fn count_consumed(&self, results: &[ReadResult]) -> i32 {
+        let bytes: usize = results.iter().map(bytes_of).sum();
+        if self.replica.is_some() || bytes == 0 {
+            return 0;
+        }
+        self.broker.quotas.consumed(&self.peer, self.client_id.as_deref().unwrap_or_default(), bytes)
     }
 
     fn find(&self, wanted: &Wanted) -> Result<Arc<Partition>, Error> {

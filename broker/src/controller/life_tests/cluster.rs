@@ -206,7 +206,7 @@ async fn assemble(
     });
     let log = Arc::new(NodeLog { me, shared: Arc::clone(shared), role });
     let (settings, incarnation) = (Settings::new(properties), Uuid::new_v4());
-    let publisher = Publisher::new(me, incarnation, log.committed(), Arc::new(NoReplicas));
+    let publisher = Publisher::new(me, incarnation, log.committed(), Arc::new(NoReplicas), Arc::default());
     let now = || Now { monotonic: Duration::ZERO, wall: Timestamp(0) };
     let (driver, handle) =
         Driver::new(Arc::clone(&log), settings.clone(), publisher.published(), Peers::new(None), now);

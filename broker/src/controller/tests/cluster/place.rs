@@ -84,8 +84,8 @@ impl Place {
                 let entrance = find(&newcomer, &peers, &door).await?;
                 let cluster_id = entrance.cluster_id.clone();
                 let incarnation = Uuid::new_v4();
-                let options =
-                    Options { log, incarnation, settings: Settings::default(), entrance, peers, door, services };
+                let (settings, quotas) = (Settings::default(), Arc::default());
+                let options = Options { log, incarnation, settings, entrance, peers, door, services, quotas };
                 let now = || Now { monotonic: Duration::ZERO, wall: Timestamp(0) };
                 Ok((Service::start(options, Arc::new(NoReplicas), now).await?, cluster_id))
             };

@@ -1,0 +1,23 @@
+//! What the two APIs of quotas share (KIP-546): how Kafka names entities and what is limited.
+
+use ottla_core::quota::{EntityName, QuotaEntity};
+use ottla_protocol::codec::Str;
+
+pub(super) const USER: &str = "user";
+pub(super) const CLIENT_ID: &str = "client-id";
+pub(super) const IP: &str = "ip";
+
+/// Kafka's quotas that this broker does not heed, and therefore does not take.
+pub(super) const UNHEEDED: [&str; 3] = ["request_percentage", "controller_mutation_rate", "connection_creation_rate"];
+
+/// The parts of an entity: type, and name or null for the default.
+pub(super) fn parts(entity: &QuotaEntity) -> impl Iterator<Item = (Str, Option<Str>)> {
+    let part = |kind: &'static str, name: &Option<EntityName>| {
+        let name = match name.as_ref()? {
+            EntityName::Default => None,
+            EntityName::Named(name) => Some(Str::from(name.as_str())),
+        };
+        Some((Str::from_static(kind), name))
+    };
+    [part(USER, &entity.user), part(CLIENT_ID, &entity.client_id)].into_iter().flatten()
+}

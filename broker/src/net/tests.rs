@@ -1,0 +1,72 @@
+//! A service that holds connections back, over TCP; the time is the runtime's, which passes when nothing else is to do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Listener, Peer, Response, Service, Settings, Shared, Step};
+
+/// The least frame, with its size.
+const FRAME: [u8; 12] = [0, 0, 0, 8, 0, 18, 0, 0, 0, 0, 0, 1];
+
+/// Answers at once, holds the connection back for so long, and notes when it was asked.
+struct Holding {
+    time: Duration,
+    asked: Mutex<Vec<Instant>>,
+}
+
+impl Service for Holding {
+    fn expects(&self, _: i16, _: i16) -> bool {
+        true
+    }
+
+    fn call(&self, peer: &Arc<Peer>, _: Bytes) -> Step {
+        self.asked.lock().push(Instant::now());
+        peer.hold_back(self.time);
+        Step::Answer(Response::from(Bytes::from_static(&FRAME)))
+    }
+
+    fn answered(&self, _: i16, _: Duration) {}
+}
+
+/// After what time each of three requests that are sent together is begun.
+async fn begun(time: Duration, settings: Settings) -> Vec<Duration> {
+    let shutdown = CancellationToken::new();
+    let service = Arc::new(Holding { time, asked: Mutex::default() });
+    let shared = Shared::new(Arc::clone(&service), settings, shutdown.clone());
+    let listener = Listener::bind("TEST", ([127, 0, 0, 1], 0).into(), 1).unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    tokio::spawn(listener.run(shared));
+    client.write_all(&FRAME.repeat(3)).await.unwrap();
+    client.read_exact(&mut [0; 3 * FRAME.len()]).await.unwrap();
+    shutdown.cancel();
+    let asked = service.asked.lock();
+    asked.iter().map(|at| *at - asked[0]).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_begins_no_request_while_it_is_held_back_and_is_answered_all_the_same() {
+    let second = Duration::from_secs(1);
+    let at = begun(second, Settings::default()).await;
+    let late = |at: Duration, expected: Duration| at >= expected && at < expected + Duration::from_millis(10);
+    assert!(late(at[1], second) && late(at[2], 2 * second), "{at:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_held_back_for_longer_than_it_may_be_idle_is_kept() {
+    let time = Duration::from_secs(100);
+    let at = begun(time, Settings { max_idle: time / 10, ..Settings::default() }).await;
+    assert!(at[2] >= 2 * time, "{at:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_not_held_back_begins_what_is_there_at_once() {
+    let at = begun(Duration::ZERO, Settings::default()).await;
+    assert_eq!(at, [Duration::ZERO; 3]);
+}
