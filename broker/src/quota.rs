@@ -1,4 +1,4 @@
-//! Holds clients back that use more than their quota (KIP-13, KIP-219): the rule is [`ottla_core::quota`], here are its
+//! Holds clients back that use more than their quota (KIP-13, KIP-124, KIP-219): the rule is [`ottla_core::quota`], here are its
 //! clock and its locks.
 //!
 //! While no quota of a kind is set, a request looks at one number and goes on.
@@ -28,6 +28,9 @@ pub struct Quotas {
     quotas: Mutex<Arc<QuotaTable>>,
     produced: Mutex<Ledger>,
     consumed: Mutex<Ledger>,
+    worked: Mutex<Ledger>,
+    /// The longest that a client is held back because of the time its requests took.
+    longest_for_work: Duration,
 }
 
 impl Default for Quotas {
@@ -47,6 +50,8 @@ impl Quotas {
             quotas: Mutex::default(),
             produced: ledger(QuotaKey::Produced),
             consumed: ledger(QuotaKey::Consumed),
+            worked: ledger(QuotaKey::RequestTime),
+            longest_for_work: windows.length,
         }
     }
 
@@ -57,6 +62,7 @@ impl Quotas {
             *known = Arc::clone(image.quotas());
             self.produced.lock().heed(&known);
             self.consumed.lock().heed(&known);
+            self.worked.lock().heed(&known);
             let keys = known.iter().flat_map(|(_, quotas)| quotas.keys());
             self.keys.store(keys.fold(0, |keys, key| keys | bit(*key)), Ordering::Release);
         }
@@ -64,12 +70,24 @@ impl Quotas {
 
     /// A produce request of `bytes` has come; gives for how many milliseconds its connection is held back.
     pub fn produced(&self, peer: &Peer, client_id: &str, bytes: usize) -> i32 {
-        self.used(QuotaKey::Produced, &self.produced, peer, client_id, bytes)
+        hold_back(peer, self.used(QuotaKey::Produced, &self.produced, client_id, bytes as f64))
     }
 
     /// Records of `bytes` are on their way to a consumer; gives for how many milliseconds its connection is held back.
     pub fn consumed(&self, peer: &Peer, client_id: &str, bytes: usize) -> i32 {
-        self.used(QuotaKey::Consumed, &self.consumed, peer, client_id, bytes)
+        hold_back(peer, self.used(QuotaKey::Consumed, &self.consumed, client_id, bytes as f64))
+    }
+
+    /// Whether the time that requests take counts.
+    pub fn count_time(&self) -> bool {
+        self.has(QuotaKey::RequestTime)
+    }
+
+    /// A request has taken `time` of a thread; gives for how many milliseconds its connection is held back.
+    pub fn worked(&self, peer: &Peer, client_id: &str, time: Duration) -> i32 {
+        let percent = time.as_secs_f64() * 100.0;
+        let excess = self.used(QuotaKey::RequestTime, &self.worked, client_id, percent);
+        hold_back(peer, excess.min(self.longest_for_work))
     }
 
     /// The most bytes that one answer to a consumer should have.
@@ -81,12 +99,11 @@ impl Quotas {
         self.consumed.lock().most_at_once(client(client_id)).map_or(usize::MAX, |bytes| bytes as usize)
     }
 
-    fn used(&self, key: QuotaKey, ledger: &Mutex<Ledger>, peer: &Peer, client_id: &str, bytes: usize) -> i32 {
-        if !self.has(key) {
-            return 0;
+    fn used(&self, key: QuotaKey, ledger: &Mutex<Ledger>, client_id: &str, amount: f64) -> Duration {
+        match self.has(key) {
+            true => ledger.lock().add(client(client_id), amount, self.clock.now().monotonic),
+            false => Duration::ZERO,
         }
-        let excess = ledger.lock().add(client(client_id), bytes as f64, self.clock.now().monotonic);
-        hold_back(peer, excess)
     }
 
     fn has(&self, key: QuotaKey) -> bool {
@@ -154,6 +171,16 @@ mod tests {
         assert_eq!(peer.held_until(), Some(until));
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!(peer.held_until(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_too_much_time_is_held_back_for_a_window_at_most() {
+        // A thousand percent are ten threads.
+        for (seconds, told) in [(100, 0), (105, 500), (500, 1000)] {
+            let quotas = limited(QuotaKey::RequestTime);
+            assert!(quotas.count_time());
+            assert_eq!(quotas.worked(&peer(), "c", Duration::from_secs(seconds)), told);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -91,17 +91,18 @@ fn change(entity: &QuotaEntity, op: &OpData) -> Result<Option<QuotaChange>, Stri
             name => Err(format!("Invalid configuration key {name}")),
         };
     };
-    let limit = if op.remove { None } else { Some(limit(name, op.value)?) };
+    let limit = if op.remove { None } else { Some(limit(key, op.value)?) };
     Ok(Some(QuotaChange { entity: entity.clone(), key, limit }))
 }
 
-/// A number of bytes.
-fn limit(name: &str, value: f64) -> Result<Limit, String> {
-    if value > i64::MAX as f64 {
+/// A limit of `key`, which for bytes is a whole number.
+fn limit(key: QuotaKey, value: f64) -> Result<Limit, String> {
+    let (name, is_whole) = (key.name(), matches!(key, QuotaKey::Produced | QuotaKey::Consumed));
+    if is_whole && value > i64::MAX as f64 {
         return Err(format!("Proposed value for {name} is too large for a LONG."));
     }
     let limit = Limit::try_from(value).map_err(|_| format!("Quota {name} must be greater than 0"))?;
-    if value % 1.0 > EPSILON {
+    if is_whole && value % 1.0 > EPSILON {
         return Err(format!("{name} cannot be a fractional value."));
     }
     Ok(limit)
@@ -161,7 +162,8 @@ mod tests {
         let rate = |value| vec![set("producer_byte_rate", value)];
         for (ops, reason) in [
             (vec![set("nonsense", 1.0)], "Invalid configuration key nonsense"),
-            (vec![set("request_percentage", 1.0)], "request_percentage is not heeded by this broker"),
+            (vec![set("controller_mutation_rate", 1.0)], "controller_mutation_rate is not heeded by this broker"),
+            (vec![set("request_percentage", 0.0)], "Quota request_percentage must be greater than 0"),
             (rate(-5.0), "Quota producer_byte_rate must be greater than 0"),
             (rate(f64::NAN), "Quota producer_byte_rate must be greater than 0"),
             (rate(1.5), "producer_byte_rate cannot be a fractional value."),

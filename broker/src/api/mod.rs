@@ -52,6 +52,7 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod stopwatch;
 mod sync_group;
 mod table;
 mod transactions;
@@ -135,7 +136,7 @@ pub fn table() -> Table {
         Api::answering(0..=5, add_partitions_to_txn::handle),
         Api::answering(0..=4, add_offsets_to_txn::handle),
         Api::answering(0..=5, end_txn::handle),
-        Api::answering(1..=2, write_txn_markers::handle),
+        Api::between_brokers(1..=2, write_txn_markers::handle),
         Api::answering(0..=5, txn_offset_commit::handle),
         Api::answering(0..=0, describe_producers::handle),
         Api::answering(0..=0, describe_transactions::handle),

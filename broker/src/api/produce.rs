@@ -24,6 +24,7 @@ use ottla_protocol::messages::produce::{
 };
 use tokio::time::Instant;
 
+use super::stopwatch::Stopwatch;
 use super::transactions::producer;
 use super::{Context, leaders};
 use crate::net::{CloseReason, FuturePending, Pending, Step};
@@ -93,14 +94,24 @@ struct Produce {
     now: Now,
     /// With acks=all: what the answer waits for.
     wait: Option<Arc<ProduceWait>>,
-    /// For how long the client is held back.
+    /// For how long the client is held back because of its bytes.
     throttle_time_ms: i32,
     /// What coordinators have said of transactions that begin here.
     confirmed: Confirmed,
 }
 
 impl Produce {
+    /// Appends what is asked for. Where nothing is answered the time that it takes does not count, as in Kafka.
     fn run(&self, request: ProduceRequest) -> ProduceResponse {
+        let context = &self.context;
+        let mut stopwatch = if self.acks == RequiredAcks::None { Stopwatch::default() } else { Stopwatch::of(context) };
+        let responses = stopwatch.time(|| self.append(request));
+        let of_time = context.broker.quotas.worked(&context.peer, context.client_name(), stopwatch.spent());
+        let throttle_time_ms = self.throttle_time_ms.max(of_time);
+        ProduceResponse { responses, throttle_time_ms, ..ProduceResponse::default() }
+    }
+
+    fn append(&self, request: ProduceRequest) -> Vec<TopicProduceResponse> {
         let mut place = 0;
         let mut responses = Vec::with_capacity(request.topic_data.len());
         for topic in request.topic_data {
@@ -113,8 +124,7 @@ impl Produce {
             }
             responses.push(TopicProduceResponse { name, topic_id, partition_responses: partitions });
         }
-        let throttle_time_ms = self.throttle_time_ms;
-        ProduceResponse { responses, throttle_time_ms, ..ProduceResponse::default() }
+        responses
     }
 
     /// The topic meant, by name before version 13 and by id from it on.

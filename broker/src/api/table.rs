@@ -8,6 +8,7 @@ use ottla_protocol::frame::{RequestHeader, encode_response, response_header_vers
 use ottla_protocol::{ApiKey, messages};
 
 use super::Context;
+use super::stopwatch::Stopwatch;
 use crate::net::Step;
 
 type Answer = Pin<Box<dyn Future<Output = Result<Encoded, EncodeError>> + Send>>;
@@ -31,8 +32,27 @@ pub struct Api {
 }
 
 impl Api {
-    /// An API whose handler takes the decoded request and returns the response.
+    /// An API whose handler takes the decoded request and returns the response. The time that it takes counts (KIP-124).
     pub fn answering<R, F, A>(versions: RangeInclusive<i16>, handler: F) -> Self
+    where
+        R: Request,
+        F: Fn(Context, R) -> A + Send + Sync + 'static,
+        A: Future<Output = R::Response> + Send + 'static,
+    {
+        Self::timed(versions, Stopwatch::of, handler)
+    }
+
+    /// The same for what brokers ask of each other: no quota holds that back.
+    pub fn between_brokers<R, F, A>(versions: RangeInclusive<i16>, handler: F) -> Self
+    where
+        R: Request,
+        F: Fn(Context, R) -> A + Send + Sync + 'static,
+        A: Future<Output = R::Response> + Send + 'static,
+    {
+        Self::timed(versions, Stopwatch::off, handler)
+    }
+
+    fn timed<R, F, A>(versions: RangeInclusive<i16>, stopwatch: fn(&Context) -> Stopwatch, handler: F) -> Self
     where
         R: Request,
         F: Fn(Context, R) -> A + Send + Sync + 'static,
@@ -40,9 +60,16 @@ impl Api {
     {
         let call = move |context: Context, header: &RequestHeader, mut reader: Reader| -> Result<Answer, DecodeError> {
             let (version, correlation_id) = (header.api_version, header.correlation_id);
-            let request = R::decode(&mut reader, version)?;
-            let answer = handler(context, request);
-            Ok(Box::pin(async move { encode(R::KEY, version, correlation_id, &answer.await) }))
+            let mut stopwatch = stopwatch(&context);
+            let request = stopwatch.time(|| R::decode(&mut reader, version))?;
+            if !stopwatch.is_on() {
+                let answer = handler(context, request);
+                return Ok(Box::pin(async move { encode(R::KEY, version, correlation_id, &answer.await) }));
+            }
+            let answer = handler(context.clone(), request);
+            Ok(Box::pin(
+                async move { encode(R::KEY, version, correlation_id, &stopwatch.answer(&context, answer).await) },
+            ))
         };
         Self::new(R::KEY, versions, Handler::Answering(Box::new(call)))
     }

@@ -27,17 +27,20 @@ pub enum QuotaKey {
     Produced,
     /// Bytes a second of records in answers to fetches (KIP-13).
     Consumed,
+    /// What requests take of a thread, in percent (KIP-124): 200 are two threads all the time.
+    RequestTime,
 }
 
 impl QuotaKey {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Produced, Self::Consumed];
+    pub const ALL: [Self; 3] = [Self::Produced, Self::Consumed, Self::RequestTime];
 
     /// Kafka's name for it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Produced => "producer_byte_rate",
             Self::Consumed => "consumer_byte_rate",
+            Self::RequestTime => "request_percentage",
         }
     }
 

@@ -43,7 +43,14 @@ pub trait Request: Message {
     /// The API that it belongs to.
     const KEY: ApiKey;
     /// What answers it, at the same version.
-    type Response: Message;
+    type Response: Response;
+}
+
+/// A message that answers.
+pub trait Response: Message {
+    /// Tells the client to hold back for so many milliseconds because of a quota, unless it is told of more already; nothing
+    /// where the answer has no place for it in any version.
+    fn tell_throttle_time(&mut self, milliseconds: i32);
 }
 
 /// Declares the messages of one API:
@@ -78,6 +85,7 @@ macro_rules! message {
     ($(#[$meta:meta])* response $name:ident [$($versions:tt)*] { $($fields:tt)* } $($rest:tt)*) => {
         $crate::codec::message!(@struct [$(#[$meta])*] $name { $($fields)* });
         $crate::codec::message!(@message $name [$($versions)*]);
+        $crate::codec::message!(@response $name { $($fields)* });
         $crate::codec::message!($($rest)*);
     };
     ($(#[$meta:meta])* struct $name:ident { $($fields:tt)* } $($rest:tt)*) => {
@@ -96,6 +104,19 @@ macro_rules! message {
             const FLEXIBLE_SINCE: i16 = $crate::codec::message!(@flexible $($flexible)*);
         }
     };
+    (@response $name:ident { $($(#[$doc:meta])* [$($spec:tt)*] $field:ident: $type:ty $(= $default:expr)?,)* }) => {
+        impl $crate::codec::Response for $name {
+            #[allow(unused_variables, reason = "an answer may have no place for it")]
+            fn tell_throttle_time(&mut self, milliseconds: i32) {
+                $($crate::codec::message!(@throttle self milliseconds $field);)*
+            }
+        }
+    };
+    (@throttle $response:ident $milliseconds:ident throttle_time_ms) => {
+        $response.throttle_time_ms = $response.throttle_time_ms.max($milliseconds)
+    };
+    (@throttle $response:ident $milliseconds:ident $field:ident) => {};
+
     (@flexible never) => { i16::MAX };
     (@flexible $since:literal +) => { $since };
 

@@ -18,7 +18,7 @@ mod writer;
 pub use error::{DecodeError, EncodeError};
 pub(crate) use field::{Field, field};
 pub(crate) use message::message;
-pub use message::{Message, Request};
+pub use message::{Message, Request, Response};
 pub use reader::Reader;
 pub use records::Records;
 pub use text::Str;

@@ -43,7 +43,7 @@ impl Parked {
                 partition.park_fetch(&self.wait, place);
             }
             let limits = ReadLimits { max_bytes: usize::MAX, at_least_one_batch: true };
-            self.results[place] = plan.read_one(place, limits);
+            self.results[place] = plan.timed(|plan| plan.read_one(place, limits));
         }
         plan.is_due(&self.results)
     }

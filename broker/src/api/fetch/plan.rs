@@ -10,6 +10,7 @@ use ottla_protocol::messages::fetch::{FetchRequest, FetchableTopicResponse, Node
 use tokio::time::Instant;
 
 use super::session::{FetchSession, Wanted, replica_of};
+use crate::api::stopwatch::Stopwatch;
 use crate::api::{Context, leaders};
 use crate::broker::Broker;
 use crate::net::Peer;
@@ -20,6 +21,7 @@ pub(super) struct Plan {
     broker: Arc<Broker>,
     peer: Arc<Peer>,
     client_id: Option<Str>,
+    stopwatch: Stopwatch,
     pub(super) session: FetchSession,
     pub(super) items: Vec<Item>,
     by_id: bool,
@@ -86,6 +88,7 @@ impl Plan {
             broker,
             peer: Arc::clone(&context.peer),
             client_id: context.client_id.clone(),
+            stopwatch: if replica.is_none() { Stopwatch::of(context) } else { Stopwatch::default() },
             session,
             items,
             by_id: version >= 13,
@@ -103,8 +106,20 @@ impl Plan {
         self.items.len() - 1
     }
 
+    /// Does some of the work, which takes its time.
+    pub(super) fn timed<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let mut stopwatch = std::mem::take(&mut self.stopwatch);
+        let result = stopwatch.time(|| work(self));
+        self.stopwatch = stopwatch;
+        result
+    }
+
     /// Reads every partition within the limits of the whole.
     pub(super) fn read(&mut self) -> Vec<ReadResult> {
+        self.timed(Self::read_all)
+    }
+
+    fn read_all(&mut self) -> Vec<ReadResult> {
         let mut left = self.max_bytes;
         let mut nothing_yet = !self.session.is_update;
         if self.session.is_update {
@@ -203,13 +218,15 @@ impl Plan {
         }
     }
 
-    /// Counts what a consumer is answered; gives for how many milliseconds it is held back.
+    /// Counts what a consumer is answered, and the time that took; gives for how many milliseconds it is held back.
     pub(super) fn count_consumed(&self, results: &[ReadResult]) -> i32 {
-        let bytes: usize = results.iter().map(bytes_of).sum();
-        if self.replica.is_some() || bytes == 0 {
+        if self.replica.is_some() {
             return 0;
         }
-        self.broker.quotas.consumed(&self.peer, self.client_id.as_deref().unwrap_or_default(), bytes)
+        let (quotas, client_id) = (&self.broker.quotas, self.client_id.as_deref().unwrap_or_default());
+        let bytes = results.iter().map(bytes_of).sum();
+        let of_time = quotas.worked(&self.peer, client_id, self.stopwatch.spent());
+        quotas.consumed(&self.peer, client_id, bytes).max(of_time)
     }
 
     fn find(&self, wanted: &Wanted) -> Result<Arc<Partition>, Error> {
