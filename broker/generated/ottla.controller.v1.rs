@@ -7,6 +7,19 @@ pub struct SubmitRequest {
     /// A command as ottla-core writes it (JSON).
     #[prost(bytes = "vec", tag = "2")]
     pub command: ::prost::alloc::vec::Vec<u8>,
+    /// The client that the command is for, where its quota of changes is to be heeded.
+    #[prost(message, optional, tag = "3")]
+    pub by: ::core::option::Option<Mutator>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Mutator {
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub client_id: ::prost::alloc::string::String,
+    /// What is beyond the quota is refused.
+    #[prost(bool, tag = "3")]
+    pub is_strict: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SubmitResponse {
@@ -31,6 +44,9 @@ pub struct Decided {
     /// The response, or why the controller refuses, as ottla-core writes it (JSON).
     #[prost(bytes = "vec", tag = "2")]
     pub result: ::prost::alloc::vec::Vec<u8>,
+    /// How long it takes until the client's quota allows more changes.
+    #[prost(uint32, tag = "3")]
+    pub wait_ms: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct NotController {

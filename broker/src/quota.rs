@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use ottla_core::metadata::Image;
-use ottla_core::quota::{Client, Ledger, QuotaKey, QuotaTable, Windows};
+use ottla_core::quota::{Client, Ledger, Mutator, QuotaKey, QuotaTable, Windows};
 use parking_lot::Mutex;
 
 use crate::clock::Clock;
@@ -119,8 +119,14 @@ fn client(id: &str) -> Client<'_> {
     Client { user: ANONYMOUS, id }
 }
 
+/// A client that changes the cluster, by whose quota the controller decides.
+pub fn mutator(client_id: &str, is_strict: bool) -> Mutator {
+    let Client { user, id } = client(client_id);
+    Mutator { user: user.to_owned(), client_id: id.to_owned(), is_strict }
+}
+
 /// Holds the connection back for `time` in whole milliseconds, which are given: so much the client is told.
-fn hold_back(peer: &Peer, time: Duration) -> i32 {
+pub fn hold_back(peer: &Peer, time: Duration) -> i32 {
     let milliseconds = (time.as_secs_f64() * 1000.0).round() as i32;
     peer.hold_back(Duration::from_millis(milliseconds.unsigned_abs().into()));
     milliseconds

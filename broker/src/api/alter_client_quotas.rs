@@ -162,7 +162,7 @@ mod tests {
         let rate = |value| vec![set("producer_byte_rate", value)];
         for (ops, reason) in [
             (vec![set("nonsense", 1.0)], "Invalid configuration key nonsense"),
-            (vec![set("controller_mutation_rate", 1.0)], "controller_mutation_rate is not heeded by this broker"),
+            (vec![set("connection_creation_rate", 1.0)], "connection_creation_rate is not heeded by this broker"),
             (vec![set("request_percentage", 0.0)], "Quota request_percentage must be greater than 0"),
             (rate(-5.0), "Quota producer_byte_rate must be greater than 0"),
             (rate(f64::NAN), "Quota producer_byte_rate must be greater than 0"),

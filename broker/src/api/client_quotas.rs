@@ -8,7 +8,7 @@ pub(super) const CLIENT_ID: &str = "client-id";
 pub(super) const IP: &str = "ip";
 
 /// Kafka's quotas that this broker does not heed, and therefore does not take.
-pub(super) const UNHEEDED: [&str; 2] = ["controller_mutation_rate", "connection_creation_rate"];
+pub(super) const UNHEEDED: [&str; 1] = ["connection_creation_rate"];
 
 /// The parts of an entity: type, and name or null for the default.
 pub(super) fn parts(entity: &QuotaEntity) -> impl Iterator<Item = (Str, Option<Str>)> {

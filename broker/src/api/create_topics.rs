@@ -9,7 +9,10 @@ use ottla_protocol::messages::create_topics::{CreatableTopic, CreatableTopicConf
 use ottla_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 use uuid::Uuid;
 
-use super::{Context, error};
+use super::{Context, error, mutations};
+
+/// From this version on what is beyond a quota is refused (KIP-599).
+const STRICT_SINCE: i16 = 6;
 
 /// Answers once the topics are usable here.
 pub async fn handle(context: Context, request: CreateTopicsRequest) -> CreateTopicsResponse {
@@ -17,15 +20,20 @@ pub async fn handle(context: Context, request: CreateTopicsRequest) -> CreateTop
     let topics = request.topics.into_iter().map(new_topic).collect();
     let command = CreateTopics { topics, validate_only: request.validate_only };
     let patience = super::patience(request.timeout_ms);
-    let topics = match context.broker.controller.submit_within(command, patience).await {
-        Ok(results) => results.into_iter().map(|(name, result)| answer(&context, &name, result)).collect(),
+    match mutations::submit(&context, command, patience, STRICT_SINCE).await {
+        Ok(decided) => {
+            let refusals = decided.response.iter().filter_map(|(_, result)| result.as_ref().err());
+            let throttle_time_ms = decided.throttle(&context, refusals);
+            let results = decided.response.into_iter();
+            let topics = results.map(|(name, result)| answer(&context, &name, result)).collect();
+            CreateTopicsResponse { throttle_time_ms, topics }
+        }
         Err(refusal) => {
             let (error_code, error_message) = (error::of_submit(&refusal), Some(refusal.to_string().into()));
             let refused = |name: &Str| failed(name.clone(), error_code, error_message.clone());
-            names.iter().map(refused).collect()
+            CreateTopicsResponse { topics: names.iter().map(refused).collect(), ..CreateTopicsResponse::default() }
         }
-    };
-    CreateTopicsResponse { topics, ..CreateTopicsResponse::default() }
+    }
 }
 
 fn new_topic(topic: CreatableTopic) -> NewTopic {

@@ -7,8 +7,10 @@ use ottla_protocol::codec::Str;
 use ottla_protocol::messages::delete_topics::DeletableTopicResult;
 use ottla_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
 
-use super::{Context, error};
+use super::{Context, error, mutations};
 
+/// From this version on what is beyond a quota is refused (KIP-599).
+const STRICT_SINCE: i16 = 5;
 const FORBIDDEN: &str = "delete.topic.enable is false on this broker";
 
 /// Answers once the deletion is committed; the logs go in the background. Deletes nothing where `delete.topic.enable`
@@ -28,14 +30,20 @@ pub async fn handle(context: Context, request: DeleteTopicsRequest) -> DeleteTop
     }
     let patience = super::patience(request.timeout_ms);
     let command = DeleteTopics { topics: topics.clone() };
-    let responses = match context.broker.controller.submit_within(command, patience).await {
-        Ok(results) => results.into_iter().map(|(topic, result)| answer(topic, result)).collect(),
+    match mutations::submit(&context, command, patience, STRICT_SINCE).await {
+        Ok(decided) => {
+            let refusals = decided.response.iter().filter_map(|(_, result)| result.as_ref().err());
+            let throttle_time_ms = decided.throttle(&context, refusals);
+            let responses = decided.response.into_iter().map(|(topic, result)| answer(topic, result)).collect();
+            DeleteTopicsResponse { throttle_time_ms, responses }
+        }
         Err(refusal) => {
             let code = error::of_submit(&refusal);
-            topics.into_iter().map(|topic| failed(topic, code, Some(refusal.to_string().into()))).collect()
+            let refused = |topic| failed(topic, code, Some(refusal.to_string().into()));
+            let responses = topics.into_iter().map(refused).collect();
+            DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
         }
-    };
-    DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
+    }
 }
 
 fn answer(topic: TopicRef, result: Result<DeletedTopic, Error>) -> DeletableTopicResult {

@@ -101,6 +101,7 @@ pub fn of_controller(error: &controller::Error) -> ErrorCode {
         Error::PreferredLeaderNotAvailable => ErrorCode::PREFERRED_LEADER_NOT_AVAILABLE,
         Error::EligibleLeadersNotAvailable => ErrorCode::ELIGIBLE_LEADERS_NOT_AVAILABLE,
         Error::UnsupportedVersion(_) => ErrorCode::UNSUPPORTED_VERSION,
+        Error::ThrottlingQuotaExceeded => ErrorCode::THROTTLING_QUOTA_EXCEEDED,
         Error::Unknown(_) => ErrorCode::UNKNOWN_SERVER_ERROR,
     }
 }

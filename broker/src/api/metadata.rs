@@ -17,6 +17,8 @@ use ottla_protocol::messages::metadata::{
 use uuid::Uuid;
 
 use super::Context;
+use crate::controller::ControllerHandle;
+use crate::quota;
 
 /// Answers for all topics, those named, or those with the ids given.
 pub(super) async fn handle(context: Context, request: MetadataRequest) -> MetadataResponse {
@@ -76,8 +78,11 @@ async fn create_missing(context: &Context, wanted: &[MetadataRequestTopic]) {
         return;
     }
     let topics = names.into_iter().map(|name| NewTopic::with_defaults(name, TopicId(Uuid::new_v4()))).collect();
-    match context.broker.controller.submit(CreateTopics { topics, validate_only: false }).await {
-        Ok(results) => {
+    // The client asks again for what its quota does not allow now.
+    let by = quota::mutator(context.client_name(), true);
+    let command = CreateTopics { topics, validate_only: false };
+    match context.broker.controller.submit_for(by, command, ControllerHandle::PATIENCE).await {
+        Ok((results, _)) => {
             for (name, result) in results {
                 match result {
                     Ok(_) => tracing::info!(topic = %name, "topic created on first use"),

@@ -5,9 +5,11 @@
 //! one flush for many commands, and what a failed proposal had speculated is simply dropped.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use ottla_core::controller::{Decision, Error, Response, Settings, decide};
+use ottla_core::controller::{Context, Decision, Error, Response, Settings, mutations};
 use ottla_core::metadata::{Entry, Image, Record};
+use ottla_core::quota::{Budget, MutationLedger};
 use ottla_core::{LogIndex, Now};
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
@@ -28,10 +30,19 @@ pub struct Driver<L> {
     settings: Settings,
     now: Box<dyn Fn() -> Now + Send + Sync>,
     commands: mpsc::Receiver<Pending>,
+    /// What clients have changed while this node led. A new controller begins with none of it, as in Kafka.
+    mutations: MutationLedger,
 }
 
-/// Commands that share an entry, each with the response that holds if the entry is applied.
-type Decided = Vec<(Pending, Result<Response, Error>)>;
+/// What holds of a command if the entry it is part of is applied.
+struct Verdict {
+    result: Result<Response, Error>,
+    /// How long it takes until the client's quota allows more changes.
+    wait: Duration,
+}
+
+/// Commands that share an entry.
+type Decided = Vec<(Pending, Verdict)>;
 
 impl<L: MetadataLog> Driver<L> {
     /// A driver of the controller on `log`, and the handle that feeds it, or the one that leads by way of `peers`.
@@ -47,7 +58,8 @@ impl<L: MetadataLog> Driver<L> {
         let members = Arc::clone(&log);
         let remote = Remote::new(peers, move |broker| members.address_of(broker));
         let handle = ControllerHandle { local: sender, role: log.role(), remote, images: published };
-        (Self { log, settings, now: Box::new(now), commands }, handle)
+        let mutations = MutationLedger::new(settings.mutation_windows());
+        (Self { log, settings, now: Box::new(now), commands, mutations }, handle)
     }
 
     /// Serves until every handle is gone or the log has stopped.
@@ -63,7 +75,7 @@ impl<L: MetadataLog> Driver<L> {
     }
 
     /// Decides and commits as many of the waiting commands as fit an entry.
-    async fn serve(&self, waiting: &mut Vec<Pending>) -> Result<(), Unanswered> {
+    async fn serve(&mut self, waiting: &mut Vec<Pending>) -> Result<(), Unanswered> {
         if *self.log.role().borrow() != Role::Leader {
             leave(waiting.drain(..), Unanswered::NotController);
             return Ok(());
@@ -103,20 +115,18 @@ impl<L: MetadataLog> Driver<L> {
     }
 
     /// Decides commands one upon the other, on a clone that nobody else sees.
-    fn decide(&self, image: &Image, waiting: &mut Vec<Pending>) -> (Vec<Record>, Decided) {
+    fn decide(&mut self, image: &Image, waiting: &mut Vec<Pending>) -> (Vec<Record>, Decided) {
         let mut speculative = image.clone();
         let (mut records, mut decided) = (Vec::new(), Vec::new());
         let mut taken = 0;
         for pending in waiting.iter() {
             taken += 1;
-            let decision = decide(&speculative, &self.settings, (self.now)(), pending.command.clone());
-            decided.push(decision.map(|Decision { records: new, response }| {
-                for record in &new {
-                    speculative.apply(record).expect("a decision is made of records that fit its image");
-                }
-                records.extend(new);
-                response
-            }));
+            let (new, verdict) = self.judge(&speculative, pending);
+            for record in &new {
+                speculative.apply(record).expect("a decision is made of records that fit its image");
+            }
+            records.extend(new);
+            decided.push(verdict);
             if records.len() >= RECORDS_PER_ENTRY {
                 break;
             }
@@ -124,12 +134,33 @@ impl<L: MetadataLog> Driver<L> {
         let pending = waiting.drain(..taken);
         (records, pending.zip(decided).collect())
     }
+
+    /// Decides one command by the quota of the client it is for, and charges that with what it comes to. What is dropped
+    /// afterwards has been charged too: it is tried again.
+    fn judge(&mut self, image: &Image, pending: &Pending) -> (Vec<Record>, Verdict) {
+        let (order, now) = (&pending.order, (self.now)());
+        let quotas = image.quotas();
+        let budget = match &order.by {
+            Some(by) => self.mutations.budget(quotas, by, now.monotonic),
+            None => Budget::UNLIMITED,
+        };
+        match order.command.clone().decide(&Context { image, settings: &self.settings, now, budget }) {
+            Ok(Decision { records, response }) => {
+                let wait = match &order.by {
+                    Some(by) => self.mutations.spend(quotas, by, mutations(image, &records), now.monotonic),
+                    None => Duration::ZERO,
+                };
+                (records, Verdict { result: Ok(response), wait })
+            }
+            Err(error) => (Vec::new(), Verdict { result: Err(error), wait: Duration::ZERO }),
+        }
+    }
 }
 
 fn answer(index: LogIndex, decided: Decided) {
-    for (pending, result) in decided {
+    for (pending, Verdict { result, wait }) in decided {
         // Whoever asked may have given up waiting.
-        drop(pending.answer.send(Ok(Answer { index, result })));
+        drop(pending.answer.send(Ok(Answer { index, result, wait })));
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ottla_core::controller::{self, Command, OTTLA_VERSION, Operation, Response, settle};
 use ottla_core::metadata::Image;
+use ottla_core::quota::Mutator;
 use ottla_core::{BrokerId, LogIndex};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -16,15 +17,26 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::log::{Role, other_than};
 use super::remote::Remote;
 
-/// How long a command is pursued where the asker does not say: Kafka's request.timeout.ms.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// How long to wait before trying again unless the lead moves.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// A command in the driver's queue, with where its answer goes.
+/// A command, and the client it is for if that one's quota is to be heeded.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    pub(super) command: Command,
+    pub(super) by: Option<Mutator>,
+}
+
+impl From<Command> for Order {
+    fn from(command: Command) -> Self {
+        Self { command, by: None }
+    }
+}
+
+/// An order in the driver's queue, with where its answer goes.
 #[derive(Debug)]
 pub(super) struct Pending {
-    pub(super) command: Command,
+    pub(super) order: Order,
     pub(super) answer: oneshot::Sender<Result<Answer, Unanswered>>,
 }
 
@@ -34,6 +46,8 @@ pub(super) struct Answer {
     /// The image at this index shows it.
     pub(super) index: LogIndex,
     pub(super) result: Result<Response, controller::Error>,
+    /// How long it takes until the client's quota allows more changes.
+    pub(super) wait: Duration,
 }
 
 /// Why a command has no answer.
@@ -77,10 +91,13 @@ impl fmt::Debug for ControllerHandle {
 }
 
 impl ControllerHandle {
+    /// How long a command is pursued where the asker does not say: Kafka's request.timeout.ms.
+    pub const PATIENCE: Duration = Duration::from_secs(30);
+
     /// Has a command decided, committed and, as far as it concerns this broker, done; then returns its response. Waits
     /// 30 s for a controller.
     pub async fn submit<O: Operation>(&self, operation: O) -> Result<O::Response, SubmitError> {
-        self.submit_within(operation, PATIENCE).await
+        self.submit_within(operation, Self::PATIENCE).await
     }
 
     /// Like [`Self::submit`], waiting no longer than `patience`.
@@ -91,11 +108,30 @@ impl ControllerHandle {
         operation: O,
         patience: Duration,
     ) -> Result<O::Response, SubmitError> {
-        let command = operation.into_command();
-        let pursued = timeout_at(Instant::now() + patience, self.pursue(&command)).await;
-        let response = pursued.map_err(|_| SubmitError::TimedOut)??;
+        let (response, _) = self.submit_order::<O>(operation.into_command().into(), patience).await?;
+        Ok(response)
+    }
+
+    /// Like [`Self::submit_within`] for a client, by whose quota of changes (KIP-599) it is decided; gives besides how long
+    /// it takes until that allows more.
+    pub async fn submit_for<O: Operation>(
+        &self,
+        by: Mutator,
+        operation: O,
+        patience: Duration,
+    ) -> Result<(O::Response, Duration), SubmitError> {
+        self.submit_order::<O>(Order { command: operation.into_command(), by: Some(by) }, patience).await
+    }
+
+    async fn submit_order<O: Operation>(
+        &self,
+        order: Order,
+        patience: Duration,
+    ) -> Result<(O::Response, Duration), SubmitError> {
+        let pursued = timeout_at(Instant::now() + patience, self.pursue(&order)).await;
+        let (response, wait) = pursued.map_err(|_| SubmitError::TimedOut)??;
         let mismatch = || SubmitError::Refused(controller::Error::Unknown("the answer is to another command".into()));
-        O::response(response).ok_or_else(mismatch)
+        Ok((O::response(response).ok_or_else(mismatch)?, wait))
     }
 
     /// The cluster as of now. What it says of this broker's partitions has been done.
@@ -109,19 +145,19 @@ impl ControllerHandle {
     }
 
     /// Sends the command to one controller after the other until one answers, and waits until the answer shows here.
-    async fn pursue(&self, command: &Command) -> Result<Response, SubmitError> {
+    async fn pursue(&self, order: &Order) -> Result<(Response, Duration), SubmitError> {
         let before = self.image();
         let mut role = self.role.clone();
         let mut was_sent = false;
         loop {
             let now = *role.borrow_and_update();
-            match self.ask(now, &mut role, command).await {
-                Ok(Answer { index, mut result }) => {
+            match self.ask(now, &mut role, order).await {
+                Ok(Answer { index, mut result, wait }) => {
                     let after = self.published(index).await?;
                     if was_sent {
-                        settle(command, &before, &after, &mut result);
+                        settle(&order.command, &before, &after, &mut result);
                     }
-                    return Ok(result?);
+                    return Ok((result?, wait));
                 }
                 Err(Unanswered::Stopped) => return Err(SubmitError::Stopped),
                 Err(Unanswered::Lost) => was_sent = true,
@@ -135,14 +171,14 @@ impl ControllerHandle {
     }
 
     /// Asks whoever leads now, no longer than that lasts.
-    async fn ask(&self, now: Role, role: &mut watch::Receiver<Role>, command: &Command) -> Result<Answer, Unanswered> {
+    async fn ask(&self, now: Role, role: &mut watch::Receiver<Role>, order: &Order) -> Result<Answer, Unanswered> {
         match now {
-            Role::Leader => self.ask_here(command).await,
+            Role::Leader => self.ask_here(order).await,
             Role::Follower { leader: None } => Err(Unanswered::NotController),
             Role::Follower { leader: Some(leader) } => {
                 let level = self.image().feature(OTTLA_VERSION);
                 tokio::select! {
-                    answer = self.remote.submit(leader, command, level) => answer,
+                    answer = self.remote.submit(leader, order, level) => answer,
                     // A controller that is frozen or cut off would keep this waiting.
                     () = other_than(now, role) => Err(Unanswered::Lost),
                 }
@@ -150,8 +186,8 @@ impl ControllerHandle {
         }
     }
 
-    async fn ask_here(&self, command: &Command) -> Result<Answer, Unanswered> {
-        ask_driver(&self.local, command.clone()).await
+    async fn ask_here(&self, order: &Order) -> Result<Answer, Unanswered> {
+        ask_driver(&self.local, order.clone()).await
     }
 
     async fn published(&self, index: LogIndex) -> Result<Arc<Image>, SubmitError> {
@@ -177,9 +213,9 @@ impl ControllerHandle {
     }
 }
 
-/// Has the driver of this node decide and commit a command.
-pub(super) async fn ask_driver(local: &mpsc::Sender<Pending>, command: Command) -> Result<Answer, Unanswered> {
+/// Has the driver of this node decide and commit what is ordered.
+pub(super) async fn ask_driver(local: &mpsc::Sender<Pending>, order: impl Into<Order>) -> Result<Answer, Unanswered> {
     let (answer, answered) = oneshot::channel();
-    local.send(Pending { command, answer }).await.map_err(|_| Unanswered::Stopped)?;
+    local.send(Pending { order: order.into(), answer }).await.map_err(|_| Unanswered::Stopped)?;
     answered.await.map_err(|_| Unanswered::Stopped)?
 }

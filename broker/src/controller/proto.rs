@@ -6,12 +6,12 @@ mod generated {
 }
 
 use ottla_core::controller::{BrokerHeartbeat, BrokerStatus};
-use ottla_core::{BrokerEpoch, BrokerId, LogIndex};
+use ottla_core::{BrokerEpoch, BrokerId, LogIndex, quota};
 
 pub(super) use generated::controller_client::ControllerClient;
 pub(super) use generated::controller_server::{Controller, ControllerServer};
 pub(super) use generated::submit_response::Outcome;
-pub(super) use generated::{Decided, Heartbeat, NotController, Status, SubmitRequest, SubmitResponse, Wish};
+pub(super) use generated::{Decided, Heartbeat, Mutator, NotController, Status, SubmitRequest, SubmitResponse, Wish};
 
 /// The largest command or answer; ten thousand partitions are some two MiB.
 pub(super) const MAX_MESSAGE: usize = 64 << 20;
@@ -39,6 +39,20 @@ impl From<&Heartbeat> for BrokerHeartbeat {
         };
         let Heartbeat { broker, epoch, applied, .. } = *heartbeat;
         Self { broker: BrokerId(broker), epoch: BrokerEpoch(epoch), applied: LogIndex(applied), wish }
+    }
+}
+
+impl From<&quota::Mutator> for Mutator {
+    fn from(by: &quota::Mutator) -> Self {
+        let quota::Mutator { user, client_id, is_strict } = by.clone();
+        Self { user, client_id, is_strict }
+    }
+}
+
+impl From<Mutator> for quota::Mutator {
+    fn from(by: Mutator) -> Self {
+        let Mutator { user, client_id, is_strict } = by;
+        Self { user, client_id, is_strict }
     }
 }
 

@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status as Refusal, Streaming};
 use tracing::debug;
 
-use super::handle::{Answer, Pending, Unanswered, ask_driver};
+use super::handle::{Answer, Order, Pending, Unanswered, ask_driver};
 use super::log::{Role, other_than};
 use super::proto::{
     Controller, ControllerServer, Decided, Heartbeat, MAX_MESSAGE, NotController, Outcome, Status, SubmitRequest,
@@ -104,15 +104,17 @@ impl Rpc {
 #[tonic::async_trait]
 impl Controller for Rpc {
     async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<SubmitResponse>, Refusal> {
-        let SubmitRequest { level, command } = request.into_inner();
+        let SubmitRequest { level, command, by } = request.into_inner();
         let highest = supported_features().find(|(name, _)| *name == OTTLA_VERSION).map_or(0, |(_, range)| range.max);
         if level > i32::from(highest) {
             return Err(Refusal::invalid_argument(format!("it is of level {level} of {OTTLA_VERSION}")));
         }
         let command = Command::from_wire(&command).map_err(|error| Refusal::invalid_argument(error.to_string()))?;
-        let outcome = match ask_driver(&self.local, command).await {
-            Ok(Answer { index, result }) => {
-                Outcome::Decided(Decided { index: index.0, result: encode_result(&result) })
+        let order = Order { command, by: by.map(Into::into) };
+        let outcome = match ask_driver(&self.local, order).await {
+            Ok(Answer { index, result, wait }) => {
+                let wait_ms = (wait.as_secs_f64() * 1000.0).round() as u32;
+                Outcome::Decided(Decided { index: index.0, result: encode_result(&result), wait_ms })
             }
             Err(Unanswered::NotController) => Outcome::NotController(NotController { may_be_done: false }),
             Err(Unanswered::Lost | Unanswered::Stopped) => Outcome::NotController(NotController { may_be_done: true }),

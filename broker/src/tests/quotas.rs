@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::Records;
 use ottla_protocol::messages::alter_client_quotas::{EntityData, EntryData, OpData};
+use ottla_protocol::messages::create_partitions::CreatePartitionsTopic;
+use ottla_protocol::messages::create_topics::CreatableTopic;
 use ottla_protocol::messages::describe_client_quotas::ComponentData;
 use ottla_protocol::messages::{
-    AlterClientQuotasRequest, ApiVersionsRequest, DescribeClientQuotasRequest, DescribeClientQuotasResponse,
-    FetchResponse,
+    AlterClientQuotasRequest, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
+    DescribeClientQuotasRequest, DescribeClientQuotasResponse, FetchResponse,
 };
-
 use serde_json::Value;
 
 use super::produce_fetch::{batch, fetch, produce};
@@ -20,10 +21,10 @@ use crate::testing::TestBroker;
 /// A rate is measured over a second at least.
 const WINDOWS: [(&str, &str); 2] = [("quota.window.num", "2"), ("quota.window.size.seconds", "1")];
 
-/// Sets a quota of 1000 a second for every client, or for a user of all.
-async fn limit(raw: &mut Raw, kind: &str, name: Option<&str>, key: &str) {
+/// Sets a quota of so much a second for the entity of one part, which is the default if it has no name.
+async fn limit(raw: &mut Raw, kind: &str, name: Option<&str>, key: &str, value: f64) {
     let entity = vec![EntityData { entity_type: kind.into(), entity_name: name.map(Into::into) }];
-    let ops = vec![OpData { key: key.into(), value: 1000.0, remove: false }];
+    let ops = vec![OpData { key: key.into(), value, remove: false }];
     let request = AlterClientQuotasRequest { entries: vec![EntryData { entity, ops }], validate_only: false };
     let answer = raw.call(&request, 1).await;
     assert_eq!((answer.entries[0].error_code, &answer.entries[0].error_message), (ErrorCode::NONE, &None));
@@ -43,7 +44,7 @@ async fn a_producer_over_its_quota_is_told_and_its_connection_held_back() {
     let free = raw.call(&produce("t", 1, batch(&"v".repeat(1500))), 9).await;
     assert_eq!(free.throttle_time_ms, 0);
 
-    limit(&mut raw, "client-id", None, "producer_byte_rate").await;
+    limit(&mut raw, "client-id", None, "producer_byte_rate", 1000.0).await;
     let began = Instant::now();
     let over = raw.call(&produce("t", -1, batch(&"v".repeat(1500))), 9).await;
     assert_eq!(over.responses[0].partition_responses[0].error_code, ErrorCode::NONE);
@@ -73,7 +74,7 @@ async fn a_consumer_over_its_quota_gets_no_more_at_once_than_a_rate_is_measured_
     let free = raw.call(&fetch("t", 0, 0, 1), 12).await;
     assert!(bytes(&free) > 4500 && free.throttle_time_ms == 0);
 
-    limit(&mut raw, "user", Some("ANONYMOUS"), "consumer_byte_rate").await;
+    limit(&mut raw, "user", Some("ANONYMOUS"), "consumer_byte_rate", 1000.0).await;
     let began = Instant::now();
     let over = raw.call(&fetch("t", 0, 0, 1), 12).await;
     assert!((1500..2000).contains(&bytes(&over)), "one batch, since that is too much already: {}", bytes(&over));
@@ -90,9 +91,9 @@ async fn quotas_are_told_as_they_were_set_and_taken_away() {
         let component = ComponentData { entity_type: "user".into(), match_type: 2, matched: None };
         raw.call(&DescribeClientQuotasRequest { components: vec![component], strict: false }, 1).await
     };
-    limit(&mut raw, "user", Some("u"), "producer_byte_rate").await;
-    limit(&mut raw, "user", None, "consumer_byte_rate").await;
-    limit(&mut raw, "client-id", Some("c"), "consumer_byte_rate").await;
+    limit(&mut raw, "user", Some("u"), "producer_byte_rate", 1000.0).await;
+    limit(&mut raw, "user", None, "consumer_byte_rate", 1000.0).await;
+    limit(&mut raw, "client-id", Some("c"), "consumer_byte_rate", 1000.0).await;
     let found = described(&mut raw).await;
     assert_eq!((found.error_code, found.error_message), (ErrorCode::NONE, None));
     let told: Vec<(Option<String>, String, f64)> = found
@@ -166,4 +167,60 @@ async fn what_kafka_refuses_is_refused_with_its_codes_and_words() {
         assert_eq!((Some(i64::from(found.0.0)), found.1.as_deref()), expected, "{}", case["id"]);
     }
     assert_eq!(asked, 7);
+}
+
+/// Creates a topic of `partitions` in `version`: the code, and for how many milliseconds the client is told to wait.
+async fn create(raw: &mut Raw, name: &str, partitions: i32, version: i16) -> (ErrorCode, i32) {
+    let topic =
+        CreatableTopic { name: name.into(), num_partitions: partitions, replication_factor: 1, ..Default::default() };
+    let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
+    let answer = raw.call(&request, version).await;
+    (answer.topics[0].error_code, answer.throttle_time_ms)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_changes_too_much_is_refused_or_if_it_would_not_understand_slowed_down() {
+    let windows = [("controller.quota.window.num", "1"), ("controller.quota.window.size.seconds", "1")];
+    let broker = TestBroker::start_with(&windows).await;
+    let mut raw = Raw::connect(broker.address()).await;
+    limit(&mut raw, "user", None, "controller_mutation_rate", 0.5).await;
+
+    let (code, told) = create(&mut raw, "overdraws", 6, 7).await;
+    assert_eq!((code, told), (ErrorCode::NONE, 0), "something was left");
+    let (code, told) = create(&mut raw, "refused", 1, 7).await;
+    assert_eq!(code, ErrorCode::THROTTLING_QUOTA_EXCEEDED);
+    assert!((8_000..=11_000).contains(&told), "six partitions at one in two seconds: {told}");
+
+    // The connection is held back, so others ask.
+    let mut old = Raw::connect(broker.address()).await;
+    let (code, told) = create(&mut old, "slowed-down", 1, 5).await;
+    assert!(code.is_none() && told >= 8_000, "{code:?}, {told}");
+    let mut raw = Raw::connect(broker.address()).await;
+    let more = CreatePartitionsTopic { name: "overdraws".into(), count: 7, assignments: None };
+    let request = CreatePartitionsRequest { topics: vec![more], timeout_ms: 10_000, validate_only: false };
+    let answer = raw.call(&request, 3).await;
+    assert_eq!(answer.results[0].error_code, ErrorCode::THROTTLING_QUOTA_EXCEEDED);
+    assert!(answer.throttle_time_ms > 0);
+    let mut raw = Raw::connect(broker.address()).await;
+    let request =
+        DeleteTopicsRequest { topic_names: vec!["overdraws".into()], timeout_ms: 10_000, ..Default::default() };
+    let answer = raw.call(&request, 5).await;
+    assert_eq!(answer.responses[0].error_code, ErrorCode::THROTTLING_QUOTA_EXCEEDED);
+    assert!(answer.throttle_time_ms > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_answer_tells_who_takes_too_much_time() {
+    let broker = TestBroker::start_with(&WINDOWS).await;
+    let mut raw = Raw::connect(broker.address()).await;
+    limit(&mut raw, "user", None, "request_percentage", 1e-6).await;
+    let told = raw.call(&ApiVersionsRequest::default(), 3).await.throttle_time_ms;
+    assert_eq!(told, 1000, "no longer than a window");
+    let mut raw = Raw::connect(broker.address()).await;
+    assert_eq!(create(&mut raw, "t", 1, 7).await, (ErrorCode::NONE, 1000));
+    let mut raw = Raw::connect(broker.address()).await;
+    let produced = raw.call(&produce("t", -1, batch("v")), 9).await;
+    assert_eq!(produced.throttle_time_ms, 1000);
+    let mut raw = Raw::connect(broker.address()).await;
+    assert_eq!(raw.call(&fetch("t", 0, 0, 1), 12).await.throttle_time_ms, 1000);
 }

@@ -198,7 +198,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "group.consumer.session.timeout.ms",                      Int,      "45000",                 AtLeast(1), ReadOnly, used;
     "sasl.login.refresh.window.jitter",                       Double,   "0.05",                  Between(0.0, 0.25), PerBroker, unused;
     "group.share.max.assignment.interval.ms",                 Int,      "15000",                 Any, ReadOnly, unused;
-    "controller.quota.window.num",                            Int,      "11",                    AtLeast(1), ReadOnly, unused;
+    "controller.quota.window.num",                            Int,      "11",                    AtLeast(1), ReadOnly, used;
     "group.streams.session.timeout.ms",                       Int,      "45000",                 Any, ReadOnly, unused;
     "metric.reporters",                                       List,     "org.apache.kafka.common.metrics.JmxReporter", Any, Cluster, unused;
     "sasl.oauthbearer.token.endpoint.url",                    String,   None,                    Any, ReadOnly, unused;
@@ -252,7 +252,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "log.local.retention.bytes",                              Long,     "-2",                    AtLeast(-2), Cluster, used;
     "log.retention.bytes",                                    Long,     "-1",                    Any, Cluster, used;
     "remote.log.metadata.manager.impl.prefix",                String,   "rlmm.config.",          Any, ReadOnly, unused;
-    "controller.quota.window.size.seconds",                   Int,      "1",                     AtLeast(1), ReadOnly, unused;
+    "controller.quota.window.size.seconds",                   Int,      "1",                     AtLeast(1), ReadOnly, used;
     "sasl.jaas.config",                                       Password, None,                    Any, PerBroker, unused;
     "share.coordinator.state.topic.num.partitions",           Int,      "50",                    AtLeast(1), ReadOnly, unused;
     "sasl.kerberos.min.time.before.relogin",                  Long,     "60000",                 Any, PerBroker, unused;

@@ -11,6 +11,7 @@ use super::placement::Placer;
 use super::{Context, Decision, Error, MAX_PARTITIONS_PER_REQUEST};
 use crate::BrokerId;
 use crate::metadata::{Record, Replica, Topic};
+use crate::quota::Budget;
 
 /// A topic to grow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,12 +41,13 @@ operation!(CreatePartitions => Vec<(String, Result<(), Error>)>, create_partitio
 fn create_partitions(operation: CreatePartitions, context: &Context<'_>) -> Result<Decision<Results>, Error> {
     let (mut seen, mut twice) = (BTreeSet::new(), BTreeSet::new());
     twice.extend(operation.topics.iter().map(|more| more.topic.as_str()).filter(|name| !seen.insert(*name)));
-    let (mut records, mut response) = (Vec::new(), Results::new());
+    let (mut records, mut response, mut budget) = (Vec::new(), Results::new(), context.budget);
     for more in &operation.topics {
         let result = if twice.contains(more.topic.as_str()) {
             Err(Error::InvalidRequest("Duplicate topic name.".into()))
         } else {
-            grow(more, context, MAX_PARTITIONS_PER_REQUEST - records.len()).map(|grown| records.extend(grown))
+            grow(more, &mut budget, context, MAX_PARTITIONS_PER_REQUEST - records.len())
+                .map(|grown| records.extend(grown))
         };
         if !response.iter().any(|(name, _)| twice.contains(name.as_str()) && *name == more.topic) {
             response.push((more.topic.clone(), result));
@@ -57,7 +59,7 @@ fn create_partitions(operation: CreatePartitions, context: &Context<'_>) -> Resu
     Ok(Decision { records, response })
 }
 
-fn grow(more: &MorePartitions, context: &Context<'_>, limit: usize) -> Result<Vec<Record>, Error> {
+fn grow(more: &MorePartitions, budget: &mut Budget, context: &Context<'_>, limit: usize) -> Result<Vec<Record>, Error> {
     let unknown = || Error::UnknownTopicOrPartition("".into());
     let topic = context.image.topic(&more.topic).ok_or_else(unknown)?;
     let first = topic.partitions.len();
@@ -75,6 +77,7 @@ fn grow(more: &MorePartitions, context: &Context<'_>, limit: usize) -> Result<Ve
         return Err(Error::PolicyViolation("Excessively large number of partitions per request.".into()));
     }
     let copies = copies(more, topic, additional, context)?;
+    budget.spend(additional)?;
     let index = i32::try_from(first).expect("a topic's partitions were counted in an i32");
     let created = (index..).zip(copies).map(|(partition, replicas)| Record::PartitionCreated {
         topic: topic.id,

@@ -10,6 +10,7 @@ use super::configs::check_topic_configs;
 use super::placement::Placer;
 use super::{Context, Decision, Error, MAX_PARTITIONS_PER_REQUEST};
 use crate::metadata::{Image, Record, Replica, Resource, Topic};
+use crate::quota::Budget;
 use crate::{BrokerId, TopicId, TopicName};
 
 /// The brokers of one partition, given by hand.
@@ -81,7 +82,7 @@ fn create_topics(operation: CreateTopics, context: &Context<'_>) -> Result<Decis
     }
     let mut answered = BTreeSet::new();
     // Two new topics may collide with each other, so each is decided on an image that has those before it.
-    let mut image = context.image.clone();
+    let (mut image, mut budget) = (context.image.clone(), context.budget);
     let (mut records, mut response) = (Vec::new(), Vec::new());
     for topic in &operation.topics {
         let result = if twice.contains(&topic.name) {
@@ -89,7 +90,7 @@ fn create_topics(operation: CreateTopics, context: &Context<'_>) -> Result<Decis
         } else if too_many {
             Err(Error::PolicyViolation("Excessively large number of partitions per request.".into()))
         } else {
-            create_topic(topic, context, &mut image, &mut records)
+            create_topic(topic, &mut budget, context, &mut image, &mut records)
         };
         if answered.insert(topic.name.as_str()) {
             response.push((topic.name.clone(), result));
@@ -113,6 +114,7 @@ fn total_partitions(topics: &[NewTopic], context: &Context<'_>) -> usize {
 /// Decides one topic: its records are added and its name is taken in `image`.
 fn create_topic(
     topic: &NewTopic,
+    budget: &mut Budget,
     context: &Context<'_>,
     image: &mut Image,
     records: &mut Vec<Record>,
@@ -124,6 +126,7 @@ fn create_topic(
     let configs = wanted_configs(topic)?;
     check_topic_configs(&configs, context.settings)?;
     let copies = copies(topic, context)?;
+    budget.spend(copies.len())?;
     let created = CreatedTopic {
         id: topic.id,
         partitions: i32::try_from(copies.len()).expect("a request's partitions are limited"),

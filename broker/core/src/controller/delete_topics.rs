@@ -48,7 +48,7 @@ fn delete_topics(operation: DeleteTopics, context: &Context<'_>) -> Result<Decis
     wanted_twice.extend(operation.topics.iter().filter(|wanted| !wanted_once.insert((*wanted).clone())).cloned());
 
     let mut answered = BTreeSet::new();
-    let (mut records, mut response) = (Vec::new(), Vec::new());
+    let (mut records, mut response, mut budget) = (Vec::new(), Vec::new(), context.budget);
     for (wanted, found) in operation.topics.into_iter().zip(found) {
         if !answered.insert(wanted.clone()) {
             continue;
@@ -58,10 +58,10 @@ fn delete_topics(operation: DeleteTopics, context: &Context<'_>) -> Result<Decis
         let result = match found {
             Ok(topic) if twice.contains(&topic.id) => Err(duplicate_of(what)),
             Err(_) if duplicate => Err(duplicate_of(what)),
-            Ok(topic) => {
+            Ok(topic) => budget.spend(topic.partitions.len()).map_err(Error::from).map(|()| {
                 records.push(Record::TopicDeleted { id: topic.id });
-                Ok(DeletedTopic { name: topic.name.clone(), id: topic.id })
-            }
+                DeletedTopic { name: topic.name.clone(), id: topic.id }
+            }),
             Err(error) => Err(error),
         };
         response.push((wanted, result));

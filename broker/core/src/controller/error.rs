@@ -79,6 +79,9 @@ pub enum Error {
     /// UNSUPPORTED_VERSION: the broker cannot run with the finalized features.
     #[error("{0}")]
     UnsupportedVersion(Message),
+    /// THROTTLING_QUOTA_EXCEEDED: the client has changed more than it may (KIP-599), and may try again later.
+    #[error("The throttling quota has been exceeded.")]
+    ThrottlingQuotaExceeded,
     /// UNKNOWN_SERVER_ERROR: nothing better fits; also what a real broker answers for an unknown operation.
     #[error("{0}")]
     Unknown(Message),

@@ -22,6 +22,7 @@ mod features;
 mod found;
 mod health;
 pub mod internal_topics;
+mod mutations;
 pub mod partition_change;
 mod placement;
 mod producer_ids;
@@ -55,6 +56,7 @@ pub use features::{
 };
 pub use found::FoundCluster;
 pub use health::{BrokerLoad, PartitionHealth, PendingCopy, pending_copies};
+pub use mutations::mutations;
 pub use producer_ids::{AllocateProducerIds, PRODUCER_ID_BLOCK, ProducerIdBlock};
 pub use reassign::{AlterPartitionReassignments, Reassignment};
 pub use registration::{PreviousStop, RegisterBroker};
@@ -64,6 +66,7 @@ pub use wire::{DecodeError, decode_result, encode_result};
 
 use crate::Now;
 use crate::metadata::{Image, Record};
+use crate::quota::Budget;
 
 /// The most partitions that one request may create.
 pub const MAX_PARTITIONS_PER_REQUEST: usize = 10_000;
@@ -77,6 +80,8 @@ pub struct Context<'a> {
     pub settings: &'a Settings,
     /// The time.
     pub now: Now,
+    /// How many partitions whoever gives the command may make and delete.
+    pub budget: Budget,
 }
 
 /// What a command comes to.
@@ -99,5 +104,5 @@ impl<R> Decision<R> {
 ///
 /// An error is for the command as a whole; commands about several things answer for each of them in the response.
 pub fn decide(image: &Image, settings: &Settings, now: Now, command: Command) -> Result<Decision<Response>, Error> {
-    command.decide(&Context { image, settings, now })
+    command.decide(&Context { image, settings, now, budget: Budget::UNLIMITED })
 }

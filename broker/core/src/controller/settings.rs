@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::config::{BROKER, Layers};
 use crate::metadata::{Image, Resource};
+use crate::quota::Windows;
 
 /// The properties of the broker that the controller runs on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +52,14 @@ impl Settings {
         enabled.then(|| Duration::from_secs(self.number("leader.imbalance.check.interval.seconds")))
     }
 
+    /// controller.quota.window.num and .size.seconds: how much of their quotas of mutations clients may save up.
+    pub fn mutation_windows(&self) -> Windows {
+        Windows {
+            count: self.number("controller.quota.window.num"),
+            length: Duration::from_secs(self.number("controller.quota.window.size.seconds")),
+        }
+    }
+
     /// The value that holds for every broker's key, the cluster first, then the properties; `None` is null.
     pub(super) fn broker_value(&self, image: &Image, key: &str) -> Option<String> {
         let none = BTreeMap::new();
@@ -85,6 +94,7 @@ mod tests {
         assert_eq!(settings.session_timeout(), Duration::from_secs(3));
         assert_eq!(settings.heartbeat_interval(), Duration::from_millis(500));
         assert_eq!(settings.balance_interval(), Some(Duration::from_secs(5)));
+        assert_eq!(settings.mutation_windows(), Windows::default());
         assert_eq!(settings.number::<i32>("num.partitions"), 1);
         assert_eq!(settings.number::<i16>("default.replication.factor"), 1);
         assert_eq!(settings.number::<i32>("offsets.topic.num.partitions"), 50);

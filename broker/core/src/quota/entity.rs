@@ -29,11 +29,13 @@ pub enum QuotaKey {
     Consumed,
     /// What requests take of a thread, in percent (KIP-124): 200 are two threads all the time.
     RequestTime,
+    /// Partitions made and deleted a second (KIP-599).
+    Mutations,
 }
 
 impl QuotaKey {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Produced, Self::Consumed, Self::RequestTime];
+    pub const ALL: [Self; 4] = [Self::Produced, Self::Consumed, Self::RequestTime, Self::Mutations];
 
     /// Kafka's name for it.
     pub fn name(self) -> &'static str {
@@ -41,6 +43,7 @@ impl QuotaKey {
             Self::Produced => "producer_byte_rate",
             Self::Consumed => "consumer_byte_rate",
             Self::RequestTime => "request_percentage",
+            Self::Mutations => "controller_mutation_rate",
         }
     }
 
