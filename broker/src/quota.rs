@@ -1,15 +1,16 @@
-//! Holds clients back that use more than their quota (KIP-13, KIP-124, KIP-219): the rule is [`ottla_core::quota`], here are its
-//! clock and its locks.
+//! Holds clients back that use more than their quota (KIP-13, KIP-124, KIP-219, KIP-612): the rule is
+//! [`ottla_core::quota`], here are its clock and its locks.
 //!
 //! While no quota of a kind is set, a request looks at one number and goes on.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use ottla_core::metadata::Image;
-use ottla_core::quota::{Client, Ledger, Mutator, QuotaKey, QuotaTable, Windows};
+use ottla_core::quota::{Client, ConnectionLedger, Ledger, Mutator, QuotaKey, QuotaTable, Windows};
 use parking_lot::Mutex;
 
 use crate::clock::Clock;
@@ -29,6 +30,7 @@ pub struct Quotas {
     produced: Mutex<Ledger>,
     consumed: Mutex<Ledger>,
     worked: Mutex<Ledger>,
+    connected: Mutex<ConnectionLedger>,
     /// The longest that a client is held back because of the time its requests took.
     longest_for_work: Duration,
 }
@@ -51,6 +53,7 @@ impl Quotas {
             produced: ledger(QuotaKey::Produced),
             consumed: ledger(QuotaKey::Consumed),
             worked: ledger(QuotaKey::RequestTime),
+            connected: Mutex::new(ConnectionLedger::new(windows)),
             longest_for_work: windows.length,
         }
     }
@@ -63,6 +66,7 @@ impl Quotas {
             self.produced.lock().heed(&known);
             self.consumed.lock().heed(&known);
             self.worked.lock().heed(&known);
+            self.connected.lock().heed(&known);
             let keys = known.iter().flat_map(|(_, quotas)| quotas.keys());
             self.keys.store(keys.fold(0, |keys, key| keys | bit(*key)), Ordering::Release);
         }
@@ -99,6 +103,14 @@ impl Quotas {
         self.consumed.lock().most_at_once(client(client_id)).map_or(usize::MAX, |bytes| bytes as usize)
     }
 
+    /// Whether a connection from `address` is taken; how long it is kept waiting before it is closed otherwise (KIP-612).
+    pub fn admit(&self, address: IpAddr) -> Result<(), Duration> {
+        match self.has(QuotaKey::Connections) {
+            true => self.connected.lock().admit(address, self.clock.now().monotonic),
+            false => Ok(()),
+        }
+    }
+
     fn used(&self, key: QuotaKey, ledger: &Mutex<Ledger>, client_id: &str, amount: f64) -> Duration {
         match self.has(key) {
             true => ledger.lock().add(client(client_id), amount, self.clock.now().monotonic),
@@ -127,6 +139,9 @@ pub fn mutator(client_id: &str, is_strict: bool) -> Mutator {
 
 /// Holds the connection back for `time` in whole milliseconds, which are given: so much the client is told.
 pub fn hold_back(peer: &Peer, time: Duration) -> i32 {
+    if time.is_zero() {
+        return 0;
+    }
     let milliseconds = (time.as_secs_f64() * 1000.0).round() as i32;
     peer.hold_back(Duration::from_millis(milliseconds.unsigned_abs().into()));
     milliseconds

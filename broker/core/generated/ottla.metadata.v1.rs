@@ -259,7 +259,7 @@ pub struct QuotaChanged {
     /// Absent: whatever the user is. Empty: every user without a quota of its own.
     #[prost(string, optional, tag = "1")]
     pub user: ::core::option::Option<::prost::alloc::string::String>,
-    /// The same of client ids; at least one of the two is there.
+    /// The same of client ids; at least one of these and of `ip` is there.
     #[prost(string, optional, tag = "2")]
     pub client_id: ::core::option::Option<::prost::alloc::string::String>,
     /// Kafka's name of what is limited.
@@ -268,6 +268,9 @@ pub struct QuotaChanged {
     /// How much a second, more than zero. Absent: the quota is no longer set.
     #[prost(double, optional, tag = "4")]
     pub limit: ::core::option::Option<f64>,
+    /// The same of addresses; it stands alone.
+    #[prost(string, optional, tag = "5")]
+    pub ip: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

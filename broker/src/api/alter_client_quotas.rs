@@ -9,7 +9,7 @@ use ottla_protocol::codec::Str;
 use ottla_protocol::messages::alter_client_quotas::{EntityData, EntryData, EntryResponse, OpData};
 use ottla_protocol::messages::{AlterClientQuotasRequest, AlterClientQuotasResponse};
 
-use super::client_quotas::{CLIENT_ID, IP, UNHEEDED, USER};
+use super::client_quotas::{CLIENT_ID, IP, USER, named};
 use super::{Context, error};
 
 /// How far from a whole number a rate of bytes may be, as in Kafka.
@@ -63,12 +63,14 @@ fn entity(parts: &[EntityData]) -> Result<QuotaEntity, String> {
         let place = match entity_type.as_str() {
             USER => &mut entity.user,
             CLIENT_ID => &mut entity.client_id,
-            IP => return Err("Quotas of addresses are not heeded by this broker".into()),
+            IP => &mut entity.ip,
             other => return Err(format!("Unhandled client quota entity type: {other}")),
         };
         let name = match entity_name.as_deref() {
             Some("") => return Err(format!("Empty {entity_type} not supported")),
-            Some(name) => EntityName::Named(name.to_owned()),
+            Some(name) => {
+                named(entity_type, name).ok_or_else(|| format!("{name} is not a valid IP or resolvable host."))?
+            }
             None => EntityName::Default,
         };
         if place.replace(name).is_some() {
@@ -78,31 +80,37 @@ fn entity(parts: &[EntityData]) -> Result<QuotaEntity, String> {
     if entity == QuotaEntity::default() {
         return Err("Invalid empty client quota entity".into());
     }
+    if entity.ip.is_some() && (entity.user.is_some() || entity.client_id.is_some()) {
+        return Err("Invalid quota entity combination, IP entity should not be combined with User or ClientId".into());
+    }
     Ok(entity)
 }
 
 /// What an operation changes: nothing if it takes away what cannot be set.
 fn change(entity: &QuotaEntity, op: &OpData) -> Result<Option<QuotaChange>, String> {
     let name = op.key.as_str();
-    let Some(key) = QuotaKey::from_name(name) else {
-        return match name {
-            _ if op.remove => Ok(None),
-            name if UNHEEDED.contains(&name) => Err(format!("{name} is not heeded by this broker")),
-            name => Err(format!("Invalid configuration key {name}")),
-        };
+    let is_of_address = entity.ip.is_some();
+    let key = QuotaKey::from_name(name).filter(|key| (*key == QuotaKey::Connections) == is_of_address);
+    let Some(key) = key else {
+        return if op.remove { Ok(None) } else { Err(format!("Invalid configuration key {name}")) };
     };
     let limit = if op.remove { None } else { Some(limit(key, op.value)?) };
     Ok(Some(QuotaChange { entity: entity.clone(), key, limit }))
 }
 
-/// A limit of `key`, which for bytes is a whole number.
+/// A limit of `key`; of bytes and connections it is a whole number.
 fn limit(key: QuotaKey, value: f64) -> Result<Limit, String> {
-    let (name, is_whole) = (key.name(), matches!(key, QuotaKey::Produced | QuotaKey::Consumed));
-    if is_whole && value > i64::MAX as f64 {
-        return Err(format!("Proposed value for {name} is too large for a LONG."));
+    let name = key.name();
+    let whole = match key {
+        QuotaKey::Produced | QuotaKey::Consumed => Some(("a LONG", i64::MAX as f64)),
+        QuotaKey::Connections => Some(("an INT", f64::from(i32::MAX))),
+        QuotaKey::RequestTime | QuotaKey::Mutations => None,
+    };
+    if let Some((kind, _)) = whole.filter(|(_, most)| value > *most) {
+        return Err(format!("Proposed value for {name} is too large for {kind}."));
     }
     let limit = Limit::try_from(value).map_err(|_| format!("Quota {name} must be greater than 0"))?;
-    if is_whole && value % 1.0 > EPSILON {
+    if whole.is_some() && value % 1.0 > EPSILON {
         return Err(format!("{name} cannot be a fractional value."));
     }
     Ok(limit)
@@ -133,7 +141,7 @@ mod tests {
         let ops = [set("producer_byte_rate", 1024.0), OpData { remove: true, ..set("consumer_byte_rate", -1.0) }];
         let asked = entry(&[part(CLIENT_ID, None), part(USER, Some("u"))], &ops);
         let (user, client_id) = (Some(EntityName::Named("u".into())), Some(EntityName::Default));
-        let entity = QuotaEntity { user, client_id };
+        let entity = QuotaEntity { user, client_id, ip: None };
         let change = |key, limit: Option<f64>| QuotaChange {
             entity: entity.clone(),
             key,
@@ -149,7 +157,11 @@ mod tests {
         for (entity, reason) in [
             (vec![part("planet", Some("x"))], "Unhandled client quota entity type: planet"),
             (vec![], "Invalid empty client quota entity"),
-            (vec![part(IP, None)], "Quotas of addresses are not heeded by this broker"),
+            (vec![part(IP, Some("nowhere"))], "nowhere is not a valid IP or resolvable host."),
+            (
+                vec![part(IP, None), user()],
+                "Invalid quota entity combination, IP entity should not be combined with User or ClientId",
+            ),
             (vec![part(USER, Some(""))], "Empty user not supported"),
             (vec![user(), user()], "Invalid client quota entity, duplicate entity entry user"),
         ] {
@@ -162,7 +174,7 @@ mod tests {
         let rate = |value| vec![set("producer_byte_rate", value)];
         for (ops, reason) in [
             (vec![set("nonsense", 1.0)], "Invalid configuration key nonsense"),
-            (vec![set("connection_creation_rate", 1.0)], "connection_creation_rate is not heeded by this broker"),
+            (vec![set("connection_creation_rate", 1.0)], "Invalid configuration key connection_creation_rate"),
             (vec![set("request_percentage", 0.0)], "Quota request_percentage must be greater than 0"),
             (rate(-5.0), "Quota producer_byte_rate must be greater than 0"),
             (rate(f64::NAN), "Quota producer_byte_rate must be greater than 0"),
@@ -172,6 +184,24 @@ mod tests {
             ([rate(1.0), rate(2.0)].concat(), "Duplicate quota key producer_byte_rate"),
         ] {
             assert_eq!(refusal(&[part(USER, Some("u"))], &ops), reason);
+        }
+    }
+
+    #[test]
+    fn an_address_has_one_name_and_one_quota() {
+        let address = [part(IP, Some("0:0::1"))];
+        let asked = changes(&[entry(&address, &[set("connection_creation_rate", 5.0)])]).remove(0).unwrap();
+        assert_eq!(asked[0].entity.ip, Some(EntityName::Named("::1".into())));
+        assert_eq!(asked[0].key, QuotaKey::Connections);
+        for (op, reason) in [
+            (set("producer_byte_rate", 1.0), "Invalid configuration key producer_byte_rate"),
+            (
+                set("connection_creation_rate", 3e9),
+                "Proposed value for connection_creation_rate is too large for an INT.",
+            ),
+            (set("connection_creation_rate", 0.5), "connection_creation_rate cannot be a fractional value."),
+        ] {
+            assert_eq!(refusal(&address, &[op]), reason);
         }
     }
 

@@ -6,7 +6,7 @@ use ottla_protocol::messages::describe_client_quotas::{ComponentData, EntityData
 use ottla_protocol::messages::{DescribeClientQuotasRequest, DescribeClientQuotasResponse};
 
 use super::Context;
-use super::client_quotas::{CLIENT_ID, IP, USER, parts};
+use super::client_quotas::{CLIENT_ID, IP, USER, named, parts};
 
 type Refusal = (ErrorCode, String);
 
@@ -14,6 +14,8 @@ type Refusal = (ErrorCode, String);
 enum Wanted {
     Name(EntityName),
     Any,
+    /// What is no name at all.
+    None,
 }
 
 impl Wanted {
@@ -21,6 +23,7 @@ impl Wanted {
         match self {
             Self::Name(wanted) => name == Some(wanted),
             Self::Any => name.is_some(),
+            Self::None => false,
         }
     }
 }
@@ -30,7 +33,6 @@ impl Wanted {
 struct Filter {
     user: Option<Wanted>,
     client_id: Option<Wanted>,
-    /// Quotas of addresses are asked for, of which there are none.
     ip: Option<Wanted>,
     /// An entity has no parts but those asked for.
     strict: bool,
@@ -64,14 +66,16 @@ impl Filter {
             Some(wanted) => wanted.has(name.as_ref()),
             None => !self.strict || name.is_none(),
         };
-        self.ip.is_none() && of_part(&self.user, &entity.user) && of_part(&self.client_id, &entity.client_id)
+        of_part(&self.user, &entity.user)
+            && of_part(&self.client_id, &entity.client_id)
+            && of_part(&self.ip, &entity.ip)
     }
 }
 
 fn wanted(component: &ComponentData) -> Result<Wanted, Refusal> {
     let unexpected = |kind: &str| invalid(format!("Request specified {kind}, but also specified a match string."));
     match (component.match_type, component.matched.as_deref()) {
-        (0, Some(name)) => Ok(Wanted::Name(EntityName::Named(name.to_owned()))),
+        (0, Some(name)) => Ok(named(&component.entity_type, name).map_or(Wanted::None, Wanted::Name)),
         (0, None) => Err(invalid("Request specified MATCH_TYPE_EXACT, but set match string to null.".into())),
         (1, None) => Ok(Wanted::Name(EntityName::Default)),
         (1, Some(_)) => Err(unexpected("MATCH_TYPE_DEFAULT")),
@@ -120,24 +124,27 @@ mod tests {
         let filter = Filter::of(&request(components, strict)).map_err(|(_, reason)| reason).unwrap();
         let name = |name: &str| Some(EntityName::Named(name.into()));
         let entities = [
-            QuotaEntity { user: name("u"), client_id: None },
-            QuotaEntity { user: Some(EntityName::Default), client_id: None },
-            QuotaEntity { user: name("u"), client_id: name("c") },
-            QuotaEntity { user: None, client_id: Some(EntityName::Default) },
+            QuotaEntity { user: name("u"), client_id: None, ip: None },
+            QuotaEntity { user: Some(EntityName::Default), client_id: None, ip: None },
+            QuotaEntity { user: name("u"), client_id: name("c"), ip: None },
+            QuotaEntity { user: None, client_id: Some(EntityName::Default), ip: None },
+            QuotaEntity { user: None, client_id: None, ip: name("::1") },
         ];
-        (0..4).filter(|place| filter.passes(&entities[*place])).collect()
+        (0..5).filter(|place| filter.passes(&entities[*place])).collect()
     }
 
     #[test]
     fn every_component_has_to_match_and_strictly_nothing_else_may_be_there() {
-        assert_eq!(found(vec![], false), [0, 1, 2, 3]);
+        assert_eq!(found(vec![], false), [0, 1, 2, 3, 4]);
         assert!(found(vec![], true).is_empty());
         assert_eq!(found(vec![component(USER, 0, Some("u"))], false), [0, 2]);
         assert_eq!(found(vec![component(USER, 0, Some("u"))], true), [0]);
         assert_eq!(found(vec![component(USER, 1, None)], false), [1]);
         assert_eq!(found(vec![component(USER, 2, None), component(CLIENT_ID, 2, None)], true), [2]);
         assert_eq!(found(vec![component(CLIENT_ID, 1, None)], true), [3]);
-        assert!(found(vec![component(IP, 2, None)], false).is_empty());
+        assert_eq!(found(vec![component(IP, 2, None)], false), [4]);
+        assert_eq!(found(vec![component(IP, 0, Some("0::1"))], true), [4]);
+        assert!(found(vec![component(IP, 0, Some("nowhere"))], false).is_empty());
     }
 
     #[test]

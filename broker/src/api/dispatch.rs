@@ -1,5 +1,6 @@
 //! From a frame to the handler of its API, and from its answer to a frame.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,6 +67,10 @@ impl Dispatcher {
 }
 
 impl Service for Dispatcher {
+    fn admit(&self, address: IpAddr) -> Result<(), Duration> {
+        self.broker.quotas.admit(address)
+    }
+
     fn expects(&self, key: i16, version: i16) -> bool {
         // An unknown version of ApiVersions is answered.
         self.broker.apis.get(key).is_some_and(|api| api.key == ApiKey::ApiVersions || api.served.contains(&version))

@@ -100,8 +100,21 @@ impl Listener {
                 return;
             }
         };
+        if let Err(time) = shared.service.admit(address.ip()) {
+            info!(listener = %self.name, client = %address, "connections come too fast: closing one");
+            shared.connections.spawn(turn_away(stream, time, shared.shutdown.clone(), permit));
+            return;
+        }
         let peer = Arc::new(Peer::new(address, Arc::clone(&self.name)));
         shared.connections.spawn(serve(stream, peer, Arc::clone(shared), permit));
+    }
+}
+
+/// Closes a connection after `time`. It counts among those that are open until then.
+async fn turn_away(_stream: TcpStream, time: Duration, shutdown: CancellationToken, _permit: Permit) {
+    tokio::select! {
+        () = tokio::time::sleep(time) => {}
+        () = shutdown.cancelled() => {}
     }
 }
 

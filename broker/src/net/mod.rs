@@ -12,7 +12,7 @@ mod pending;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -179,6 +179,10 @@ pub enum CloseReason {
 
 /// What frames are handed to.
 pub trait Service: Send + Sync + 'static {
+    /// Whether a connection from `address` is taken. Otherwise it is closed after the time given, which slows down a client
+    /// that would come again at once.
+    fn admit(&self, address: IpAddr) -> Result<(), Duration>;
+
     /// Whether requests of this API and version are worth receiving; asked as soon as a frame that is not whole yet has
     /// told them.
     fn expects(&self, key: i16, version: i16) -> bool;

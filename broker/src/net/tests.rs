@@ -1,5 +1,6 @@
 //! A service that holds connections back, over TCP; the time is the runtime's, which passes when nothing else is to do.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +16,19 @@ use super::{Listener, Peer, Response, Service, Settings, Shared, Step};
 /// The least frame, with its size.
 const FRAME: [u8; 12] = [0, 0, 0, 8, 0, 18, 0, 0, 0, 0, 0, 1];
 
-/// Answers at once, holds the connection back for so long, and notes when it was asked.
+/// Answers at once, holds the connection back for so long, and notes when it was asked; takes no connection at all where
+/// one is to be turned away.
 struct Holding {
     time: Duration,
+    turns_away: bool,
     asked: Mutex<Vec<Instant>>,
 }
 
 impl Service for Holding {
+    fn admit(&self, _: IpAddr) -> Result<(), Duration> {
+        if self.turns_away { Err(self.time) } else { Ok(()) }
+    }
+
     fn expects(&self, _: i16, _: i16) -> bool {
         true
     }
@@ -38,7 +45,7 @@ impl Service for Holding {
 /// After what time each of three requests that are sent together is begun.
 async fn begun(time: Duration, settings: Settings) -> Vec<Duration> {
     let shutdown = CancellationToken::new();
-    let service = Arc::new(Holding { time, asked: Mutex::default() });
+    let service = Arc::new(Holding { time, turns_away: false, asked: Mutex::default() });
     let shared = Shared::new(Arc::clone(&service), settings, shutdown.clone());
     let listener = Listener::bind("TEST", ([127, 0, 0, 1], 0).into(), 1).unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
@@ -69,4 +76,23 @@ async fn a_connection_that_is_held_back_for_longer_than_it_may_be_idle_is_kept()
 async fn one_that_is_not_held_back_begins_what_is_there_at_once() {
     let at = begun(Duration::ZERO, Settings::default()).await;
     assert_eq!(at, [Duration::ZERO; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_turned_away_is_closed_after_its_time_and_counts_until_then() {
+    let (shutdown, time) = (CancellationToken::new(), Duration::from_millis(700));
+    let service = Arc::new(Holding { time, turns_away: true, asked: Mutex::default() });
+    let shared = Shared::new(Arc::clone(&service), Settings::default(), shutdown.clone());
+    let listener = Listener::bind("TEST", ([127, 0, 0, 1], 0).into(), 1).unwrap();
+    let began = Instant::now();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    tokio::spawn(listener.run(Arc::clone(&shared)));
+    client.write_all(&FRAME).await.unwrap();
+    tokio::time::sleep(time / 2).await;
+    assert_eq!(shared.open_connections(), 1);
+    // What it has sent is not read, so the close is a reset.
+    assert!(client.read(&mut [0; 1]).await.map_or(true, |read| read == 0));
+    assert!(began.elapsed() >= time);
+    shared.drained().await;
+    assert!(service.asked.lock().is_empty() && shared.open_connections() == 0);
 }

@@ -214,7 +214,7 @@ async fn any_answer_tells_who_takes_too_much_time() {
     let broker = TestBroker::start_with(&WINDOWS).await;
     let mut raw = Raw::connect(broker.address()).await;
     limit(&mut raw, "user", None, "request_percentage", 1e-6).await;
-    let told = raw.call(&ApiVersionsRequest::default(), 3).await.throttle_time_ms;
+    let told = raw.call(&ApiVersionsRequest::default(), 2).await.throttle_time_ms;
     assert_eq!(told, 1000, "no longer than a window");
     let mut raw = Raw::connect(broker.address()).await;
     assert_eq!(create(&mut raw, "t", 1, 7).await, (ErrorCode::NONE, 1000));
@@ -223,4 +223,15 @@ async fn any_answer_tells_who_takes_too_much_time() {
     assert_eq!(produced.throttle_time_ms, 1000);
     let mut raw = Raw::connect(broker.address()).await;
     assert_eq!(raw.call(&fetch("t", 0, 0, 1), 12).await.throttle_time_ms, 1000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_makes_connections_too_fast_has_them_closed() {
+    // A window that begins with a connection allows none.
+    let broker = TestBroker::start_with(&[("quota.window.num", "1")]).await;
+    let mut before = Raw::connect(broker.address()).await;
+    limit(&mut before, "ip", Some("127.0.0.1"), "connection_creation_rate", 1.0).await;
+    let mut after = Raw::connect(broker.address()).await;
+    assert_eq!(after.frame().await, None);
+    before.call(&ApiVersionsRequest::default(), 0).await;
 }

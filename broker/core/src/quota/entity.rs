@@ -1,5 +1,7 @@
 //! For whom a quota is, of what, and how much.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 /// One name, or whoever has no quota under its own name.
@@ -11,13 +13,15 @@ pub enum EntityName {
     Named(String),
 }
 
-/// For whom a quota is: a user, a client id, or a client id of a user. At least one of the two is there.
+/// For whom a quota is: a user, a client id, a client id of a user, or an address. At least one of them is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct QuotaEntity {
     /// The user.
     pub user: Option<EntityName>,
     /// The client id.
     pub client_id: Option<EntityName>,
+    /// The address, as [`address_name`] writes it; it stands alone.
+    pub ip: Option<EntityName>,
 }
 
 /// What is limited.
@@ -31,11 +35,13 @@ pub enum QuotaKey {
     RequestTime,
     /// Partitions made and deleted a second (KIP-599).
     Mutations,
+    /// Connections that an address makes a second (KIP-612).
+    Connections,
 }
 
 impl QuotaKey {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Produced, Self::Consumed, Self::RequestTime, Self::Mutations];
+    pub const ALL: [Self; 5] = [Self::Produced, Self::Consumed, Self::RequestTime, Self::Mutations, Self::Connections];
 
     /// Kafka's name for it.
     pub fn name(self) -> &'static str {
@@ -44,6 +50,7 @@ impl QuotaKey {
             Self::Consumed => "consumer_byte_rate",
             Self::RequestTime => "request_percentage",
             Self::Mutations => "controller_mutation_rate",
+            Self::Connections => "connection_creation_rate",
         }
     }
 
@@ -51,6 +58,11 @@ impl QuotaKey {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|key| key.name() == name)
     }
+}
+
+/// The one name of an address, however it was written.
+pub fn address_name(address: IpAddr) -> String {
+    address.to_canonical().to_string()
 }
 
 /// How much a second: more than zero, and finite.

@@ -1,8 +1,9 @@
 //! The quotas that are set, and which of them a client has.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use super::entity::{EntityName, Limit, QuotaEntity, QuotaKey};
+use super::entity::{EntityName, Limit, QuotaEntity, QuotaKey, address_name};
 use super::ledger::Client;
 
 /// The quotas that are set, as the metadata log has them.
@@ -68,7 +69,7 @@ impl QuotaTable {
             (None, default),
         ];
         order.into_iter().find_map(|(user, client_id)| {
-            let entity = QuotaEntity { user, client_id };
+            let entity = QuotaEntity { user, client_id, ip: None };
             let limit = self.get(&entity, key)?;
             let sharers = Sharers {
                 user: entity.user.is_some().then(|| client.user.to_owned()),
@@ -76,6 +77,14 @@ impl QuotaTable {
             };
             Some(Share { limit, sharers })
         })
+    }
+
+    /// How many connections `address` may make: what is set for it, or for every one that has no quota of its own.
+    pub(super) fn of_address(&self, address: IpAddr) -> Option<Limit> {
+        let names = [EntityName::Named(address_name(address)), EntityName::Default];
+        names
+            .into_iter()
+            .find_map(|name| self.get(&QuotaEntity { ip: Some(name), ..QuotaEntity::default() }, QuotaKey::Connections))
     }
 }
 
@@ -89,7 +98,7 @@ mod tests {
             "*" => Some(EntityName::Default),
             name => Some(EntityName::Named(name.into())),
         };
-        QuotaEntity { user: name(user), client_id: name(client_id) }
+        QuotaEntity { user: name(user), client_id: name(client_id), ip: None }
     }
 
     fn limit(number: i32) -> Option<Limit> {

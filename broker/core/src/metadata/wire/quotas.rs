@@ -5,7 +5,7 @@ use crate::metadata::Record;
 use crate::quota::{EntityName, Limit, QuotaEntity, QuotaKey};
 
 pub(super) fn to_proto(entity: &QuotaEntity, key: QuotaKey, limit: Option<Limit>) -> proto::QuotaChanged {
-    let QuotaEntity { user, client_id } = entity;
+    let QuotaEntity { user, client_id, ip } = entity;
     let name = |name: &Option<EntityName>| {
         name.as_ref().map(|name| match name {
             EntityName::Default => String::new(),
@@ -15,6 +15,7 @@ pub(super) fn to_proto(entity: &QuotaEntity, key: QuotaKey, limit: Option<Limit>
     proto::QuotaChanged {
         user: name(user),
         client_id: name(client_id),
+        ip: name(ip),
         key: key.name().to_owned(),
         limit: limit.map(Limit::get),
     }
@@ -27,7 +28,7 @@ pub(super) fn from_proto(quota: proto::QuotaChanged) -> Result<Record, DecodeErr
     let key = QuotaKey::from_name(&quota.key).ok_or(DecodeError::Impossible { field: "quota key" })?;
     let limit = quota.limit.map(Limit::try_from).transpose();
     let limit = limit.map_err(|_| DecodeError::Impossible { field: "quota limit" })?;
-    let entity = QuotaEntity { user: name(quota.user), client_id: name(quota.client_id) };
+    let entity = QuotaEntity { user: name(quota.user), client_id: name(quota.client_id), ip: name(quota.ip) };
     Ok(Record::QuotaChanged { entity, key, limit })
 }
 
@@ -40,12 +41,17 @@ mod tests {
     fn quotas_are_the_same_after_a_snapshot() {
         let mut image = Image::default();
         let named = |name: &str| Some(EntityName::Named(name.into()));
-        for (user, client_id) in [(named("u"), None), (Some(EntityName::Default), named("c")), (None, named("c"))] {
-            let entity = QuotaEntity { user, client_id };
+        for (user, client_id, ip) in [
+            (named("u"), None, None),
+            (Some(EntityName::Default), named("c"), None),
+            (None, named("c"), None),
+            (None, None, named("::1")),
+        ] {
+            let entity = QuotaEntity { user, client_id, ip };
             let limit = Some(1.5.try_into().unwrap());
             image.apply(&Record::QuotaChanged { entity, key: QuotaKey::Consumed, limit }).unwrap();
         }
-        assert_eq!(image.quotas().iter().count(), 3);
+        assert_eq!(image.quotas().iter().count(), 4);
         let again = Image::decode_snapshot(&image.encode_snapshot()).unwrap();
         assert_eq!(again.quotas(), image.quotas());
     }
