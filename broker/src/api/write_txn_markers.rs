@@ -1,6 +1,7 @@
 //! WriteTxnMarkers (KIP-98): from transaction coordinators, and from tools that end a hanging transaction (KIP-664).
 
 use ottla_core::TopicName;
+use ottla_core::txn::TransactionVersion;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::write_txn_markers::{
     WritableTxnMarker, WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
@@ -21,7 +22,12 @@ pub(super) async fn handle(context: Context, request: WriteTxnMarkersRequest) ->
 
 async fn one(context: &Context, asked: &WritableTxnMarker) -> WritableTxnMarkerResult {
     let marker = Marker { commit: asked.transaction_result, coordinator_epoch: asked.coordinator_epoch };
-    let of = MarkerOf { producer: producer(asked.producer_id, asked.producer_epoch), marker };
+    let version = TransactionVersion::of_level(asked.transaction_version.into());
+    let of = MarkerOf {
+        producer: producer(asked.producer_id, asked.producer_epoch),
+        in_next_epoch: version == TransactionVersion::V2,
+        marker,
+    };
     let valid = asked.topics.iter().filter_map(|topic| Some((TopicName::new(&topic.name).ok()?, topic)));
     let partitions = valid.flat_map(|(name, topic)| topic.partition_indexes.iter().map(move |i| (name.clone(), *i)));
     let marking = Marking { of, partitions: partitions.collect() };

@@ -355,6 +355,29 @@ async fn a_hanging_transaction_is_found_and_ended_by_a_tool() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_marker_that_comes_late_does_not_end_the_next_transaction() {
+    let (_broker, mut bench) = Bench::start(V2).await;
+    bench.send("first").await;
+    assert_eq!(bench.end(true).await.error_code, ErrorCode::NONE);
+    bench.settled().await;
+    assert_eq!(bench.send("second").await.0, ErrorCode::NONE);
+    // That of the first one has the epoch in which the second one is.
+    let marker = WritableTxnMarker {
+        producer_id: bench.producer.producer_id,
+        producer_epoch: bench.producer.producer_epoch,
+        transaction_result: true,
+        topics: vec![WritableTxnMarkerTopic { name: "t".into(), partition_indexes: vec![0] }],
+        transaction_version: 2,
+        ..WritableTxnMarker::default()
+    };
+    let late = bench.raw.call(&WriteTxnMarkersRequest { markers: vec![marker] }, 2).await;
+    assert_eq!(late.markers[0].topics[0].partitions[0].error_code, ErrorCode::INVALID_PRODUCER_EPOCH);
+    assert_eq!(bench.end(false).await.error_code, ErrorCode::NONE);
+    bench.settled().await;
+    assert_eq!(consume(&mut bench.raw, 1).await.1, ["first"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_are_told_of_version_2() {
     let broker = TestBroker::start().await;
     let mut raw = Raw::connect(broker.address()).await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ottla_core::controller::internal_topics::CONSUMER_OFFSETS;
 use ottla_core::group;
-use ottla_core::txn::{Coordinator, Markers, Note};
+use ottla_core::txn::{Coordinator, Markers, Note, TransactionVersion};
 use ottla_core::{BrokerId, LeaderEpoch, TopicName, TopicPartition};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::write_txn_markers::{
@@ -109,6 +109,7 @@ async fn write_once(
     let writes = by_leader.into_iter().map(|(leader, partitions)| async move {
         let of = MarkerOf {
             producer: markers.producer,
+            in_next_epoch: markers.version == TransactionVersion::V2,
             marker: Marker { commit: markers.commit, coordinator_epoch: epoch.0 },
         };
         let marking = Marking { of, partitions };
@@ -123,9 +124,9 @@ async fn write_once(
         let partition = TopicPartition::new(topic, index);
         match code {
             ErrorCode::NONE => done.push(partition),
-            // The producer has gone on under a newer epoch, which only the end of this transaction allows.
+            // The producer has gone on, which only the end of this transaction allows.
             ErrorCode::INVALID_PRODUCER_EPOCH => {
-                warn!(%partition, producer = %markers.producer.id, "a marker comes after a newer epoch of its producer");
+                warn!(%partition, producer = %markers.producer.id, "a marker comes when its producer has gone on");
                 done.push(partition);
             }
             code => debug!(%partition, %code, "a marker is not written yet"),

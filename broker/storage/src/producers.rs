@@ -10,6 +10,8 @@ use ottla_core::coordinator::Verification;
 use ottla_core::{Offset, ProducerEpoch, ProducerId, Timestamp};
 use ottla_records::{BatchHeader, Marker};
 
+use crate::MarkerOf;
+
 pub(crate) use snapshot::{read as read_snapshot, write as write_snapshot};
 
 /// Batches of one producer that are recognised when they come again: as many as a producer may have in flight.
@@ -191,15 +193,13 @@ impl Producers {
     }
 
     /// Checks a marker before it is appended.
-    pub(crate) fn check_marker(&self, id: i64, epoch: i16, coordinator_epoch: i32) -> Result<(), ProducerError> {
-        let Some(known) = self.map.get(&id) else { return Ok(()) };
-        let id = ProducerId(id);
-        if epoch < known.epoch {
-            return Err(ProducerError::InvalidEpoch {
-                id,
-                epoch: ProducerEpoch(epoch),
-                current: ProducerEpoch(known.epoch),
-            });
+    pub(crate) fn check_marker(&self, of: &MarkerOf) -> Result<(), ProducerError> {
+        let (id, epoch, coordinator_epoch) = (of.producer.id, of.producer.epoch, of.marker.coordinator_epoch);
+        let Some(known) = self.map.get(&id.0) else { return Ok(()) };
+        // A request that was held up on its way, and sent again meanwhile, would end the wrong transaction (KIP-890).
+        let is_late = of.in_next_epoch && self.is_open(id.0, epoch.0);
+        if epoch.0 < known.epoch || is_late {
+            return Err(ProducerError::InvalidEpoch { id, epoch, current: ProducerEpoch(known.epoch) });
         }
         if coordinator_epoch < known.coordinator_epoch {
             let current = known.coordinator_epoch;
@@ -432,9 +432,14 @@ mod tests {
     fn a_marker_of_an_older_epoch_or_coordinator_is_refused() {
         let mut producers = with(&[transactional(3, 0, 10)]);
         ended(&mut producers, 4, 20, true);
-        assert!(matches!(producers.check_marker(9, 3, 1), Err(ProducerError::InvalidEpoch { .. })));
-        assert!(matches!(producers.check_marker(9, 4, 0), Err(ProducerError::CoordinatorFenced { .. })));
-        assert_eq!(producers.check_marker(9, 4, 1), Ok(()));
+        let of = |epoch, coordinator_epoch| MarkerOf {
+            producer: ottla_core::Producer { id: ProducerId(9), epoch: ProducerEpoch(epoch) },
+            in_next_epoch: false,
+            marker: Marker { commit: true, coordinator_epoch },
+        };
+        assert!(matches!(producers.check_marker(&of(3, 1)), Err(ProducerError::InvalidEpoch { .. })));
+        assert!(matches!(producers.check_marker(&of(4, 0)), Err(ProducerError::CoordinatorFenced { .. })));
+        assert_eq!(producers.check_marker(&of(4, 1)), Ok(()));
         assert!(matches!(producers.check(&transactional(3, 1, 0)), Err(ProducerError::InvalidEpoch { .. })));
         assert_eq!(producers.check(&transactional(4, 0, 0)), Ok(None));
     }

@@ -74,10 +74,16 @@ fn transactional(id: i64, epoch: i16, base_sequence: i32, records: usize) -> Vec
     builder.build(0).to_vec()
 }
 
+/// Ends a transaction by the rules of version 1.
 fn end(log: &mut Log, id: i64, epoch: i16, commit: bool) -> ottla_storage::Result<AppendInfo> {
+    end_by(log, (id, epoch), commit, false)
+}
+
+/// Ends a transaction with a marker whose epoch is the next one, or that of the records.
+fn end_by(log: &mut Log, of: (i64, i16), commit: bool, in_next_epoch: bool) -> ottla_storage::Result<AppendInfo> {
     let marker = Marker { commit, coordinator_epoch: 1 };
-    let of = MarkerOf { producer: Producer { id: ProducerId(id), epoch: ProducerEpoch(epoch) }, marker };
-    log.append_marker(of, LeaderEpoch(1), now(1000))
+    let producer = Producer { id: ProducerId(of.0), epoch: ProducerEpoch(of.1) };
+    log.append_marker(MarkerOf { producer, in_next_epoch, marker }, LeaderEpoch(1), now(1000))
 }
 
 fn check(log: &mut Log, model: &Model, watermark: i64, from: i64, context: &str) {
@@ -208,7 +214,35 @@ fn markers_of_older_epochs_and_coordinators_are_refused() {
     end(&mut log, 1, 4, true).unwrap();
     assert!(matches!(end(&mut log, 1, 3, true), Err(Error::Producer(ProducerError::InvalidEpoch { .. }))));
     let marker = Marker { commit: true, coordinator_epoch: 0 };
-    let of = MarkerOf { producer: Producer { id: ProducerId(1), epoch: ProducerEpoch(4) }, marker };
+    let producer = Producer { id: ProducerId(1), epoch: ProducerEpoch(4) };
+    let of = MarkerOf { producer, in_next_epoch: false, marker };
     let refused = log.append_marker(of, LeaderEpoch(1), now(0));
     assert!(matches!(refused, Err(Error::Producer(ProducerError::CoordinatorFenced { .. }))));
+}
+
+#[test]
+fn a_marker_of_version_2_that_comes_late_does_not_end_the_next_transaction() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::open(folder.path());
+    let mut log = bench.create("t", LogConfig::default());
+    append(&mut log, &transactional(1, 3, 0, 1));
+    end_by(&mut log, (1, 4), true, true).unwrap();
+    // Its ack may have been lost: as long as nothing has followed it may come again.
+    end_by(&mut log, (1, 4), true, true).unwrap();
+    append(&mut log, &transactional(1, 4, 0, 1));
+    let late = end_by(&mut log, (1, 4), true, true);
+    assert!(matches!(late, Err(Error::Producer(ProducerError::InvalidEpoch { .. }))));
+    assert_eq!(log.last_stable(log.log_end()).unwrap(), Offset(3), "the transaction is open");
+    end_by(&mut log, (1, 5), false, true).unwrap();
+    assert_eq!(log.last_stable(log.log_end()).unwrap(), log.log_end());
+}
+
+#[test]
+fn with_version_1_and_for_tools_a_marker_has_the_epoch_of_the_transaction_that_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::open(folder.path());
+    let mut log = bench.create("t", LogConfig::default());
+    append(&mut log, &transactional(1, 3, 0, 1));
+    end(&mut log, 1, 3, true).unwrap();
+    assert_eq!(log.last_stable(log.log_end()).unwrap(), log.log_end());
 }

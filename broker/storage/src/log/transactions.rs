@@ -12,6 +12,9 @@ use crate::{ProducerError, Result};
 pub struct MarkerOf {
     /// The producer: with version 2 of transactions in the next epoch, which fences the one that ends.
     pub producer: Producer,
+    /// Whether the producer is in the epoch after that of the transaction that ends (version 2): then no transaction of
+    /// this epoch is meant.
+    pub in_next_epoch: bool,
     /// The end.
     pub marker: Marker,
 }
@@ -56,11 +59,12 @@ impl Log {
     /// Ends the transaction of a producer. It may be that none is open: a marker comes again when its ack was lost.
     ///
     /// # Errors
-    /// Refuses a marker of an older epoch of the producer, or of an older coordinator.
+    /// Refuses a marker of an older epoch of the producer, or of an older coordinator; with version 2 also one that has
+    /// come late, when the next transaction is open already.
     pub fn append_marker(&mut self, of: MarkerOf, epoch: LeaderEpoch, now: Now) -> Result<AppendInfo> {
         self.load_producers()?;
         if let ProducerState::Known(tracked) = &self.producers {
-            tracked.producers.check_marker(of.producer.id.0, of.producer.epoch.0, of.marker.coordinator_epoch)?;
+            tracked.producers.check_marker(&of)?;
         }
         let batch = of.marker.batch(of.producer.id.0, of.producer.epoch.0, now.wall.0);
         self.append_as_leader(&batch, epoch, now)

@@ -62,7 +62,8 @@ pub fn transactional(log: &mut Log, id: i64, sequence: i32, key: &str, value: Op
 /// Ends the transaction of the producer `id`.
 pub fn end(log: &mut Log, id: i64, commit: bool) {
     let marker = Marker { commit, coordinator_epoch: 1 };
-    let of = MarkerOf { producer: Producer { id: ProducerId(id), epoch: ProducerEpoch(0) }, marker };
+    let producer = Producer { id: ProducerId(id), epoch: ProducerEpoch(0) };
+    let of = MarkerOf { producer, in_next_epoch: false, marker };
     log.append_marker(of, LeaderEpoch(1), now(500)).unwrap();
 }
 
