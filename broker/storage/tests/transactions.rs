@@ -246,3 +246,16 @@ fn with_version_1_and_for_tools_a_marker_has_the_epoch_of_the_transaction_that_i
     end(&mut log, 1, 3, true).unwrap();
     assert_eq!(log.last_stable(log.log_end()).unwrap(), log.log_end());
 }
+
+#[test]
+fn nothing_below_the_log_start_is_the_last_stable_offset_though_a_transaction_began_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::open(folder.path());
+    let mut log = bench.create("t", LogConfig::default());
+    append(&mut log, &transactional(1, 0, 0, 2));
+    append(&mut log, &transactional(2, 0, 0, 2));
+    log.advance_log_start(Offset(1)).unwrap();
+    assert_eq!(log.last_stable(log.log_end()).unwrap(), Offset(1));
+    end(&mut log, 1, 0, true).unwrap();
+    assert_eq!(log.last_stable(log.log_end()).unwrap(), Offset(2), "the other one is open");
+}

@@ -31,13 +31,15 @@ pub struct AbortedTransaction {
 
 impl Log {
     /// The offset that readers of committed records may read up to: the first record of the first transaction that is
-    /// open, or whose marker lies at or above `watermark`; else `watermark`.
+    /// open, or whose marker lies at or above `watermark`; else `watermark`. Never below the log start, where the first
+    /// records of an open transaction may have been deleted.
     pub fn last_stable(&mut self, watermark: Offset) -> Result<Offset> {
         self.load_producers()?;
-        Ok(match &mut self.producers {
+        let stable = match &mut self.producers {
             ProducerState::Known(tracked) => Offset(tracked.producers.last_stable(watermark.0)),
             ProducerState::Unread(_) | ProducerState::Empty => watermark,
-        })
+        };
+        Ok(stable.max(self.log_start().min(watermark)))
     }
 
     /// The aborted transactions that have a record within `from..upper`, by their markers.
