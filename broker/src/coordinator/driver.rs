@@ -196,7 +196,15 @@ impl<M: Machine, L: CoordinatorLog, A: Actor<M>> Serving<M, L, A> {
         loop {
             let deadline = self.machine.next_deadline();
             let until = deadline.map(|at| at.saturating_sub(self.clock.now().monotonic));
+            let told = async {
+                tokio::select! {
+                    command = commands.recv() => Some(command),
+                    () = sleep(until) => None,
+                }
+            };
             let event = tokio::select! {
+                // What is told may follow from what has become durable: the marker of a transaction comes after its offsets.
+                biased;
                 (id, result) = oldest(&mut self.appends) => {
                     self.appends.pop_front();
                     if result == Err(AppendError::NotLeader) {
@@ -204,18 +212,18 @@ impl<M: Machine, L: CoordinatorLog, A: Actor<M>> Serving<M, L, A> {
                     }
                     Event::Appended(id, result)
                 }
-                command = commands.recv() => match command {
-                    Some(Command::Request(request, answer)) => self.admit(request, answer),
-                    Some(Command::Note(note)) => Event::Note(note),
-                    Some(Command::Stop) | None => break,
-                },
-                () = sleep(until) => {
-                    let has_stalled = deadline.is_some_and(|at| self.clock.now().monotonic.saturating_sub(at) > STALL);
-                    if let Some(note) = M::stalled().filter(|_| has_stalled) {
-                        self.handle(Event::Note(note));
+                told = told => match told {
+                    Some(Some(Command::Request(request, answer))) => self.admit(request, answer),
+                    Some(Some(Command::Note(note))) => Event::Note(note),
+                    Some(Some(Command::Stop) | None) => break,
+                    None => {
+                        let has_stalled = deadline.is_some_and(|at| self.clock.now().monotonic.saturating_sub(at) > STALL);
+                        if let Some(note) = M::stalled().filter(|_| has_stalled) {
+                            self.handle(Event::Note(note));
+                        }
+                        Event::Tick
                     }
-                    Event::Tick
-                }
+                },
             };
             self.handle(event);
         }
@@ -293,3 +301,6 @@ async fn refuse_rest<M: Machine>(mut commands: mpsc::UnboundedReceiver<Command<M
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
