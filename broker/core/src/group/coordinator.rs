@@ -283,16 +283,17 @@ impl Coordinator {
     /// A change is durable: it counts at once, or when its transaction is committed.
     fn offset_stored(&mut self, change: OffsetChange, transaction: Option<ProducerId>) {
         match transaction {
-            None => self.apply_offset(change),
-            Some(producer) => self.transactions.add(producer, [change]),
+            None => {
+                self.transactions.superseded_by(&change);
+                self.apply_offset(change);
+            }
+            Some(producer) => self.transactions.add(producer, change),
         }
     }
 
     fn transaction_ended(&mut self, producer: ProducerId, commit: bool) {
-        for change in self.transactions.end(producer) {
-            if commit {
-                self.apply_offset(change);
-            }
+        for change in self.transactions.end(producer, commit) {
+            self.apply_offset(change);
         }
     }
 
@@ -340,11 +341,9 @@ impl Coordinator {
         }
     }
 
-    /// A stored group was deleted, or with members in it changed its protocol.
+    /// A stored group was deleted, or changed its protocol. Its offsets have deletions of their own, also those that wait
+    /// for the end of a transaction: of what the group was, a compacted log may not tell any more.
     fn forget_group(&mut self, id: &Arc<str>) {
-        if self.groups.get(id).is_none_or(Group::is_deserted) {
-            self.transactions.forget(|change| change.group == *id);
-        }
         self.groups.remove(id);
         self.keep_offsets_of(id);
     }
@@ -363,7 +362,6 @@ impl Coordinator {
         }
         let is_deserted = self.consumers.get(id).is_some_and(consumer::group::Group::is_empty);
         if deletes.consumer && is_deserted && self.context.last_change_in_flight(id).is_none() {
-            self.transactions.forget(|change| change.group == *id);
             self.consumers.remove(id);
             self.keep_offsets_of(id);
         }

@@ -185,10 +185,10 @@ fn deletable<'a>(coordinator: &'a Coordinator, group: &str) -> Result<&'a Arc<st
     Ok(&group.id)
 }
 
-/// The partitions with a committed offset, durable or on its way.
+/// The partitions with a committed offset, durable, on its way, or waiting for the end of a transaction.
 pub(super) fn offset_keys(coordinator: &Coordinator, group: &Arc<str>) -> BTreeSet<(TopicName, i32)> {
-    let stored = coordinator.offsets.keys(group).map(|(topic, partition)| (topic.clone(), partition));
-    let mut keys: BTreeSet<_> = stored.collect();
+    let stored = coordinator.offsets.keys(group).chain(coordinator.transactions.offsets_of(group));
+    let mut keys: BTreeSet<_> = stored.map(|(topic, partition)| (topic.clone(), partition)).collect();
     let appends = coordinator.context.in_flight.values().filter(|append| append.group == *group);
     keys.extend(appends.flat_map(|append| &append.offsets).map(|change| (change.topic.clone(), change.partition)));
     keys
@@ -203,10 +203,10 @@ pub(super) fn tombstones(group: &Arc<str>, keys: impl IntoIterator<Item = (Topic
 
 /// Deletes the offsets of deleted topics.
 pub(super) fn topics_deleted(coordinator: &mut Coordinator, topics: &[TopicName]) {
-    coordinator.transactions.forget(|change| topics.contains(&change.topic));
     let in_flight = coordinator.context.in_flight.values().filter(|append| !append.offsets.is_empty());
-    let groups: BTreeSet<Arc<str>> =
-        coordinator.offsets.groups().chain(in_flight.map(|append| &append.group)).cloned().collect();
+    let on_their_way = in_flight.map(|append| &append.group);
+    let waiting = coordinator.transactions.changes().map(|change| &change.group);
+    let groups: BTreeSet<Arc<str>> = coordinator.offsets.groups().chain(on_their_way).chain(waiting).cloned().collect();
     for group in groups {
         let mut keys = offset_keys(coordinator, &group);
         keys.retain(|(topic, _)| topics.contains(topic));

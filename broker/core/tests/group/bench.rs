@@ -152,10 +152,16 @@ impl Bench {
 
     /// The log is compacted: of each key the last record is left, and none if that is a deletion.
     pub fn compact(&mut self) {
+        self.compact_keeping_deletions();
+        self.log.retain(|logged| !matches!(logged, Logged::Record(EncodedRecord { value: None, .. }, _)));
+    }
+
+    /// The log is compacted as it is for `delete.retention.ms`: deletions are left.
+    pub fn compact_keeping_deletions(&mut self) {
         let mut seen = HashSet::new();
         let mut log: Vec<Logged> = std::mem::take(&mut self.log).into_iter().rev().collect();
         log.retain(|logged| match logged {
-            Logged::Record(record, _) => seen.insert(record.key.clone()) && record.value.is_some(),
+            Logged::Record(record, _) => seen.insert(record.key.clone()),
             Logged::TransactionEnd { .. } => true,
         });
         self.log = log.into_iter().rev().collect();

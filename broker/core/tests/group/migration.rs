@@ -9,6 +9,7 @@ use ottla_core::group::{
 use super::bench::{
     Bench, beat, commit, fetch_all, first_beat, heartbeat, join, leave, offsets, partitions, sync, topic_id,
 };
+use super::transactions::{PRODUCER, transactional};
 
 /// A subscription of version 1 to `t` by one that owns `owned` of it.
 fn subscription(owned: &[i32]) -> Bytes {
@@ -229,4 +230,19 @@ fn a_group_without_members_may_become_of_either_kind() {
     let Response::DescribeConsumer(found) = bench.call(Request::DescribeConsumer("g".into())) else { panic!() };
     assert!(found.is_err());
     assert_eq!(offsets(bench.call(fetch_all("g", true))), [("t1".to_owned(), 0, 5)]);
+}
+
+#[test]
+fn offsets_of_a_transaction_outlive_the_upgrade_of_their_group_in_a_compacted_log() {
+    let (mut bench, id) = classic_group(Config::default());
+    let Response::Commit(committed) = bench.call(transactional("g", 1, &id, 9)) else { panic!() };
+    assert!(committed.is_ok());
+    send(&mut bench, first_beat("g", "new", &["t"])).unwrap();
+    bench.end_transaction(PRODUCER, true);
+    let expected = [("t".to_owned(), 0, 9), ("t1".to_owned(), 0, 7)];
+    assert_eq!(offsets(bench.call(fetch_all("g", true))), expected);
+    // The classic group is gone from the log, and its deletion is not.
+    bench.compact_keeping_deletions();
+    bench.reload();
+    assert_eq!(offsets(bench.call(fetch_all("g", true))), expected);
 }

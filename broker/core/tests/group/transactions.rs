@@ -6,11 +6,16 @@ use ottla_core::{Producer, ProducerEpoch, ProducerId};
 
 use crate::bench::{Bench, commit, fetch_all, offsets};
 
-const PRODUCER: ProducerId = ProducerId(7);
+pub(super) const PRODUCER: ProducerId = ProducerId(7);
 
-fn transactional(group: &str, generation: i32, member_id: &str, offset: i64) -> Request {
-    let Request::Commit(commit) = commit(group, member_id, generation, "t", 0, offset) else { unreachable!() };
-    let producer = Producer { id: PRODUCER, epoch: ProducerEpoch(0) };
+pub(super) fn transactional(group: &str, generation: i32, member_id: &str, offset: i64) -> Request {
+    by(PRODUCER, commit(group, member_id, generation, "t", 0, offset))
+}
+
+/// A commit as part of a producer's transaction.
+fn by(id: ProducerId, request: Request) -> Request {
+    let Request::Commit(commit) = request else { panic!("no commit but {request:?}") };
+    let producer = Producer { id, epoch: ProducerEpoch(0) };
     Request::Commit(Commit { transaction: Some(InTransaction { producer, verified: None }), ..commit })
 }
 
@@ -93,5 +98,54 @@ fn the_offsets_of_a_deleted_group_do_not_come_back_with_the_end_of_a_transaction
     let mut bench = begun();
     assert_eq!(bench.call(Request::Delete("g".into())), Response::Delete(Ok(())));
     bench.end_transaction(PRODUCER, true);
+    assert_eq!(offsets(bench.call(fetch_all("g", true))), []);
+}
+
+#[test]
+fn of_an_offset_in_several_transactions_and_in_none_the_last_in_the_log_counts_however_they_end() {
+    const OTHER: ProducerId = ProducerId(8);
+    let plain = |offset| commit("g", "", -1, "t", 0, offset);
+    type Step = (Option<ProducerId>, i64);
+    let logs: [([Step; 3], i64); 4] = [
+        ([(Some(PRODUCER), 9), (None, 12), (Some(OTHER), 15)], 15),
+        ([(Some(PRODUCER), 9), (Some(OTHER), 12), (None, 15)], 15),
+        ([(Some(OTHER), 9), (None, 12), (Some(PRODUCER), 15)], 15),
+        ([(None, 9), (Some(OTHER), 12), (Some(PRODUCER), 15)], 15),
+    ];
+    for (log, last) in logs {
+        for order in [[PRODUCER, OTHER], [OTHER, PRODUCER]] {
+            let mut bench = Bench::new(Config::default());
+            for (producer, offset) in log {
+                let request = plain(offset);
+                assert!(is_ok(&bench.call(producer.map_or(request.clone(), |producer| by(producer, request)))));
+            }
+            order.into_iter().for_each(|producer| bench.end_transaction(producer, true));
+            let expected = [("t".to_owned(), 0, last)];
+            assert_eq!(offsets(bench.call(fetch_all("g", true))), expected, "{log:?} {order:?}");
+            bench.compact();
+            bench.reload();
+            assert_eq!(offsets(bench.call(fetch_all("g", true))), expected, "{log:?} {order:?}, compacted");
+        }
+    }
+}
+
+#[test]
+fn an_aborted_offset_takes_none_of_another_transaction_with_it() {
+    const OTHER: ProducerId = ProducerId(8);
+    let mut bench = begun();
+    assert!(is_ok(&bench.call(by(OTHER, commit("g", "", -1, "t", 0, 12)))));
+    bench.end_transaction(OTHER, false);
+    bench.end_transaction(PRODUCER, true);
+    assert_eq!(offsets(bench.call(fetch_all("g", true))), [("t".to_owned(), 0, 9)]);
+}
+
+#[test]
+fn deleted_offsets_do_not_come_back_with_the_end_of_a_transaction_after_a_reload_either() {
+    let mut bench = begun();
+    bench.tell(&[("t", 1)]);
+    bench.tell(&[]);
+    assert_eq!(offsets(bench.call(fetch_all("g", true))), [], "the topic is gone");
+    bench.end_transaction(PRODUCER, true);
+    bench.reload();
     assert_eq!(offsets(bench.call(fetch_all("g", true))), []);
 }

@@ -65,10 +65,7 @@ impl Entry {
         let mut records = Vec::new();
         if let Origin::Classic { has_members } = self.origin {
             upgrade::retire(coordinator, &id);
-            // Deleting an empty group would take offsets of open transactions with it; without, the newer kind counts.
-            if has_members || !coordinator.transactions.has_offsets_of(&id) {
-                records.push(Record::Group(GroupChange { group: Arc::clone(&id), value: None }));
-            }
+            records.push(Record::Group(GroupChange { group: Arc::clone(&id), value: None }));
             records.extend(of_group(&id, if has_members { self.group.snapshot() } else { Vec::new() }));
         }
         let Coordinator { consumers, context, .. } = coordinator;
