@@ -30,9 +30,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use self::backoff::Backoff;
+use self::coordinators::{Coordinated, CoordinatorKey};
 use self::pool::Pool;
 use self::route::Route;
-use crate::codec::{Request, Str};
+use crate::codec::Request;
 
 pub use config::ClientConfig;
 pub use connection::Connection;
@@ -61,7 +62,7 @@ struct Cluster {
     metadata: Mutex<Arc<ClusterMetadata>>,
     /// Held while metadata is fetched, so that many waiting callers ask once.
     refreshing: tokio::sync::Mutex<()>,
-    coordinators: Mutex<HashMap<Str, BrokerId>>,
+    coordinators: Mutex<HashMap<CoordinatorKey, BrokerId>>,
 }
 
 impl Client {
@@ -126,7 +127,17 @@ impl Client {
 
     /// Asks the coordinator of a group, again while it moves or loads.
     pub async fn send_to_coordinator<R: Request>(&self, group: &str, request: &R) -> Result<R::Response, Error> {
-        self.send(Route::Coordinator(group), |_| Outgoing::new(request)).await
+        self.send(Route::Coordinator(Coordinated::Group(group)), |_| Outgoing::new(request)).await
+    }
+
+    /// Asks the coordinator of a transactional id, again while it moves or loads.
+    pub async fn send_to_transaction_coordinator<R: Request>(
+        &self,
+        transactional_id: &str,
+        request: &R,
+    ) -> Result<R::Response, Error> {
+        let of = Coordinated::TransactionalId(transactional_id);
+        self.send(Route::Coordinator(of), |_| Outgoing::new(request)).await
     }
 
     /// Asks the broker that the cluster names as its controller, or any if it names none.

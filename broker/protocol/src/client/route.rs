@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::coordinators::Coordinated;
 use super::pool::{Lane, Target};
 use super::{BrokerEndpoint, BrokerId, Client, Connection, Error};
 use crate::codec::Wire;
@@ -15,7 +16,7 @@ pub(super) enum Route<'a> {
     Any,
     Broker(BrokerId),
     Leader { topic: &'a str, partition: i32 },
-    Coordinator(&'a str),
+    Coordinator(Coordinated<'a>),
     Controller,
 }
 
@@ -57,7 +58,7 @@ impl Client {
                 let leader = leader.ok_or_else(|| Error::NoLeader { topic: topic.to_owned(), partition })?;
                 Some(self.endpoint(leader).await?)
             }
-            Route::Coordinator(group) => Some(self.coordinator(group).await?),
+            Route::Coordinator(of) => Some(self.coordinator(of).await?),
             Route::Controller => match self.metadata().controller {
                 Some(id) => Some(self.endpoint(id).await?),
                 None => None,
@@ -106,7 +107,7 @@ impl Client {
         match route {
             Route::Any => {}
             Route::Leader { topic, .. } => self.forget_topic(topic),
-            Route::Coordinator(group) => self.forget_coordinator(group),
+            Route::Coordinator(of) => self.forget_coordinator(of),
             Route::Broker(id) => self.forget_broker(id),
             Route::Controller => {
                 let controller = self.metadata().controller;

@@ -215,6 +215,31 @@ async fn a_group_request_finds_its_coordinator_again_when_that_moves() {
     assert_eq!(seen.count(ApiKey::FindCoordinator), 3);
 }
 
+#[tokio::test]
+async fn a_group_and_a_transactional_id_of_one_name_have_coordinators_of_their_own() {
+    let broker = Broker::bind().await;
+    let (address, endpoint) = (broker.address, broker.endpoint(0));
+    let coordinator = Coordinator { node_id: 0, host: "127.0.0.1".into(), port: endpoint.port, ..Default::default() };
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = asked.clone();
+    broker.run(alone(endpoint, move |header, reader| {
+        if header.key() == Some(ApiKey::FindCoordinator) {
+            noted.lock().push(decode::<FindCoordinatorRequest>(header, reader).key_type);
+            let coordinators = vec![coordinator.clone()];
+            let response = FindCoordinatorResponse { coordinators, ..Default::default() };
+            return answer::<FindCoordinatorRequest>(header, &response);
+        }
+        answer::<HeartbeatRequest>(header, &HeartbeatResponse::default())
+    }));
+    let client = connect(address).await;
+    let request = HeartbeatRequest { group_id: "name".into(), ..Default::default() };
+    for _ in 0..2 {
+        client.send_to_coordinator("name", &request).await.unwrap();
+        client.send_to_transaction_coordinator("name", &request).await.unwrap();
+    }
+    assert_eq!(*asked.lock(), [0, 1]);
+}
+
 /// Answers Produce and Fetch for whatever topic they name.
 fn produce_answer(header: &RequestHeader, reader: &mut Reader) -> Action {
     let request = decode::<ProduceRequest>(header, reader);
