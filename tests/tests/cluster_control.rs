@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use ottla_control::cluster_control_client::ClusterControlClient;
 use ottla_control::{
-    AddVoterRequest, CheckRestartRequest, CordonRequest, GetPartitionHealthRequest, ListBrokersRequest,
-    ListPlacementsRequest, ListVotersRequest, LogDirectoryState, QuorumEffect, RemoveVoterRequest, RetireDiskRequest,
-    UncordonRequest,
+    AddVoterRequest, AdvertiseRequest, CheckRestartRequest, CordonRequest, GetPartitionHealthRequest,
+    ListBrokersRequest, ListPlacementsRequest, ListVotersRequest, LogDirectoryState, QuorumEffect, RemoveVoterRequest,
+    RetireDiskRequest, UncordonRequest,
 };
 use ottla_core::TopicId;
 use ottla_core::controller::{CreateTopics, NewTopic};
@@ -76,6 +76,17 @@ async fn every_broker_gives_the_answers_of_the_active_controller() {
     assert_eq!(is_cordoned(&mut asked).await, (true, false), "it holds nothing");
     asked.uncordon(UncordonRequest { broker_id: 2 }).await.unwrap();
     assert_eq!(is_cordoned(&mut asked).await, (false, false));
+
+    let mut advertised = async |broker_id: i32, listeners: &str| {
+        let request = AdvertiseRequest { broker_id, listeners: listeners.to_owned() };
+        asked.advertise(request).await.map_err(|status| status.code())?;
+        let brokers = asked.list_brokers(ListBrokersRequest {}).await.unwrap().into_inner().brokers;
+        Ok(brokers.into_iter().map(|broker| broker.advertised).collect::<Vec<_>>())
+    };
+    assert_eq!(advertised(2, "EXT://h:9094").await.unwrap(), ["", "", "EXT://h:9094"]);
+    assert_eq!(advertised(2, "EXT://0.0.0.0:9094").await, Err(Code::InvalidArgument));
+    assert_eq!(advertised(9, "EXT://h:9094").await, Err(Code::NotFound));
+    assert_eq!(advertised(2, "").await.unwrap(), ["", "", ""]);
 
     let broker_id = i32::try_from(other).unwrap();
     let of = |list: &[ottla_control::QuorumNode]| list.iter().map(|node| node.broker_id).collect::<Vec<_>>();

@@ -52,6 +52,9 @@ pub struct Broker {
     /// Whether it answered when it was asked for its disks.
     #[prost(bool, tag = "12")]
     pub answered: bool,
+    /// What Advertise has set: `NAME://host:port`, separated by commas; empty when nothing is set.
+    #[prost(string, tag = "13")]
+    pub advertised: ::prost::alloc::string::String,
 }
 /// A log directory of a broker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -150,6 +153,17 @@ pub struct UncordonRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UncordonResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AdvertiseRequest {
+    /// The broker.
+    #[prost(int32, tag = "1")]
+    pub broker_id: i32,
+    /// `NAME://host:port`, separated by commas; listeners that are not in it are advertised as registered. Empty: all are.
+    #[prost(string, tag = "2")]
+    pub listeners: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AdvertiseResponse {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListVotersRequest {}
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -451,7 +465,7 @@ pub mod cluster_control_client {
     /// Asked of any broker; what only the active controller may answer is handed on to it.
     ///
     /// Errors: UNAVAILABLE when nobody, or nobody that answers, is the active controller (try again); NOT_FOUND for a broker
-    /// or voter that is not there; FAILED_PRECONDITION for a change of voters that would leave the quorum unable to go on,
+    /// or voter that is not there; INVALID_ARGUMENT for what no broker takes; FAILED_PRECONDITION for a change of voters that would leave the quorum unable to go on,
     /// with what would have to be so first; UNAUTHENTICATED without the token.
     #[derive(Debug, Clone)]
     pub struct ClusterControlClient<T> {
@@ -633,6 +647,32 @@ pub mod cluster_control_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("ottla.cluster.v1.ClusterControl", "Uncordon"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Has clients of some listeners of a broker told other addresses than it registered, or than were set before, from now
+        /// on and over its restarts. What brokers dial among themselves stays. Repeating it changes nothing.
+        pub async fn advertise(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AdvertiseRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AdvertiseResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/ottla.cluster.v1.ClusterControl/Advertise",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("ottla.cluster.v1.ClusterControl", "Advertise"));
             self.inner.unary(req, path, codec).await
         }
         /// The metadata quorum: its voters, and the brokers that follow it without a vote.
@@ -846,6 +886,15 @@ pub mod cluster_control_server {
             tonic::Response<super::UncordonResponse>,
             tonic::Status,
         >;
+        /// Has clients of some listeners of a broker told other addresses than it registered, or than were set before, from now
+        /// on and over its restarts. What brokers dial among themselves stays. Repeating it changes nothing.
+        async fn advertise(
+            &self,
+            request: tonic::Request<super::AdvertiseRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AdvertiseResponse>,
+            tonic::Status,
+        >;
         /// The metadata quorum: its voters, and the brokers that follow it without a vote.
         async fn list_voters(
             &self,
@@ -901,7 +950,7 @@ pub mod cluster_control_server {
     /// Asked of any broker; what only the active controller may answer is handed on to it.
     ///
     /// Errors: UNAVAILABLE when nobody, or nobody that answers, is the active controller (try again); NOT_FOUND for a broker
-    /// or voter that is not there; FAILED_PRECONDITION for a change of voters that would leave the quorum unable to go on,
+    /// or voter that is not there; INVALID_ARGUMENT for what no broker takes; FAILED_PRECONDITION for a change of voters that would leave the quorum unable to go on,
     /// with what would have to be so first; UNAUTHENTICATED without the token.
     #[derive(Debug)]
     pub struct ClusterControlServer<T> {
@@ -1144,6 +1193,51 @@ pub mod cluster_control_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = UncordonSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/ottla.cluster.v1.ClusterControl/Advertise" => {
+                    #[allow(non_camel_case_types)]
+                    struct AdvertiseSvc<T: ClusterControl>(pub Arc<T>);
+                    impl<
+                        T: ClusterControl,
+                    > tonic::server::UnaryService<super::AdvertiseRequest>
+                    for AdvertiseSvc<T> {
+                        type Response = super::AdvertiseResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AdvertiseRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ClusterControl>::advertise(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AdvertiseSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

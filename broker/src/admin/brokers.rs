@@ -1,8 +1,9 @@
 //! ListBrokers: the registered brokers of the image, with the disks that they tell of.
 
 use ottla_control as proto;
+use ottla_core::config::ADVERTISED;
 use ottla_core::controller::BrokerLoad;
-use ottla_core::metadata::{Broker, Image};
+use ottla_core::metadata::{Broker, Image, Resource};
 
 use super::Admin;
 use super::restart::count;
@@ -19,7 +20,8 @@ impl Admin {
         let loads = BrokerLoad::of_all(&image);
         let brokers = image.brokers().values().map(|broker| {
             let load = loads.get(&broker.id).copied().unwrap_or_default();
-            view(broker, load, disks.get(&broker.id))
+            let advertised = image.config_value(&Resource::broker(broker.id.to_string()), ADVERTISED);
+            view(broker, load, disks.get(&broker.id), advertised.unwrap_or_default())
         });
         proto::ListBrokersResponse {
             brokers: brokers.collect(),
@@ -33,7 +35,12 @@ fn controller(image: &Image) -> i32 {
     image.controller().map_or(-1, |controller| controller.broker.0)
 }
 
-fn view(broker: &Broker, load: BrokerLoad, disks: Option<&proto::DescribeDisksResponse>) -> proto::Broker {
+fn view(
+    broker: &Broker,
+    load: BrokerLoad,
+    disks: Option<&proto::DescribeDisksResponse>,
+    advertised: &str,
+) -> proto::Broker {
     let registered = || broker.directories.iter().map(|id| unknown(directory_text(*id))).collect();
     let directories = disks.map_or_else(registered, |disks| disks.directories.clone());
     proto::Broker {
@@ -49,6 +56,7 @@ fn view(broker: &Broker, load: BrokerLoad, disks: Option<&proto::DescribeDisksRe
         replicas: count(load.replicas),
         directories,
         answered: disks.is_some(),
+        advertised: advertised.to_owned(),
     }
 }
 

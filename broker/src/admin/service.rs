@@ -3,14 +3,16 @@
 use ottla_control::broker_disks_server::BrokerDisks;
 use ottla_control::cluster_control_server::ClusterControl;
 use ottla_control::{
-    AddVoterRequest, AddVoterResponse, CheckRestartRequest, CheckRestartResponse, CordonRequest, CordonResponse,
-    DescribeDisksRequest, DescribeDisksResponse, GetPartitionHealthRequest, GetPartitionHealthResponse,
-    ListBrokersRequest, ListBrokersResponse, ListPlacementsRequest, ListPlacementsResponse, ListVotersRequest,
-    ListVotersResponse, RemoveVoterRequest, RemoveVoterResponse, RetireDiskRequest, RetireDiskResponse,
-    UncordonRequest, UncordonResponse,
+    AddVoterRequest, AddVoterResponse, AdvertiseRequest, AdvertiseResponse, CheckRestartRequest, CheckRestartResponse,
+    CordonRequest, CordonResponse, DescribeDisksRequest, DescribeDisksResponse, GetPartitionHealthRequest,
+    GetPartitionHealthResponse, ListBrokersRequest, ListBrokersResponse, ListPlacementsRequest, ListPlacementsResponse,
+    ListVotersRequest, ListVotersResponse, RemoveVoterRequest, RemoveVoterResponse, RetireDiskRequest,
+    RetireDiskResponse, UncordonRequest, UncordonResponse,
 };
 use ottla_core::BrokerId;
-use ottla_core::controller::CordonBroker;
+use ottla_core::config::ADVERTISED;
+use ottla_core::controller::{ConfigChange, ConfigOp, CordonBroker, IncrementalAlterConfigs, ResourceChanges};
+use ottla_core::metadata::Resource;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Admin;
@@ -43,6 +45,12 @@ impl ClusterControl for Admin {
     async fn uncordon(&self, request: Request<UncordonRequest>) -> Answer<UncordonResponse> {
         self.set_cordoned(request.get_ref().broker_id, false).await?;
         Ok(Response::new(UncordonResponse {}))
+    }
+
+    async fn advertise(&self, request: Request<AdvertiseRequest>) -> Answer<AdvertiseResponse> {
+        let AdvertiseRequest { broker_id, listeners } = request.into_inner();
+        self.set_advertised(broker_id, listeners).await?;
+        Ok(Response::new(AdvertiseResponse {}))
     }
 
     async fn list_voters(&self, request: Request<ListVotersRequest>) -> Answer<ListVotersResponse> {
@@ -115,5 +123,20 @@ impl Admin {
     async fn set_cordoned(&self, broker: i32, cordoned: bool) -> Result<(), Status> {
         let operation = CordonBroker { broker: BrokerId(broker), cordoned };
         self.broker.controller.submit(operation).await.map_err(of_submit)
+    }
+
+    /// As by IncrementalAlterConfigs, which each broker takes for itself only.
+    async fn set_advertised(&self, broker: i32, listeners: String) -> Result<(), Status> {
+        if self.broker.image().broker(BrokerId(broker)).is_none() {
+            return Err(Status::not_found(format!("broker {broker} is not registered")));
+        }
+        let value = Some(listeners).filter(|listeners| !listeners.is_empty());
+        let op = if value.is_some() { ConfigOp::Set } else { ConfigOp::Delete };
+        let change = ConfigChange { key: ADVERTISED.to_owned(), op, value };
+        let changes = ResourceChanges { resource: Resource::broker(broker.to_string()), changes: vec![change] };
+        let operation = IncrementalAlterConfigs { resources: vec![changes], validate_only: false };
+        let answers = self.broker.controller.submit(operation).await.map_err(of_submit)?;
+        let refused = answers.into_iter().find_map(|(_, result)| result.err());
+        refused.map_or(Ok(()), |error| Err(Status::invalid_argument(error.to_string())))
     }
 }

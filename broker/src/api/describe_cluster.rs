@@ -31,7 +31,7 @@ fn brokers(context: &Context, image: &Image, request: &DescribeClusterRequest) -
         endpoint_type: BROKERS,
         cluster_id: image.cluster_id().into(),
         controller_id: image.controller().map_or(-1, |controller| controller.broker.0),
-        brokers: listed.filter_map(|broker| described(broker, &context.peer.listener)).collect(),
+        brokers: listed.filter_map(|broker| described(image, broker, &context.peer.listener)).collect(),
         cluster_authorized_operations: match request.include_cluster_authorized_operations {
             true => ALL_CLUSTER_OPERATIONS,
             false => i32::MIN,
@@ -41,12 +41,12 @@ fn brokers(context: &Context, image: &Image, request: &DescribeClusterRequest) -
 }
 
 /// The broker with its address on the listener that the client came by.
-fn described(broker: &Broker, listener: &str) -> Option<DescribeClusterBroker> {
-    let endpoint = broker.endpoint(listener)?;
+fn described(image: &Image, broker: &Broker, listener: &str) -> Option<DescribeClusterBroker> {
+    let address = image.address(broker.id, listener)?;
     Some(DescribeClusterBroker {
         broker_id: broker.id.0,
-        host: endpoint.host.as_str().into(),
-        port: i32::from(endpoint.port),
+        host: address.host.into(),
+        port: i32::from(address.port),
         rack: broker.rack.as_deref().map(Into::into),
         is_fenced: broker.fenced,
     })

@@ -86,16 +86,16 @@ async fn with_topic(context: &Context, name: &'static str) -> Arc<Image> {
 
 fn coordinator(context: &Context, image: &Image, topic: &Topic, key: &Str) -> Coordinator {
     let partition = partition_of(key, topic.partitions.len() as i32);
-    let leader = topic.partition(partition).and_then(|state| image.broker(state.leader));
-    let found = leader.and_then(|broker| Some((broker.id, broker.endpoint(&context.peer.listener)?)));
-    let Some((id, endpoint)) = found else {
+    let leader = topic.partition(partition).map(|state| state.leader);
+    let found = leader.and_then(|leader| Some((leader, image.address(leader, &context.peer.listener)?)));
+    let Some((id, address)) = found else {
         return refused(key, ErrorCode::COORDINATOR_NOT_AVAILABLE, NOT_AVAILABLE);
     };
     Coordinator {
         key: key.clone(),
         node_id: id.0,
-        host: endpoint.host.as_str().into(),
-        port: i32::from(endpoint.port),
+        host: address.host.into(),
+        port: i32::from(address.port),
         error_message: if context.version < 4 { None } else { Some(Str::default()) },
         ..Coordinator::default()
     }

@@ -20,9 +20,9 @@ pub(super) fn addresses(image: &Image, listener: &str, leaders: impl IntoIterato
     let leaders: BTreeSet<i32> = leaders.into_iter().collect();
     let address = |id: i32| {
         let broker = image.broker(BrokerId(id))?;
-        let endpoint = broker.endpoint(listener)?;
+        let address = image.address(broker.id, listener)?;
         let rack = broker.rack.as_deref().map(Into::into);
-        Some(Address { id, host: endpoint.host.as_str().into(), port: i32::from(endpoint.port), rack })
+        Some(Address { id, host: address.host.into(), port: i32::from(address.port), rack })
     };
     leaders.into_iter().filter_map(address).collect()
 }

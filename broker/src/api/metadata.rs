@@ -1,12 +1,12 @@
 //! Metadata (KIP-4, KIP-516): brokers and topics as this broker has made them its own; creates topics where that is
 //! allowed, and answers once they are usable.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use ottla_core::controller::internal_topics::is_internal;
 use ottla_core::controller::{CreateTopics, NewTopic};
-use ottla_core::metadata::{Image, Partition, Topic};
+use ottla_core::metadata::{Address, Broker, Image, Partition, Topic};
 use ottla_core::{BrokerId, TopicId, TopicName};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::Str;
@@ -36,12 +36,13 @@ pub(super) async fn handle(context: Context, request: MetadataRequest) -> Metada
         create_missing(&context, wanted).await;
     }
     let image = context.broker.image();
+    let view = View::new(&context, &image);
     let topics = match &wanted {
-        None => image.topics().iter().map(|topic| found(&image, topic)).collect(),
-        Some(wanted) => listed(&image, wanted),
+        None => image.topics().iter().map(|topic| found(&view, topic)).collect(),
+        Some(wanted) => listed(&view, wanted),
     };
     MetadataResponse {
-        brokers: brokers(&context, &image),
+        brokers: view.brokers(),
         cluster_id: Some(Str::from(image.cluster_id())),
         controller_id: image.controller().map_or(-1, |controller| controller.broker.0),
         topics,
@@ -94,41 +95,65 @@ async fn create_missing(context: &Context, wanted: &[MetadataRequestTopic]) {
     }
 }
 
-fn brokers(context: &Context, image: &Image) -> Vec<MetadataResponseBroker> {
-    let active = image.brokers().values().filter(|broker| !broker.fenced);
-    active
-        .filter_map(|broker| {
-            let endpoint = broker.endpoint(&context.peer.listener)?;
-            Some(MetadataResponseBroker {
-                node_id: broker.id.0,
-                host: Str::from(&endpoint.host),
-                port: i32::from(endpoint.port),
-                rack: broker.rack.as_ref().map(Str::from),
-            })
-        })
-        .collect()
+/// The cluster as far as the client's listener reaches.
+struct View<'a> {
+    image: &'a Image,
+    addresses: BTreeMap<BrokerId, Address<'a>>,
+    version: i16,
+}
+
+impl<'a> View<'a> {
+    fn new(context: &Context, image: &'a Image) -> Self {
+        let address = |id: &BrokerId| Some((*id, image.address(*id, &context.peer.listener)?));
+        let addresses = image.brokers().keys().filter_map(address).collect();
+        Self { image, addresses, version: context.version }
+    }
+
+    fn brokers(&self) -> Vec<MetadataResponseBroker> {
+        let active = self.image.brokers().values().filter(|broker| !broker.fenced);
+        let reached = active.filter_map(|broker| Some((broker, self.addresses.get(&broker.id)?)));
+        let answer = |(broker, address): (&Arc<Broker>, &Address<'_>)| MetadataResponseBroker {
+            node_id: broker.id.0,
+            host: Str::from(address.host),
+            port: i32::from(address.port),
+            rack: broker.rack.as_ref().map(Str::from),
+        };
+        reached.map(answer).collect()
+    }
+
+    /// Who leads the partition; older clients have no error for a leader that they cannot reach.
+    fn leader(&self, state: &Partition) -> (BrokerId, ErrorCode) {
+        if self.addresses.contains_key(&state.leader) {
+            return (state.leader, ErrorCode::NONE);
+        }
+        let is_led = self.image.broker(state.leader).is_some();
+        match is_led && self.version >= 6 {
+            true => (BrokerId::NONE, ErrorCode::LISTENER_NOT_FOUND),
+            false => (BrokerId::NONE, ErrorCode::LEADER_NOT_AVAILABLE),
+        }
+    }
 }
 
 /// The topics asked for, each once.
-fn listed(image: &Image, wanted: &[MetadataRequestTopic]) -> Vec<MetadataResponseTopic> {
+fn listed(view: &View<'_>, wanted: &[MetadataRequestTopic]) -> Vec<MetadataResponseTopic> {
     let mut seen = HashSet::new();
     let mut topics = Vec::with_capacity(wanted.len());
     for topic in wanted {
         if topic.topic_id.is_nil() {
             let name = topic.name.clone().unwrap_or_default();
             if seen.insert((name.clone(), Uuid::nil())) {
-                topics.push(by_name(image, name));
+                topics.push(by_name(view, name));
             }
         } else if seen.insert((Str::default(), topic.topic_id)) {
-            topics.push(by_id(image, topic.topic_id));
+            topics.push(by_id(view, topic.topic_id));
         }
     }
     topics
 }
 
-fn by_name(image: &Image, name: Str) -> MetadataResponseTopic {
-    if let Some(topic) = image.topic(&name) {
-        return found(image, topic);
+fn by_name(view: &View<'_>, name: Str) -> MetadataResponseTopic {
+    if let Some(topic) = view.image.topic(&name) {
+        return found(view, topic);
     }
     let is_valid = TopicName::new(&name).is_ok();
     let error_code = if is_valid { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION } else { ErrorCode::INVALID_TOPIC_EXCEPTION };
@@ -140,9 +165,9 @@ fn by_name(image: &Image, name: Str) -> MetadataResponseTopic {
     }
 }
 
-fn by_id(image: &Image, topic_id: Uuid) -> MetadataResponseTopic {
-    match image.topics().by_id(TopicId(topic_id)) {
-        Some(topic) => found(image, topic),
+fn by_id(view: &View<'_>, topic_id: Uuid) -> MetadataResponseTopic {
+    match view.image.topics().by_id(TopicId(topic_id)) {
+        Some(topic) => found(view, topic),
         None => MetadataResponseTopic {
             error_code: ErrorCode::UNKNOWN_TOPIC_ID,
             name: None,
@@ -157,17 +182,17 @@ pub(super) fn offline_replicas(image: &Image, state: &Partition) -> Vec<i32> {
     state.replicas.iter().filter(|replica| !image.is_online(replica)).map(|replica| replica.broker.0).collect()
 }
 
-fn found(image: &Image, topic: &Arc<Topic>) -> MetadataResponseTopic {
+fn found(view: &View<'_>, topic: &Arc<Topic>) -> MetadataResponseTopic {
     let partition = |(index, state): (i32, &Arc<Partition>)| {
-        let has_leader = state.leader != BrokerId::NONE;
+        let (leader, error_code) = view.leader(state);
         MetadataResponsePartition {
-            error_code: if has_leader { ErrorCode::NONE } else { ErrorCode::LEADER_NOT_AVAILABLE },
+            error_code,
             partition_index: index,
-            leader_id: state.leader.0,
+            leader_id: leader.0,
             leader_epoch: state.leader_epoch.0,
             replica_nodes: state.brokers().map(|id| id.0).collect(),
             isr_nodes: state.isr.iter().map(|id| id.0).collect(),
-            offline_replicas: offline_replicas(image, state),
+            offline_replicas: offline_replicas(view.image, state),
         }
     };
     MetadataResponseTopic {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use ottla_core::config::ListenerAddress;
+
 use super::Error;
 
 /// A named address, `NAME://host:port`.
@@ -45,7 +47,8 @@ pub struct Listeners {
     pub controller: Option<Endpoint>,
     /// What other brokers are told to dial for `controller`, where `advertised.listeners` says; else it is found out.
     pub controller_advertised: Option<Endpoint>,
-    /// What clients are told to dial, for each of `kafka`; port 0 is replaced once the listener is bound.
+    /// What clients are told to dial, for each of `kafka`, or for those that `advertised.listeners` names; port 0 is
+    /// replaced once the listener is bound.
     pub advertised: Vec<Endpoint>,
     /// Name of the listener that brokers use among themselves.
     pub inter_broker: String,
@@ -74,6 +77,10 @@ impl Listeners {
             let reason = "no listener of that name is in listeners";
             return Err(Error::invalid("inter.broker.listener.name", &inter_broker, reason));
         }
+        if !advertised.iter().any(|e| e.name == inter_broker) {
+            let reason = format!("brokers use listener {inter_broker} among themselves: name it, too");
+            return Err(Error::invalid("advertised.listeners", &value("advertised.listeners"), reason));
+        }
         Ok(Self { kafka, controller: controller.into_iter().next(), controller_advertised, advertised, inter_broker })
     }
 }
@@ -98,7 +105,11 @@ fn advertised(kafka: &[Endpoint], value: &str, controller_names: &[String]) -> R
         true => Endpoint { host: host_name(), ..endpoint.clone() },
         false => endpoint.clone(),
     };
-    Ok(kafka.iter().map(|e| given.iter().find(|a| a.name == e.name).cloned().unwrap_or_else(|| own(e))).collect())
+    if given.is_empty() {
+        return Ok(kafka.iter().map(own).collect());
+    }
+    // As in Kafka: who says what is advertised says all of it.
+    Ok(kafka.iter().filter_map(|e| given.iter().find(|a| a.name == e.name).cloned()).collect())
 }
 
 pub(crate) fn host_name() -> String {
@@ -151,11 +162,8 @@ pub(super) fn endpoints(key: &'static str, value: &str) -> Result<Vec<Endpoint>,
 }
 
 fn parse_endpoint(word: &str) -> Option<Endpoint> {
-    let (name, address) = word.split_once("://")?;
-    let (host, port) = address.rsplit_once(':')?;
-    let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-    let valid = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    valid.then(|| Some(Endpoint { name: name.to_uppercase(), host: host.to_owned(), port: port.parse().ok()? }))?
+    let ListenerAddress { listener, host, port } = ListenerAddress::parse(word)?;
+    Some(Endpoint { name: listener.to_uppercase(), host: host.to_owned(), port })
 }
 
 fn names(value: &str) -> Vec<String> {
@@ -198,6 +206,20 @@ mod tests {
         let advertised: Vec<_> = listeners.advertised.iter().map(ToString::to_string).collect();
         assert_eq!(advertised, ["PLAIN://10.0.0.1:9092", "EXT://broker.example:19094"]);
         assert_eq!(listeners.kafka[1].host, "::1");
+    }
+
+    #[test]
+    fn a_listener_that_advertised_listeners_leaves_out_is_advertised_to_nobody() {
+        let two = "PLAINTEXT://0.0.0.0:9092,EXT://0.0.0.0:9094,CONTROLLER://:9093";
+        let map = ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,EXT:PLAINTEXT,CONTROLLER:PLAINTEXT");
+        let advertised = |value: &str| {
+            let listeners = read(&[("listeners", two), ("advertised.listeners", value), map]);
+            listeners.map(|all| all.advertised.iter().map(|endpoint| endpoint.name.clone()).collect::<Vec<_>>())
+        };
+        assert_eq!(advertised("PLAINTEXT://h:9092,CONTROLLER://h:9093").unwrap(), ["PLAINTEXT"]);
+        assert_eq!(advertised("CONTROLLER://h:9093").unwrap(), ["PLAINTEXT", "EXT"]);
+        let refused = advertised("EXT://h:9094").unwrap_err().to_string();
+        assert!(refused.contains("brokers use listener PLAINTEXT among themselves"), "{refused}");
     }
 
     #[test]

@@ -377,4 +377,5 @@ pub const DYNAMIC_ONLY: &[BrokerKey] = table! {
     "follower.replication.throttled.rate",                    Long,     None,                    AtLeast(0), Cluster, used;
     "replica.alter.log.dirs.io.max.bytes.per.second",         Long,     None,                    AtLeast(0), Cluster, used;
     "ottla.move.max.bytes.per.second",                        Long,     None,                    AtLeast(1), Cluster, used;
+    "ottla.advertised.listeners",                             List,     None,                    ListenerAddresses, PerBroker, used;
 };

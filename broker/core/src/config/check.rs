@@ -19,6 +19,8 @@ pub enum Check {
     ThrottledReplicas,
     /// 1 to 9, or −1 for the codec's own default.
     GzipLevel,
+    /// A list of `NAME://host:port` that clients can dial.
+    ListenerAddresses,
 }
 
 /// A value that its key does not take.
@@ -55,6 +57,7 @@ impl Check {
             }
             Self::GzipLevel if number == -1.0 || (1.0..=9.0).contains(&number) => Ok(()),
             Self::GzipLevel => Err("Value must be between 1 and 9 or equal to -1".into()),
+            Self::ListenerAddresses => super::address::check(value),
         }
     }
 }

@@ -4,12 +4,15 @@
 //! and group configs, DescribeConfigs answers, and the operator refuses unknown keys, all from these tables. Must not
 //! read files or know who asks.
 
+mod address;
 mod broker;
 mod check;
 mod group;
 mod layers;
 mod topic;
 
+pub(crate) use address::addresses;
+pub use address::{ADVERTISED, ListenerAddress};
 pub use broker::{BROKER, DYNAMIC_ONLY};
 pub use check::{Check, InvalidValue};
 pub use group::GROUP;

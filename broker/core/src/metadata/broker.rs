@@ -63,6 +63,15 @@ pub struct Endpoint {
     pub security_protocol: SecurityProtocol,
 }
 
+/// What clients of a listener are told to dial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address<'a> {
+    /// The host.
+    pub host: &'a str,
+    /// The port.
+    pub port: u16,
+}
+
 /// The levels of one feature that a broker can run with (KIP-584).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeatureRange {
@@ -108,7 +117,7 @@ impl Broker {
         directory == DirectoryId::ZERO || self.directories.contains(&directory)
     }
 
-    /// The address of the listener named `listener`.
+    /// The address that was registered for the listener named `listener`; brokers use it among themselves.
     pub fn endpoint(&self, listener: &str) -> Option<&Endpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.listener == listener)
     }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use super::record::{BrokerChange, Entry, Record};
 use super::shards::Shards;
-use super::{Broker, Replica, Resource, Topic, Topics};
+use super::{Address, Broker, Replica, Resource, Topic, Topics};
+use crate::config;
 use crate::mutant::{self, Mutant};
 use crate::quota::QuotaTable;
 use crate::{BrokerEpoch, BrokerId, ControllerEpoch, LogIndex, ProducerId, TopicId};
@@ -88,6 +89,16 @@ impl Image {
     /// The broker `id`, if it is registered.
     pub fn broker(&self, id: BrokerId) -> Option<&Arc<Broker>> {
         self.brokers.get(&id)
+    }
+
+    /// What clients that came by `listener` are told of `broker`: what was set while it runs, else what it registered.
+    /// `None` if it is not registered, or not to be reached by that listener.
+    pub fn address(&self, broker: BrokerId, listener: &str) -> Option<Address<'_>> {
+        let registered = self.broker(broker)?;
+        let set = self.config_value(&Resource::broker(broker.to_string()), config::ADVERTISED).unwrap_or_default();
+        let set = config::addresses(set).find(|address| address.listener.eq_ignore_ascii_case(listener));
+        let set = set.map(|address| Address { host: address.host, port: address.port });
+        set.or_else(|| registered.endpoint(listener).map(|one| Address { host: &one.host, port: one.port }))
     }
 
     /// Whether `broker` may lead partitions and be in their ISR.

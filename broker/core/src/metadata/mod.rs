@@ -16,7 +16,7 @@ mod snapshot;
 mod topics;
 mod wire;
 
-pub use broker::{Broker, Endpoint, FeatureRange, SecurityProtocol};
+pub use broker::{Address, Broker, Endpoint, FeatureRange, SecurityProtocol};
 pub use delta::{LocalChanges, LocalPartition, RemovedPartition, local_changes};
 pub use image::{ApplyError, Controller, Image};
 pub use invariants::Violation;
