@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use kube::Client;
 use ottla_local::hosts::Hosts;
 use ottla_local::kubelet::{Images, Kubelet, KubeletConfig};
-use ottla_local::{ApiServer, ApiServerConfig, deployment, disruption, endpoints, kubeconfig, statefulset};
+use ottla_local::{ApiServer, ApiServerConfig, deployment, disruption, endpoints, kubeconfig, proxy, statefulset};
 use ottla_operator::OperatorConfig;
 use ottla_operator::kafka::WireConnector;
 use tokio::net::TcpListener;
@@ -92,6 +92,7 @@ impl Stack {
         node.tasks.spawn(deployment::run(client.clone(), node.shutdown.clone()));
         node.tasks.spawn(disruption::run(client.clone(), node.shutdown.clone()));
         node.tasks.spawn(endpoints::run(client.clone(), hosts.clone(), node.shutdown.clone()));
+        node.tasks.spawn(proxy::run(client.clone(), node.shutdown.clone()));
         Ok(Self { client, hosts, kubeconfig: kubeconfig_file, stages: vec![serving, node] })
     }
 

@@ -1,6 +1,6 @@
 //! Services: which pods each stands for, as an EndpointSlice, and the Service's name in the hosts file.
 //!
-//! Nothing forwards and no cluster address is given out; a Service's name means the addresses of its ready pods, or of all its pods
+//! No cluster address is given out; a Service's name means the addresses of its ready pods, or of all its pods
 //! if it publishes those that are not ready.
 
 use std::net::IpAddr;
@@ -115,6 +115,11 @@ fn lines_of(service: &Service, slice: &EndpointSlice) -> Vec<Line> {
     addresses.filter_map(line).collect()
 }
 
+/// The EndpointSlice of a Service.
+pub(crate) fn slice_name(service: &Service) -> String {
+    format!("{}-ipv4", service.name_any())
+}
+
 fn slice_of(service: &Service, pods: &[Pod]) -> EndpointSlice {
     let spec = service.spec.clone().unwrap_or_default();
     let mut labels = service.labels().clone();
@@ -128,7 +133,7 @@ fn slice_of(service: &Service, pods: &[Pod]) -> EndpointSlice {
     endpoints.sort_by(|a, b| a.addresses.cmp(&b.addresses));
     EndpointSlice {
         metadata: ObjectMeta {
-            name: Some(format!("{}-ipv4", service.name_any())),
+            name: Some(slice_name(service)),
             namespace: service.namespace(),
             labels: Some(labels),
             owner_references: Some(service.controller_owner_ref(&()).into_iter().collect()),

@@ -24,6 +24,7 @@ mod object;
 mod openapi;
 mod patch;
 mod pod_state;
+pub mod proxy;
 pub mod recorder;
 mod resources;
 mod schema;

@@ -8,7 +8,7 @@ use super::{Call, metadata, strict};
 use crate::errors::{ApiError, Cause};
 use crate::fields::{Managers, Operation, Shape, Writer};
 use crate::object;
-use crate::resources::{builtin, crd, defaults};
+use crate::resources::{builtin, crd, defaults, node_ports};
 use crate::schema::{cel, default, prune, validate};
 
 /// Patches can nest deeper than parsers, among them the journal's, will read again.
@@ -22,6 +22,7 @@ pub(super) fn create(call: &Call, object: &mut Value) -> Result<(), ApiError> {
         object::as_map(object).remove("status");
     }
     shape(call, object)?;
+    allocate(call, object, None)?;
     if call.resource.custom.is_none()
         && let Some(status) = defaults::initial_status(&call.resource)
     {
@@ -40,6 +41,7 @@ pub(super) fn update(call: &Call, part: Subresource, old: &Value, object: &mut V
         object::copy_field(old, object, "status");
     }
     shape(call, object)?;
+    allocate(call, object, Some(old))?;
     validated(call, object, Some(old))?;
     if spec_differs(call, old, object) {
         let generation = object::at(old, &["metadata", "generation"]).and_then(Value::as_i64).unwrap_or(0);
@@ -135,6 +137,14 @@ fn shape(call: &Call, object: &mut Value) -> Result<(), ApiError> {
         }
     }
     Ok(())
+}
+
+/// Gives out what objects of this kind are given: node ports.
+fn allocate(call: &Call, object: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {
+    match node_ports::allocate(&call.core.store, &call.resource, object, old) {
+        causes if causes.is_empty() => Ok(()),
+        causes => Err(ApiError::invalid(call.resource.kind_subject(object::name(object)), causes)),
+    }
 }
 
 fn validated(call: &Call, object: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {

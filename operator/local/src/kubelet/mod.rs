@@ -39,7 +39,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+pub(crate) use address::Addresses;
+pub use address::Error as NoAddress;
 pub use config::{Images, KubeletConfig, RestartPauses};
+pub(crate) use downward::HOST_ADDRESS;
 pub use logs::Logs;
 
 use crate::recorder::Recorder;
@@ -67,7 +70,7 @@ pub struct Kubelet {
 struct Node {
     client: Client,
     config: KubeletConfig,
-    addresses: address::Addresses,
+    addresses: Addresses,
     guard: Arc<guard::Guard>,
     logs: Logs,
     recorder: Recorder,
@@ -108,7 +111,7 @@ impl Kubelet {
             recorder: Recorder::start(client.clone(), "kubelet"),
             client,
             config: self.config,
-            addresses: address::Addresses::default(),
+            addresses: Addresses::default(),
             guard: self.guard,
             logs: self.logs,
         });

@@ -9,6 +9,7 @@ pub(crate) mod custom;
 pub(crate) mod defaults;
 pub(crate) mod events;
 pub(crate) mod names;
+pub(crate) mod node_ports;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -11,5 +11,6 @@ mod eviction;
 mod finding;
 mod kube_rs;
 mod paging;
+mod services;
 mod support;
 mod watching;
