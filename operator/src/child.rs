@@ -3,6 +3,8 @@
 //! The API server fills in defaults and spells amounts its own way, so two objects are compared by what we say, not by
 //! all they have; without that, every pass would write again.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, api::ApiResource};
 use serde::Serialize;
@@ -57,7 +59,7 @@ pub fn owner_reference<K: Resource<DynamicType = ()>>(owner: &K) -> Option<Owner
 }
 
 /// Whether all of `part` is in `whole`. Lists must be equally long: a list is one value, except that the entries may
-/// have more fields.
+/// have more fields, and that named ones, which the API server merges by keys, may stand in another order.
 pub(crate) fn contains(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
         (Value::Object(whole), Value::Object(part)) => part.iter().all(|(key, value)| match whole.get(key) {
@@ -65,13 +67,26 @@ pub(crate) fn contains(whole: &Value, part: &Value) -> bool {
             None => is_empty(value),
         }),
         (Value::Array(whole), Value::Array(part)) => {
-            whole.len() == part.len() && whole.iter().zip(part).all(|(whole, part)| contains(whole, part))
+            whole.len() == part.len()
+                && match names(whole).zip(names(part)) {
+                    Some((whole, part)) => {
+                        part.iter().all(|(name, part)| whole.get(name).is_some_and(|whole| contains(whole, part)))
+                    }
+                    None => whole.iter().zip(part).all(|(whole, part)| contains(whole, part)),
+                }
         }
         (Value::String(whole), Value::String(part)) => {
             whole == part || quantity::milli(whole).is_some_and(|amount| Some(amount) == quantity::milli(part))
         }
         _ => whole == part,
     }
+}
+
+/// The entries by their names, if each has one of its own.
+fn names(list: &[Value]) -> Option<BTreeMap<&str, &Value>> {
+    let named: BTreeMap<&str, &Value> =
+        list.iter().map(|entry| Some((entry["name"].as_str()?, entry))).collect::<Option<_>>()?;
+    (named.len() == list.len()).then_some(named)
 }
 
 /// Empty maps and lists are dropped on their way through the API server.
@@ -125,6 +140,19 @@ mod tests {
         assert!(!contains(&json!({"storage": "2Gi"}), &json!({"storage": "1Gi"})));
         assert!(contains(&json!({}), &json!({"emptyDir": {}})));
         assert!(!contains(&json!([1, 2]), &json!([1])));
+    }
+
+    #[test]
+    fn named_entries_in_another_order_are_no_difference() {
+        let ports = |ports: &[(&str, i32)]| {
+            json!(ports.iter().map(|(name, port)| json!({"name": name, "port": port})).collect::<Vec<_>>())
+        };
+        let merged = ports(&[("plain", 9092), ("http", 9404), ("out", 9094)]);
+        assert!(contains(&merged, &ports(&[("plain", 9092), ("out", 9094), ("http", 9404)])));
+        assert!(!contains(&merged, &ports(&[("plain", 9092), ("out", 9095), ("http", 9404)])));
+        assert!(!contains(&merged, &ports(&[("plain", 9092), ("other", 9094), ("http", 9404)])));
+        let mounts = json!([{"name": "data", "mountPath": "/b"}, {"name": "data", "mountPath": "/a"}]);
+        assert!(!contains(&mounts, &json!([{"name": "data", "mountPath": "/a"}, {"name": "data", "mountPath": "/b"}])));
     }
 
     #[test]

@@ -151,6 +151,10 @@ pub trait ClusterAdmin: Send + Sync {
     /// for good: it is `Unreachable`.
     fn cordon(&self, broker: BrokerId, cordoned: bool) -> BoxFuture<'_, Result<()>>;
 
+    /// Has clients of these listeners told these addresses of `broker`: `NAME://host:port`, separated by commas; none takes
+    /// back what was set. One that is not registered is no refusal for good: it is `Unreachable`.
+    fn advertise<'a>(&'a self, broker: BrokerId, listeners: &'a str) -> BoxFuture<'a, Result<()>>;
+
     /// Where every partition lies.
     fn placements(&self) -> BoxFuture<'_, Result<Vec<TopicPlacement>>>;
 

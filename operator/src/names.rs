@@ -20,6 +20,8 @@ pub const RETIRED: &str = "ottla.io/retired-directories";
 pub const APPLIED: &str = "ottla.io/applied";
 /// On broker pods: the fingerprint of all that needs a restart.
 pub const TEMPLATE: &str = "ottla.io/template";
+/// Label of the Services of one listener that is reached from outside: its name.
+pub const LISTENER: &str = "ottla.io/listener";
 /// On a KafkaTopic: held until its topic is deleted, or is not ours to delete.
 pub const TOPIC_FINALIZER: &str = "ottla.io/topic";
 
@@ -53,6 +55,16 @@ impl Names {
     /// The Service clients start from.
     pub fn bootstrap_service(&self) -> String {
         format!("{}-bootstrap", self.cluster)
+    }
+
+    /// The Service clients outside start from, on the listener called `listener`.
+    pub fn listener_bootstrap(&self, listener: &str) -> String {
+        format!("{}-{listener}", self.bootstrap_service())
+    }
+
+    /// The Service by which clients outside reach the broker with that id, on the listener called `listener`.
+    pub fn listener_service(&self, listener: &str, id: i32) -> String {
+        format!("{}-{listener}", self.pod(id))
     }
 
     /// The ConfigMap of the brokers' properties.

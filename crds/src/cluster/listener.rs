@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// One port on every broker where clients connect.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.type == 'Internal' || self.advertise == 'Hostname'")
+    .message("advertise is only for type Internal: from outside, brokers are reached by their nodes or load balancers")
+    .field_path(".advertise"))]
 pub struct Listener {
     /// A short name of lower-case letters and digits; in capitals it is the listener's name in Kafka.
     #[schemars(length(min = 1, max = 12), regex(pattern = r"^[a-z][a-z0-9]*$"))]
@@ -43,9 +46,9 @@ pub enum ListenerType {
     /// Pods of the same Kubernetes cluster.
     #[default]
     Internal,
-    /// Everybody who can reach the nodes, on a port of each node.
+    /// Everybody who can reach the nodes, on ports that Kubernetes allocates: one to start from, and one a broker.
     NodePort,
-    /// Everybody who can reach the load balancers that are made, one for each broker.
+    /// Everybody who can reach the load balancers that are made: one to start from, and one a broker.
     LoadBalancer,
 }
 

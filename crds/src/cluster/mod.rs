@@ -83,12 +83,15 @@ pub struct KafkaClusterSpec {
     /// The disks of each broker.
     pub storage: Storage,
 
-    /// Where clients connect. Left out: one listener `plain` on port 9092, inside the Kubernetes cluster.
+    /// Where clients connect. Left out: one listener `plain` on port 9092, inside the Kubernetes cluster. One at least is of
+    /// type Internal: brokers and the operator use the first of those among themselves.
     #[serde(default = "listener::default_listeners")]
     #[schemars(length(min = 1, max = 8))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.port == a.port))")
         .message("every listener needs a port of its own"))]
+    #[x_kube(validation = Rule::new("self.exists(a, a.type == 'Internal')")
+        .message("one listener must be of type Internal: brokers and the operator use it among themselves"))]
     pub listeners: Vec<Listener>,
 
     /// Spread replicas over racks or zones.

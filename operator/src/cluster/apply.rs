@@ -2,17 +2,21 @@
 
 mod brokers;
 
-use std::sync::Arc;
+use std::{fmt::Debug, sync::Arc};
 
-use k8s_openapi::api::{
-    apps::v1::StatefulSet,
-    core::v1::{PersistentVolumeClaim, Pod},
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{PersistentVolumeClaim, Pod, Service},
+    },
 };
 use kube::{
-    Api, ResourceExt,
+    Api, Resource, ResourceExt,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions},
 };
 use ottla_crds::KafkaCluster;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tracing::info;
 
@@ -36,11 +40,12 @@ pub async fn apply(plan: &Plan, observed: &Observed, context: &Context) -> Resul
         match step {
             Step::Annotate { key, value } => annotate(key, Some(value), observed, context).await?,
             Step::Forget { key } => annotate(key, None, observed, context).await?,
-            Step::DeleteClaim { name, uid } => delete_claim(name, uid, observed, context).await?,
+            Step::DeleteClaim { name, uid } => delete::<PersistentVolumeClaim>(name, uid, observed, context).await?,
             Step::GrowClaim { name, uid, size } => grow_claim(name, uid, size, observed, context).await?,
             Step::OrphanBrokers { uid } => orphan_brokers(uid, observed, context).await?,
             Step::Create(child) => create(child, observed, context).await?,
-            Step::Apply(child) => apply_child(child, observed, context).await?,
+            Step::Apply(child) | Step::Budget(child) => apply_child(child, observed, context).await?,
+            Step::DeleteService { name, uid } => delete::<Service>(name, uid, observed, context).await?,
             Step::ChangeConfig(changes) => change_config(changes, observed, context).await?,
             Step::Restart(due) => {
                 if let Some(restart) = due.first() {
@@ -198,18 +203,22 @@ async fn restart_broker(restart: &Restart, observed: &Observed, context: &Contex
     Ok(())
 }
 
-/// Deletes that very claim; its disk goes once no pod uses it.
-async fn delete_claim(name: &str, uid: &str, observed: &Observed, context: &Context) -> Result<()> {
-    let api: Api<PersistentVolumeClaim> = Api::namespaced(context.client.clone(), &observed.names.namespace);
+/// Deletes that very object. The disk of a claim goes once no pod uses it.
+async fn delete<K>(name: &str, uid: &str, observed: &Observed, context: &Context) -> Result<()>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+{
+    let api: Api<K> = Api::namespaced(context.client.clone(), &observed.names.namespace);
     let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
     let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-    let doing = format!("delete claim {name}");
+    let kind = K::kind(&());
+    let doing = format!("delete {kind} {name}");
     match api.delete(name, &params).await {
         // It is gone, or another one by now: nothing is left to do.
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
         other => {
             other.map_err(Error::kubernetes(doing))?;
-            info!(cluster = %observed.names.cluster, claim = %name, %uid, "claim given up");
+            info!(cluster = %observed.names.cluster, %kind, %name, %uid, "deleted");
             Ok(())
         }
     }

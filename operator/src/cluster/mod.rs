@@ -5,11 +5,13 @@
 mod apply;
 mod build;
 mod disks;
+mod disruption;
 mod loss;
 mod nodes;
 mod observe;
 mod plan;
 mod pods;
+mod reach;
 mod report;
 mod retired;
 mod scaling;
@@ -72,6 +74,12 @@ fn decide(observed: &Observed, context: &Context) -> Result<Plan, plan::Error> {
 
 /// Does the plan, after saying so: `Ready` is false before anything changes.
 async fn carry_out(plan: Plan, observed: &mut Observed, context: &Context) -> Result<Outcome> {
+    // Told first, whatever comes of the rest; the cluster is as ready as it was.
+    let (budget, plan): (Plan, Plan) = plan.into_iter().partition(Step::is_of_budget);
+    apply::apply(&budget, observed, context).await?;
+    if plan.is_empty() {
+        return Ok(Outcome::Settled);
+    }
     let plan = match spare::choose(plan, observed, context).await? {
         Ok(plan) => plan,
         Err(why) => return Ok(Outcome::HeldUp(why)),

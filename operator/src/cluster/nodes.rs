@@ -1,4 +1,5 @@
-//! What Kubernetes says of the nodes that brokers which do not serve run on, or whose disks they need.
+//! What Kubernetes says of the nodes that brokers which do not serve run on, or whose disks they need; and where nodes are
+//! reached from outside.
 //!
 //! Only reads, and only what it may: nodes and volumes belong to no namespace, and an operator without a ClusterRole
 //! knows nothing of them. Then the pods' own status has to do.
@@ -18,6 +19,8 @@ pub struct Nodes {
     nodes: BTreeMap<String, NodeState>,
     /// By claim: the only nodes on which its volume is at hand.
     volumes: BTreeMap<String, BTreeSet<String>>,
+    /// By node: the address at which everybody reaches it.
+    addresses: BTreeMap<String, String>,
 }
 
 /// How a node is.
@@ -35,6 +38,18 @@ impl Nodes {
     /// The state of the node, if it could be asked for.
     pub fn state(&self, node: &str) -> Option<NodeState> {
         self.nodes.get(node).copied()
+    }
+
+    /// The address at which everybody reaches the node, if it has one and could be asked for.
+    pub fn external_address(&self, node: &str) -> Option<&str> {
+        self.addresses.get(node).map(String::as_str)
+    }
+
+    /// Notes the address of a node.
+    #[cfg(test)]
+    pub fn with_address(mut self, node: &str, address: &str) -> Self {
+        self.addresses.insert(node.to_owned(), address.to_owned());
+        self
     }
 
     /// Whether the volume of `claim` lies on nodes none of which is there; `None` if that is not known, or if it is
@@ -80,6 +95,23 @@ pub async fn look(client: &Client, pods: &[Pod], claims: &[PersistentVolumeClaim
         }
     }
     Ok(found)
+}
+
+/// Looks for the addresses of the nodes that `pods` run on.
+pub async fn look_for_addresses(client: &Client, pods: &[Pod], found: &mut Nodes) -> Result<()> {
+    let names: BTreeSet<&str> = pods.iter().filter_map(|pod| pod.spec.as_ref()?.node_name.as_deref()).collect();
+    for name in names {
+        let Some(node) = read::<Node>(client, name).await? else { return Ok(()) };
+        let address = node.as_ref().and_then(external_address);
+        found.addresses.extend(address.map(|address| (name.to_owned(), address)));
+    }
+    Ok(())
+}
+
+fn external_address(node: &Node) -> Option<String> {
+    let mut addresses = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
+    let external = addresses.find(|address| address.type_ == "ExternalIP" && !address.address.is_empty());
+    external.map(|address| address.address.clone())
 }
 
 /// The object, if there is one; `None` if the operator may not look.
@@ -146,6 +178,16 @@ mod tests {
             assert_eq!(nodes_of(&volume(terms.clone())).into_iter().collect::<Vec<_>>(), expected, "{terms}");
         }
         assert!(nodes_of(&PersistentVolume::default()).is_empty());
+    }
+
+    #[test]
+    fn only_an_address_for_everybody_is_taken_from_a_node() {
+        let node = |addresses: serde_json::Value| serde_json::from_value(json!({"status": {"addresses": addresses}}));
+        let inside = json!({"type": "InternalIP", "address": "10.0.0.1"});
+        let outside = json!({"type": "ExternalIP", "address": "203.0.113.7"});
+        assert_eq!(external_address(&node(json!([inside])).unwrap()), None);
+        assert_eq!(external_address(&node(json!([inside, outside])).unwrap()).as_deref(), Some("203.0.113.7"));
+        assert_eq!(external_address(&Node::default()), None);
     }
 
     #[test]

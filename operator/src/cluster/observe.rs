@@ -22,15 +22,15 @@ use kube::{
     api::{ApiResource, DynamicObject, ListParams},
 };
 use ottla_core::ids::BrokerId;
-use ottla_crds::{KafkaCluster, KafkaClusterSpec};
+use ottla_crds::{KafkaCluster, KafkaClusterSpec, cluster::ListenerType};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
     build::TOKEN_FILE,
-    disks,
+    disks, disruption,
     nodes::{self, Nodes},
-    pods,
+    pods, reach,
     scaling::Scaling,
 };
 use crate::{
@@ -39,10 +39,10 @@ use crate::{
     context::Context,
     error::{Error, Result},
     kafka::{
-        self, Bootstrap, BrokerView, ClusterView, ConfigOf, Control, OwnConfig, PartitionHealth, QuorumView, Token,
-        TopicPlacement,
+        self, Bootstrap, BrokerView, ClusterAdmin, ClusterView, ConfigOf, Control, OwnConfig, PartitionHealth,
+        QuorumView, Token, TopicPlacement,
     },
-    names::{Names, SCALING},
+    names::{FOUNDED, LISTENER, Names, SCALING},
     wishes::AskedReplicas,
 };
 
@@ -73,6 +73,8 @@ pub struct Observed {
     pub surely_empty: BTreeSet<BrokerId>,
     /// How many replicas KafkaTopics ask for, where it is another number than there is.
     pub asked_replicas: AskedReplicas,
+    /// Brokers of those asked about that could not be spared now.
+    pub unsparable: BTreeSet<BrokerId>,
 }
 
 /// Stored objects by kind and name.
@@ -114,6 +116,11 @@ impl Observed {
     /// What is wanted.
     pub fn spec(&self) -> &KafkaClusterSpec {
         &self.cluster.spec
+    }
+
+    /// Whether its brokers served once.
+    pub fn is_founded(&self) -> bool {
+        self.cluster.annotations().contains_key(FOUNDED)
     }
 
     /// What the active controller says, if it could be asked.
@@ -239,8 +246,10 @@ pub async fn observe(cluster: &KafkaCluster, context: &Context) -> Result<Option
         list::<Pod>(&context.client, &names, "list the brokers' pods"),
         list::<PersistentVolumeClaim>(&context.client, &names, "list the brokers' claims"),
     )?;
-    let nodes = nodes::look(&context.client, &pods, &claims).await?;
-    let (now, kafka, disks, surely_empty) = (Timestamp::now(), Kafka::NotAsked, Vec::new(), BTreeSet::new());
+    let mut nodes = nodes::look(&context.client, &pods, &claims).await?;
+    if cluster.spec.listeners.iter().any(|listener| listener.type_ == ListenerType::NodePort) {
+        nodes::look_for_addresses(&context.client, &pods, &mut nodes).await?;
+    }
     let mut observed = Observed {
         cluster,
         names,
@@ -248,15 +257,23 @@ pub async fn observe(cluster: &KafkaCluster, context: &Context) -> Result<Option
         children,
         pods,
         claims,
-        kafka,
-        disks,
+        kafka: Kafka::NotAsked,
+        disks: Vec::new(),
         nodes,
-        now,
-        surely_empty,
+        now: Timestamp::now(),
+        surely_empty: BTreeSet::new(),
         asked_replicas,
+        unsparable: BTreeSet::new(),
     };
+    for child in outside(&context.client, &observed).await? {
+        observed.children.insert("Service", &child.name_any(), serde_json::to_value(&child)?);
+    }
     if let Some(bootstrap) = observed.bootstrap() {
-        observed.kafka = ask_brokers(&bootstrap, context).await;
+        let admin = context.connector.connect(&bootstrap);
+        observed.kafka = ask_brokers(&*admin).await;
+        if let Some(controller) = observed.controller() {
+            observed.unsparable = disruption::unsparable(controller, &*admin).await;
+        }
     }
     observed.disks = disks::look(&observed, context).await;
     observed.surely_empty = watch_over_leaving(&observed, context);
@@ -304,6 +321,22 @@ async fn children(client: &Client, names: &Names) -> Result<Children> {
     Ok(children)
 }
 
+/// The Services by which the brokers are reached from outside, and those that are ours and no longer wanted.
+async fn outside(client: &Client, observed: &Observed) -> Result<Vec<Service>> {
+    let names = &observed.names;
+    let api: Api<Service> = Api::namespaced(client.clone(), &names.namespace);
+    let ours = ListParams::default().labels(&format!("{},{LISTENER}", names.selector_text()));
+    let mut found = api.list(&ours).await.map_err(Error::kubernetes("list the listeners' Services"))?.items;
+    // One of a name of ours and without our labels is somebody else's, and must be seen too.
+    for name in reach::service_names(observed, observed.spec().brokers) {
+        if !found.iter().any(|service| service.name_any() == name) {
+            let doing = format!("read Service {name}");
+            found.extend(api.get_opt(&name).await.map_err(Error::kubernetes(doing))?);
+        }
+    }
+    Ok(found)
+}
+
 async fn list<K>(client: &Client, names: &Names, doing: &str) -> Result<Vec<K>>
 where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
@@ -316,8 +349,7 @@ where
     Ok(api.list(&selector).await.map_err(Error::kubernetes(doing))?.items)
 }
 
-async fn ask_brokers(bootstrap: &Bootstrap, context: &Context) -> Kafka {
-    let admin = context.connector.connect(bootstrap);
+async fn ask_brokers(admin: &dyn ClusterAdmin) -> Kafka {
     // The counts last: what the placements show is not older.
     let controller = async {
         let (placements, quorum) = futures::try_join!(admin.placements(), admin.quorum())?;

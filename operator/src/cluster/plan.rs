@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::{
     build,
     observe::{Kafka, Observed},
-    pods,
+    pods, reach,
     validate::ValidCluster,
 };
 use crate::{
@@ -73,21 +73,22 @@ pub fn plan(cluster: &ValidCluster, observed: &Observed, chance: [Uuid; 2]) -> R
         if !changes.is_empty() {
             steps.push(Step::ChangeConfig(changes));
         }
+        steps.extend(reach::news(observed).map(Step::Ask));
         steps.extend(internal::setting(cluster, observed));
         // Brokers that were wanted at first and never came up are not waited for.
         if !cluster.founded && observed.controller().is_some() && serves(cluster, observed) {
             steps.push(Step::Annotate { key: FOUNDED, value: "true".to_owned() });
         }
     }
-    // Pods are replaced, and partitions moved, only once all objects are as they should be.
-    if steps.is_empty() {
+    // Pods are replaced, and partitions moved, only once all objects are as they should be. The budget follows what is.
+    if steps.iter().all(Step::is_of_budget) {
         let template = build::template(&sized, &cluster_id)?;
-        steps = disturb_one(cluster, observed, &scale, &template);
+        steps.extend(disturb_one(cluster, observed, &scale, &template));
     }
     Ok(steps)
 }
 
-/// The objects that are missing or differ, and claims that are too small.
+/// The objects that are missing, differ or are left over, and claims that are too small.
 fn objects(sized: &ValidCluster, observed: &Observed, cluster_id: &str, chance: [Uuid; 2]) -> Result<Plan, Error> {
     let mut steps = Plan::new();
     let token = build::controller_token(sized, chance)?;
@@ -99,12 +100,15 @@ fn objects(sized: &ValidCluster, observed: &Observed, cluster_id: &str, chance: 
         match observed.children.of(&child) {
             Some(stored) if storage::has_to_be_made_anew(&child, stored) => steps.extend(orphaning(observed)),
             Some(stored) if child.is_in(stored) => {}
+            Some(_) if child.resource.kind == "PodDisruptionBudget" => steps.push(Step::Budget(child)),
             Some(stored) if scale::shrinks(&child, stored, sized.brokers) => {
                 steps.push(Step::Shrink(child, sized.brokers));
             }
             _ => steps.push(Step::Apply(child)),
         }
     }
+    let left_over = reach::left_over(observed, sized.brokers);
+    steps.extend(left_over.map(|(name, uid)| Step::DeleteService { name, uid }));
     Ok(steps)
 }
 

@@ -20,7 +20,7 @@ use serde_json::json;
 
 use super::{
     observe::{Kafka, Observed},
-    pods,
+    pods, reach,
     validate::MOVE_RATES,
 };
 use crate::{
@@ -128,11 +128,13 @@ fn managed_config(observed: &Observed, outcome: &Outcome, old: &KafkaClusterStat
     keys
 }
 
-/// What clients take as `bootstrap.servers`: the Service's name, or the pods themselves where those are advertised.
+/// What clients take as `bootstrap.servers`: the Service's name, or the pods themselves where those are advertised; from
+/// outside, nodes or a load balancer.
 fn listeners(observed: &Observed) -> Vec<ListenerStatus> {
-    use ottla_crds::cluster::Advertise;
+    use ottla_crds::cluster::{Advertise, ListenerType};
     let addresses: Vec<&str> = observed.pods.iter().filter_map(pods::address).collect();
     let servers = |listener: &ottla_crds::cluster::Listener| match listener.advertise {
+        _ if listener.type_ != ListenerType::Internal => reach::bootstrap(listener, observed).unwrap_or_default(),
         Advertise::Hostname => pods::socket(&observed.names.bootstrap_host(), listener.port),
         Advertise::PodIp => {
             let mut sockets: Vec<_> = addresses.iter().map(|address| pods::socket(address, listener.port)).collect();

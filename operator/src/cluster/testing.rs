@@ -55,6 +55,7 @@ pub fn observed(spec: &str) -> Observed {
         now: Timestamp::UNIX_EPOCH,
         surely_empty: BTreeSet::new(),
         asked_replicas: AskedReplicas::new(),
+        unsparable: BTreeSet::new(),
     }
 }
 
@@ -76,7 +77,7 @@ pub fn settled(spec: &str) -> Observed {
     let mut observed = observed(spec);
     let annotations = observed.cluster.metadata.annotations.get_or_insert_default();
     annotations.insert(crate::names::FOUNDED.to_owned(), "true".to_owned());
-    let cluster = valid(&observed).unwrap();
+    let cluster = ValidCluster { bears_disruption: true, ..valid(&observed).unwrap() };
     let token = build::controller_token(&cluster, [uuid::Uuid::nil(); 2]).unwrap();
     for child in build::children(&cluster, ID).unwrap().into_iter().chain([token]) {
         store(&mut observed, &child);

@@ -14,7 +14,7 @@ use ottla_crds::{
     cluster::{Advertise, Listener, ListenerType, PodTemplate, Rebalance, RetainClaims, Volume},
 };
 
-use super::{observe::Observed, retired};
+use super::{disruption, observe::Observed, retired};
 use crate::{
     child::owner_reference,
     config::OperatorConfig,
@@ -54,7 +54,9 @@ pub struct ValidCluster {
     pub retired: BTreeMap<i32, String>,
     /// What becomes of the claims.
     pub retain: RetainClaims,
-    /// Where clients connect.
+    /// Whether one more broker may be taken away now.
+    pub bears_disruption: bool,
+    /// Where clients connect; one at least is internal.
     pub listeners: Vec<ValidListener>,
     /// The pod label that holds the rack.
     pub rack_label: Option<String>,
@@ -64,7 +66,7 @@ pub struct ValidCluster {
     pub pod: PodTemplate,
 }
 
-/// A plain listener inside the Kubernetes cluster.
+/// A plain listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidListener {
     /// Its name in the spec, which names ports.
@@ -73,8 +75,17 @@ pub struct ValidListener {
     pub kafka_name: String,
     /// Its port.
     pub port: i32,
-    /// The address clients are told.
+    /// Who can reach it.
+    pub type_: ListenerType,
+    /// The address clients inside are told.
     pub advertise: Advertise,
+}
+
+impl ValidCluster {
+    /// The listeners inside the Kubernetes cluster; brokers use the first one among themselves.
+    pub fn internal_listeners(&self) -> impl Iterator<Item = &ValidListener> {
+        self.listeners.iter().filter(|listener| listener.type_ == ListenerType::Internal)
+    }
 }
 
 /// Checks all of the spec against this release and against what runs.
@@ -102,7 +113,8 @@ pub fn validate(observed: &Observed, operator: &OperatorConfig) -> Result<ValidC
         volumes,
         retired: retired::by_broker(observed),
         retain: spec.storage.retain,
-        listeners: spec.listeners.iter().map(listener).collect::<Result<_, _>>()?,
+        bears_disruption: disruption::is_bearable(observed),
+        listeners: listeners(spec)?,
         rack_label: spec.rack.as_ref().map(|rack| rack.topology_key.clone()),
         resources: spec.resources.clone(),
         pod: spec.pod_template.clone().unwrap_or_default(),
@@ -126,11 +138,19 @@ fn served(spec: &KafkaClusterSpec) -> Result<(), Refusal> {
     Ok(())
 }
 
+fn listeners(spec: &KafkaClusterSpec) -> Result<Vec<ValidListener>, Refusal> {
+    if !spec.listeners.iter().any(|listener| listener.type_ == ListenerType::Internal) {
+        let message = "no listener is of type Internal, which brokers and the operator use among themselves: add one";
+        return Err(Refusal::invalid_spec(message));
+    }
+    spec.listeners.iter().map(listener).collect()
+}
+
 fn listener(listener: &Listener) -> Result<ValidListener, Refusal> {
     let name = &listener.name;
-    if listener.type_ != ListenerType::Internal {
-        let message = format!("listener {name}: this release serves type Internal only: set type to Internal");
-        return Err(Refusal::not_served(message));
+    if listener.type_ != ListenerType::Internal && listener.advertise != Advertise::Hostname {
+        let message = format!("listener {name}: advertise is for type Internal: remove it, or set type to Internal");
+        return Err(Refusal::invalid_spec(message));
     }
     if listener.tls.is_some() {
         let message = format!("listener {name}: this release serves no TLS: remove tls, or the listener");
@@ -145,6 +165,7 @@ fn listener(listener: &Listener) -> Result<ValidListener, Refusal> {
         name: name.clone(),
         kafka_name: name.to_uppercase(),
         port: listener.port,
+        type_: listener.type_,
         advertise: listener.advertise,
     })
 }

@@ -21,6 +21,8 @@ pub struct BrokerView {
     pub leaders: u32,
     /// How many replicas are assigned to it.
     pub replicas: u32,
+    /// What clients outside are told, as it was set while the broker ran: `NAME://host:port`, separated by commas.
+    pub advertised: String,
     /// Its log directories.
     pub directories: Vec<DirectoryView>,
 }

@@ -306,6 +306,18 @@ impl ClusterAdmin for FakeCluster {
         async { answer }.boxed()
     }
 
+    fn advertise<'a>(&'a self, broker: BrokerId, listeners: &'a str) -> BoxFuture<'a, Result<()>> {
+        let answer = self.answer(|state| {
+            state.calls.push(Call::Advertise(broker, listeners.to_owned()));
+            let Some(found) = state.brokers.iter_mut().find(|found| found.id == broker) else {
+                return Err(Error::Unreachable("no such broker".to_owned()));
+            };
+            found.advertised = listeners.to_owned();
+            Ok(())
+        });
+        async { answer }.boxed()
+    }
+
     fn placements(&self) -> BoxFuture<'_, Result<Vec<TopicPlacement>>> {
         let answer = self.answer(|state| Ok(state.placements()));
         async { answer }.boxed()

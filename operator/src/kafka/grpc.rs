@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use ottla_control::{
-    self as proto, AddVoterRequest, CheckRestartRequest, CordonRequest, GetPartitionHealthRequest, ListBrokersRequest,
-    ListPlacementsRequest, ListVotersRequest, RemoveVoterRequest, RetireDiskRequest, UncordonRequest,
-    cluster_control_client::ClusterControlClient,
+    self as proto, AddVoterRequest, AdvertiseRequest, CheckRestartRequest, CordonRequest, GetPartitionHealthRequest,
+    ListBrokersRequest, ListPlacementsRequest, ListVotersRequest, RemoveVoterRequest, RetireDiskRequest,
+    UncordonRequest, cluster_control_client::ClusterControlClient,
 };
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{
@@ -141,6 +141,15 @@ impl Grpc {
         done.map_err(outdated)
     }
 
+    pub(super) async fn advertise(&self, broker: BrokerId, listeners: &str) -> Result<()> {
+        let request = AdvertiseRequest { broker_id: broker.0, listeners: listeners.to_owned() };
+        let ask = |mut client: Client| {
+            let request = request.clone();
+            async move { client.advertise(request).await }
+        };
+        self.ask(ask).await.map(drop).map_err(outdated)
+    }
+
     /// Page by page; between two of them the cluster may change, as it may after the last.
     pub(super) async fn placements(&self) -> Result<Vec<TopicPlacement>> {
         let mut topics = Vec::new();
@@ -225,6 +234,7 @@ fn broker_view(broker: proto::Broker, controller: i32) -> BrokerView {
         is_controller: broker.id == controller,
         leaders: broker.leaders,
         replicas: broker.replicas,
+        advertised: broker.advertised,
         directories: broker.directories.into_iter().map(directory_view).collect(),
     }
 }

@@ -224,6 +224,10 @@ impl ClusterAdmin for Wire {
         async move { self.control()?.cordon(broker, cordoned).await }.boxed()
     }
 
+    fn advertise<'a>(&'a self, broker: BrokerId, listeners: &'a str) -> BoxFuture<'a, Result<()>> {
+        async move { self.control()?.advertise(broker, listeners).await }.boxed()
+    }
+
     fn placements(&self) -> BoxFuture<'_, Result<Vec<TopicPlacement>>> {
         async { self.control()?.placements().await }.boxed()
     }

@@ -8,6 +8,7 @@ mod lifecycle;
 mod mortal;
 mod permissions;
 mod quiet;
+mod reach;
 mod repair;
 mod rolling;
 mod scaling;

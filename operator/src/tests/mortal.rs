@@ -142,6 +142,7 @@ admin! {
         change_config(of: &'a ConfigOf, changes: &'a [ConfigChange]) -> ();
         delete_topic(id: TopicId, name: &'a str) -> ();
         cordon(broker: BrokerId, cordoned: bool) -> ();
+        advertise(broker: BrokerId, listeners: &'a str) -> ();
         reassign(wanted: &'a [Reassignment]) -> Vec<NotReassigned>;
         alter_log_dirs(broker: &'a BrokerAt, moves: &'a [LogDirMove]) -> ();
         elect_preferred(partitions: &'a [(String, i32)]) -> ();

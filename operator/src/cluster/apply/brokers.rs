@@ -22,6 +22,7 @@ pub(super) async fn ask(request: &Request, observed: &Observed, context: &Contex
         Request::Reassign(moves) => reassign(&*admin, moves, observed).await,
         Request::Shift { broker, moves } => admin.alter_log_dirs(broker, moves).await,
         Request::Elect(partitions) => admin.elect_preferred(partitions).await,
+        Request::Advertise { broker, listeners } => admin.advertise(*broker, listeners).await,
         Request::Configure { topic, changes } => admin.change_config(&ConfigOf::Topic(topic.clone()), changes).await,
         Request::AddVoter(broker) => admin.add_voter(*broker).await,
         Request::RemoveVoter { broker, directory } => admin.remove_voter(*broker, directory).await,
@@ -56,6 +57,7 @@ fn describe(request: &Request) -> String {
     match request {
         Request::Cordon { broker, cordoned: true } => format!("give broker {broker} nothing more"),
         Request::Cordon { broker, cordoned: false } => format!("give broker {broker} partitions again"),
+        Request::Advertise { broker, listeners } => format!("tell clients outside of broker {broker}: {listeners:?}"),
         Request::Reassign(moves) => format!("move {} partitions", moves.len()),
         Request::Shift { broker, moves } => {
             format!("move {} replicas between disks of broker {}", moves.len(), broker.id)

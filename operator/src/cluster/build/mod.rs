@@ -3,6 +3,7 @@
 mod config_map;
 mod controller_token;
 mod disruption_budget;
+mod external;
 mod network_policy;
 mod pod;
 pub(super) mod properties;
@@ -34,7 +35,7 @@ const HTTP_PORT_NAME: &str = "http";
 /// # Errors
 /// Fails if an object cannot be written as JSON.
 pub fn children(cluster: &ValidCluster, cluster_id: &str) -> Result<Vec<Child>, serde_json::Error> {
-    Ok(vec![
+    let inside = [
         Child::new(&service_account::build(cluster))?,
         Child::new(&config_map::build(cluster, cluster_id))?,
         Child::new(&services::headless(cluster))?,
@@ -42,7 +43,9 @@ pub fn children(cluster: &ValidCluster, cluster_id: &str) -> Result<Vec<Child>, 
         Child::new(&network_policy::build(cluster))?,
         Child::new(&disruption_budget::build(cluster))?,
         Child::new(&stateful_set::build(cluster, cluster_id)?)?,
-    ])
+    ];
+    let outside = external::services(cluster).iter().map(Child::new).collect::<Result<Vec<_>, _>>()?;
+    Ok(inside.into_iter().chain(outside).collect())
 }
 
 /// The fingerprint of all that a broker reads at its start: pods made from another one need a restart.

@@ -33,7 +33,7 @@ pub fn at_start(cluster: &ValidCluster, cluster_id: &str, id: i32) -> BTreeMap<S
         ("ottla.controller.token.file", format!("{SECRETS_FOLDER}/{TOKEN_FILE}")),
         ("ottla.http.listener", format!("0.0.0.0:{HTTP_PORT}")),
     ];
-    if let Some(first) = cluster.listeners.first() {
+    if let Some(first) = cluster.internal_listeners().next() {
         own.push(("inter.broker.listener.name", first.kafka_name.clone()));
     }
     if !advertises_pod_address(cluster) {
@@ -86,12 +86,13 @@ pub fn voters(file: &str) -> Option<i32> {
 
 /// Whether any listener tells clients the pod's address, which is known only when the pod runs.
 pub fn advertises_pod_address(cluster: &ValidCluster) -> bool {
-    cluster.listeners.iter().any(|listener| listener.advertise == Advertise::PodIp)
+    cluster.internal_listeners().any(|listener| listener.advertise == Advertise::PodIp)
 }
 
-/// `advertised.listeners` of the pod called `pod`, which may be a reference such as `$(POD_NAME)`.
+/// `advertised.listeners` of the pod called `pod`, which may be a reference such as `$(POD_NAME)`. Where clients outside
+/// reach it is told to the running broker, since it is known only then and may change.
 pub fn advertised(cluster: &ValidCluster, pod: &str) -> String {
-    let endpoints = cluster.listeners.iter().map(|listener| {
+    let endpoints = cluster.internal_listeners().map(|listener| {
         let host = match listener.advertise {
             Advertise::Hostname => cluster.names.host_of(pod),
             Advertise::PodIp => "$(POD_IP)".to_owned(),

@@ -1,4 +1,4 @@
-//! The two Services: one gives every broker a name, the other gives clients a place to start from.
+//! The two Services inside the Kubernetes cluster: one gives every broker a name, the other gives clients a place to start from.
 
 use k8s_openapi::{
     api::core::v1::{Service, ServicePort, ServiceSpec},
@@ -24,7 +24,7 @@ pub(super) fn headless(cluster: &ValidCluster) -> Service {
     }
 }
 
-/// The Service clients bootstrap from: any ready broker.
+/// The Service clients inside bootstrap from: any ready broker.
 pub(super) fn bootstrap(cluster: &ValidCluster) -> Service {
     Service {
         metadata: metadata(cluster, cluster.names.bootstrap_service()),
@@ -39,10 +39,10 @@ pub(super) fn bootstrap(cluster: &ValidCluster) -> Service {
 }
 
 fn listeners(cluster: &ValidCluster) -> impl Iterator<Item = ServicePort> {
-    cluster.listeners.iter().map(|listener| port(&listener.name, listener.port))
+    cluster.internal_listeners().map(|listener| port(&listener.name, listener.port))
 }
 
-fn port(name: &str, port: i32) -> ServicePort {
+pub(super) fn port(name: &str, port: i32) -> ServicePort {
     ServicePort {
         name: Some(name.to_owned()),
         port,

@@ -42,6 +42,11 @@ fn a_cluster_with_much_asked_gives_the_committed_objects() {
     assert_golden("single.yaml", &rendered(&example("cluster-single.yaml")));
 }
 
+#[test]
+fn listeners_for_clients_outside_give_the_committed_objects() {
+    assert_golden("outside.yaml", &rendered(&example("cluster-outside.yaml")));
+}
+
 /// Only the ConfigMap and the number of pods follow from the size, so those stand for the whole.
 #[test]
 fn clusters_of_every_size_found_themselves_and_replicate_as_far_as_their_brokers_go() {

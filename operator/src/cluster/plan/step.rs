@@ -49,6 +49,15 @@ pub enum Step {
     Create(Child),
     /// Make a child as it should be.
     Apply(Child),
+    /// Make the PodDisruptionBudget say whether one more broker may be taken away.
+    Budget(Child),
+    /// Delete the Service of a listener, or of a broker, that is no longer there.
+    DeleteService {
+        /// Its name.
+        name: String,
+        /// That Service and no later one of its name.
+        uid: String,
+    },
     /// Change settings that need no restart.
     ChangeConfig(Vec<ConfigChange>),
     /// Let the first of these brokers that can be spared start again from what is wanted now. Never empty.
@@ -81,6 +90,13 @@ pub enum Request {
         broker: BrokerId,
         /// True gives it nothing more.
         cordoned: bool,
+    },
+    /// Tell clients outside where the broker is.
+    Advertise {
+        /// The broker.
+        broker: BrokerId,
+        /// `NAME://host:port`, separated by commas.
+        listeners: String,
     },
     /// Begin, replace and call off moves of partitions.
     Reassign(Vec<Reassignment>),
@@ -121,6 +137,11 @@ pub enum Request {
 }
 
 impl Step {
+    /// Whether it only lets others know whether a broker may be taken away.
+    pub fn is_of_budget(&self) -> bool {
+        matches!(self, Self::Budget(_))
+    }
+
     /// Whether it only moves partitions: nothing that the spec asks for is out of place meanwhile.
     pub fn only_balances(&self) -> bool {
         matches!(self, Self::Ask(Request::Reassign(_) | Request::Shift { .. } | Request::Elect(_)))

@@ -1,10 +1,11 @@
 //! The exact steps from states of the world.
 
+use k8s_openapi::api::core::v1::Service;
 use ottla_core::ids::BrokerId;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Plan, Restart, Step, Why, plan};
+use super::{Plan, Request, Restart, Step, Why, plan};
 use crate::{
     cluster::{
         observe::{Kafka, Observed},
@@ -14,8 +15,10 @@ use crate::{
     names::{CLUSTER_ID, FOUNDED},
 };
 
+/// What the budget says has a test of its own.
 fn steps(observed: &Observed) -> Plan {
-    plan(&valid(observed).unwrap(), observed, [Uuid::nil(); 2]).unwrap()
+    let plan = plan(&valid(observed).unwrap(), observed, [Uuid::nil(); 2]).unwrap();
+    plan.into_iter().filter(|step| !step.is_of_budget()).collect()
 }
 
 /// Each step in a word or two.
@@ -26,6 +29,8 @@ fn names(observed: &Observed) -> Vec<String> {
         Step::OrphanBrokers { uid } => format!("orphan brokers of {uid}"),
         Step::Forget { key } => format!("forget {key}"),
         Step::DeleteClaim { name, uid } => format!("delete claim {name} {uid}"),
+        Step::DeleteService { name, uid } => format!("delete service {name} {uid}"),
+        Step::Budget(child) => format!("budget {}", child.body["spec"]["maxUnavailable"]),
         Step::Create(child) => format!("create {} {}", child.resource.kind, child.name),
         Step::Apply(child) => format!("apply {} {}", child.resource.kind, child.name),
         Step::ChangeConfig(changes) => format!("config {changes:?}"),
@@ -77,6 +82,62 @@ fn only_a_changed_object_is_applied_again() {
     service["spec"] = json!({"clusterIP": "10.1.2.3"});
     observed.children.insert("Service", "demo-bootstrap", service);
     assert_eq!(names(&observed), ["apply Service demo-bootstrap"]);
+}
+
+#[test]
+fn the_budget_follows_what_the_cluster_can_bear_and_holds_up_nothing() {
+    let mut observed = settled(&of_brokers(3));
+    observed.pods = vec![pod(0, "old", true), pod(1, "old", false), pod(2, "old", true)];
+    let steps = plan(&valid(&observed).unwrap(), &observed, [Uuid::nil(); 2]).unwrap();
+    let [Step::Budget(budget), Step::Restart(due)] = steps.as_slice() else { panic!("{steps:?}") };
+    assert_eq!(budget.body["spec"]["maxUnavailable"], 0);
+    assert_eq!(due[0].pod, "demo-broker-1");
+    crate::cluster::testing::store(&mut observed, budget);
+    assert_eq!(names(&observed), ["restart demo-broker-1"]);
+}
+
+const OUTSIDE: &str = "listeners: [{name: plain, port: 9092}, {name: out, port: 9094, type: NodePort}]";
+
+#[test]
+fn a_listener_outside_gets_its_services_and_brokers_are_told_their_addresses_at_once_and_without_a_restart() {
+    let spec = format!("{SMALL}\n{OUTSIDE}");
+    let all = names(&observed(&spec));
+    assert_eq!(all[all.len() - 2..], ["apply Service demo-bootstrap-out", "apply Service demo-broker-0-out"]);
+
+    let mut observed = settled(&spec);
+    assert_eq!(names(&observed), Vec::<String>::new(), "Kubernetes has given no port yet");
+    let mut service = observed.children.typed::<Service>("demo-broker-0-out").unwrap();
+    service.spec.as_mut().unwrap().ports.as_mut().unwrap()[0].node_port = Some(30007);
+    observed.children.insert("Service", "demo-broker-0-out", serde_json::to_value(service).unwrap());
+    observed.pods[0].status.as_mut().unwrap().host_ip = Some("192.0.2.1".to_owned());
+    let told = |broker: i32, listeners: &str| {
+        Step::Ask(Request::Advertise { broker: BrokerId(broker), listeners: listeners.to_owned() })
+    };
+    assert_eq!(steps(&observed), vec![told(0, "OUT://192.0.2.1:30007")]);
+    let Kafka::Seen { controller: Ok(controller), .. } = &mut observed.kafka else { panic!() };
+    controller.brokers[0].advertised = "OUT://192.0.2.1:30007".to_owned();
+    assert_eq!(steps(&observed), vec![]);
+}
+
+#[test]
+fn what_a_removed_listener_left_goes_and_brokers_forget_it() {
+    let mut observed = settled(&format!("{SMALL}\n{OUTSIDE}"));
+    for name in ["demo-bootstrap-out", "demo-broker-0-out"] {
+        let mut body = serde_json::to_value(observed.children.typed::<Service>(name).unwrap()).unwrap();
+        body["metadata"]["uid"] = json!(format!("uid of {name}"));
+        observed.children.insert("Service", name, body);
+    }
+    let Kafka::Seen { controller: Ok(controller), .. } = &mut observed.kafka else { panic!() };
+    controller.brokers[0].advertised = "OUT://192.0.2.1:30007".to_owned();
+    observed.cluster.spec.listeners.pop();
+    let all = names(&observed);
+    for step in [
+        "delete service demo-bootstrap-out uid of demo-bootstrap-out",
+        "delete service demo-broker-0-out uid of demo-broker-0-out",
+        "ask Advertise { broker: BrokerId(0), listeners: \"\" }",
+    ] {
+        assert!(all.iter().any(|found| found == step), "{step}: {all:?}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::{
     super::{
         observe::{Kafka, Observed},
         plan::repair::{Repair, Verdict, repair},
-        pods,
+        pods, reach,
     },
     Outcome, partitions,
 };
@@ -83,7 +83,7 @@ fn lack(observed: &Observed, outcome: &Outcome, status: &KafkaClusterStatus) -> 
             let message = format!("{} partitions wait for replicas to catch up", partitions.under_replicated);
             lack("UnderReplicated", message)
         }
-        (Kafka::Seen { .. }, _) => unfinished(observed, status),
+        (Kafka::Seen { .. }, _) => unfinished(observed, status).or_else(|| unreachable(observed)),
     }
 }
 
@@ -106,6 +106,11 @@ fn unfinished(observed: &Observed, status: &KafkaClusterStatus) -> Option<Lack> 
     let message =
         format!("partitions are being spread over {wanted} brokers, which hold {least} to {most} replicas each");
     Some(Lack { reason: "RebalancingPartitions", message })
+}
+
+/// What is missing before clients outside reach every broker.
+fn unreachable(observed: &Observed) -> Option<Lack> {
+    reach::awaited(observed).map(|message| Lack { reason: "WaitingForAddress", message })
 }
 
 /// What keeps a broker that leaves.

@@ -24,7 +24,7 @@ const DISK_MOVE_RATE: &str = "replica.alter.log.dirs.io.max.bytes.per.second";
 pub const MOVE_RATES: [&str; 2] = [MOVE_RATE, DISK_MOVE_RATE];
 
 /// Keys that follow from other fields of the spec, and which.
-const OWNED: [(&str, &str); 22] = [
+const OWNED: [(&str, &str); 23] = [
     ("node.id", "spec.brokers"),
     ("broker.id", "spec.brokers"),
     ("broker.rack", "spec.rack"),
@@ -32,6 +32,7 @@ const OWNED: [(&str, &str); 22] = [
     ("process.roles", "spec.controllers"),
     ("listeners", "spec.listeners"),
     ("advertised.listeners", "spec.listeners"),
+    (config::ADVERTISED, "spec.listeners"),
     ("listener.security.protocol.map", "spec.listeners"),
     ("inter.broker.listener.name", "spec.listeners"),
     ("security.inter.broker.protocol", "spec.listeners"),

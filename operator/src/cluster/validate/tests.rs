@@ -16,17 +16,27 @@ fn with(more: &str) -> String {
 #[test]
 fn what_this_release_does_not_serve_is_refused_by_name() {
     for (spec, part) in [
-        (
-            with("listeners: [{name: out, port: 9094, type: NodePort}]"),
-            "listener out: this release serves type Internal",
-        ),
-        (with("listeners: [{name: out, port: 9094, type: LoadBalancer}]"), "set type to Internal"),
         (with("listeners: [{name: safe, port: 9094, tls: {}}]"), "remove tls"),
         (with("listeners: [{name: safe, port: 9094, authentication: {mechanisms: [PLAIN]}}]"), "remove authentication"),
         (with("rack: {topologyKey: example.com/room}"), "topology.kubernetes.io/zone"),
     ] {
         let (reason, message) = refusal(&spec);
         assert_eq!(reason, "NotServedYet", "{message}");
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn brokers_and_the_operator_need_a_listener_inside() {
+    for (listeners, part) in [
+        ("[{name: out, port: 9094, type: NodePort}]", "no listener is of type Internal"),
+        (
+            "[{name: plain, port: 9092}, {name: out, port: 9094, type: LoadBalancer, advertise: PodIP}]",
+            "listener out: advertise is for type Internal",
+        ),
+    ] {
+        let (reason, message) = refusal(&with(&format!("listeners: {listeners}")));
+        assert_eq!(reason, "InvalidSpec", "{message}");
         assert!(message.contains(part), "{message}");
     }
 }
@@ -61,6 +71,7 @@ fn settings_are_refused_by_key_and_value_and_the_nearest_key_is_named() {
         ("num.io.threads: 0", "at least 1"),
         ("node.id: 7", "follows from spec.brokers"),
         ("listeners: 'PLAINTEXT://:1'", "follows from spec.listeners"),
+        ("ottla.advertised.listeners: 'OUT://h:1'", "follows from spec.listeners"),
         ("log.dirs: /tmp", "follows from spec.storage"),
         ("num.io.threads: [1]", "give it one value"),
     ] {

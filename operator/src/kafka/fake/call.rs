@@ -15,6 +15,8 @@ pub enum Call {
     Delete(String),
     /// A broker was cordoned, or is so no longer.
     Cordon(BrokerId, bool),
+    /// Clients outside are told these addresses of a broker.
+    Advertise(BrokerId, String),
     /// A broker got a vote.
     AddVoter(BrokerId),
     /// A broker lost its vote.

@@ -86,7 +86,8 @@ impl State {
     fn register(&mut self, id: BrokerId, directories: Vec<String>) {
         let before = self.brokers.iter().position(|one| one.id == id).map(|at| self.brokers.remove(at));
         let is_empty = before.as_ref().is_some_and(|before| before.directories[0].id != directories[0]);
-        let mut registered = BrokerView { cordoned: before.is_some_and(|before| before.cordoned), ..broker(id.0) };
+        let (cordoned, advertised) = before.map(|before| (before.cordoned, before.advertised)).unwrap_or_default();
+        let mut registered = BrokerView { cordoned, advertised, ..broker(id.0) };
         let space = registered.directories[0].space;
         let directory = |id| DirectoryView { id, failure: None, space };
         registered.directories = directories.into_iter().map(directory).collect();

@@ -28,6 +28,7 @@ pub fn broker(id: i32) -> BrokerView {
         is_controller: id == 0,
         leaders: 0,
         replicas: 0,
+        advertised: String::new(),
         directories: vec![DirectoryView { id: format!("disk-{id}"), failure: None, space: Some((1 << 40, 3 << 38)) }],
     }
 }
