@@ -5,10 +5,13 @@ use ottla_protocol::messages::describe_quorum::{
     Listener, Node, PartitionData, ReplicaState, ResponsePartitionData, ResponseTopicData, TopicData,
 };
 use ottla_protocol::messages::{DescribeQuorumRequest, DescribeQuorumResponse};
+use uuid::Uuid;
 
 use super::Context;
 use crate::controller::quorum::{Member, Members};
 
+/// The first version that tells members by their disks, and where they listen.
+const DISKS_SINCE: i16 = 2;
 /// What Kafka calls the metadata log.
 const METADATA_TOPIC: &str = "__cluster_metadata";
 
@@ -19,7 +22,10 @@ pub async fn handle(context: Context, request: DescribeQuorumRequest) -> Describ
     }
     let Some(log) = context.broker.quorum.get() else { return not_leader() };
     match log.describe().await {
-        Ok(members) => described(&members, context.broker.config.listeners.controller.as_ref()),
+        Ok(members) => {
+            let answer = described(&members, context.broker.config.listeners.controller.as_ref());
+            if context.version < DISKS_SINCE { without_disks(answer) } else { answer }
+        }
         Err(_) => not_leader(),
     }
 }
@@ -68,6 +74,16 @@ fn described(members: &Members, listener: Option<&crate::config::Endpoint>) -> D
         topics: vec![topic],
         nodes: voters.into_iter().map(|member| node(member, name)).collect(),
     }
+}
+
+/// The answer as earlier versions have it.
+fn without_disks(mut answer: DescribeQuorumResponse) -> DescribeQuorumResponse {
+    for partition in answer.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+        let members = partition.current_voters.iter_mut().chain(&mut partition.observers);
+        members.for_each(|member| member.replica_directory_id = Uuid::nil());
+    }
+    answer.nodes.clear();
+    answer
 }
 
 fn replica(member: &Member) -> ReplicaState {
