@@ -67,6 +67,11 @@ compaction *ARGS:
     cargo build --profile local --package ottla-broker --package ottla-nemesis
     target/local/ottla-nemesis compaction {{ARGS}}
 
+# A consumer group whose members are restarted one after the other, and the check of who owned what: just group [MEMBERS] [PARTITIONS] [OPTION…]
+group *ARGS:
+    cargo build --profile local --package ottla-broker --package ottla-nemesis
+    target/local/ottla-nemesis group {{ARGS}}
+
 # Two hours of faults in each durability mode; the pages are the results.
 nightly MINUTES="120":
     cargo build --profile local --package ottla-broker --package ottla-nemesis

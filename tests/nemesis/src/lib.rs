@@ -1,10 +1,11 @@
 //! Faults done to real broker processes under load, and the check of what the clients saw.
 //!
 //! [`process`] runs clusters, of Ottla or of Apache Kafka; benchmarks use it too. [`compaction`] kills a broker in the midst
-//! of cleans.
+//! of cleans, [`group`] restarts the members of a consumer group.
 
 pub mod checker;
 pub mod compaction;
+pub mod group;
 pub mod history;
 pub mod nemesis;
 pub mod process;

@@ -28,6 +28,8 @@ enum Command {
     Gaps(command::Gaps),
     /// Kill a broker in the midst of cleans of a compacted topic, and check what is left of it.
     Compaction(command::Compaction),
+    /// Restart the members of a large consumer group one after the other, and check who owned what.
+    Group(command::Group),
     /// Judge a history again.
     Check {
         /// The file.
@@ -44,5 +46,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Run(arguments) => arguments.run(),
         Command::Gaps(arguments) => arguments.run(),
         Command::Compaction(arguments) => arguments.run(),
+        Command::Group(arguments) => arguments.run(),
     }
 }

@@ -42,7 +42,7 @@ impl Gaps {
             patience: self.common.patience(),
             ..Plan::of_trials(flavor, Network::loopback(), folder.path.clone(), (&self.only, trials))
         };
-        let outcome = carry_out(&plan).await;
+        let outcome = carry_out(nemesis::run(&plan)).await;
         let misses = outcome.as_ref().map(|summary| {
             let gaps = nemesis::Gaps::of(&summary.report.outages);
             gaps.iter().flat_map(nemesis::Gaps::misses).collect::<Vec<_>>()

@@ -2,6 +2,7 @@
 
 mod compaction;
 mod gaps;
+mod group;
 mod run;
 
 use std::path::PathBuf;
@@ -9,12 +10,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use ottla_nemesis::checker::NEEDLESS_WAIT;
-use ottla_nemesis::nemesis::{self, Plan, Summary};
 use ottla_nemesis::process::{Durability, Flavor};
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use compaction::Compaction;
 pub use gaps::Gaps;
+pub use group::Group;
 pub use run::Run;
 
 /// What is harmed, and what becomes of the result.
@@ -89,11 +90,11 @@ impl Folder {
     }
 }
 
-/// Carries out a plan unless a signal ends it. Dropping the run kills its processes and unmounts its file systems.
-async fn carry_out(plan: &Plan) -> anyhow::Result<Summary> {
+/// Carries out a run unless a signal ends it. Dropping the run kills its processes and unmounts its file systems.
+async fn carry_out<T>(run: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let mut terminated = signal(SignalKind::terminate())?;
     tokio::select! {
-        outcome = nemesis::run(plan) => outcome,
+        outcome = run => outcome,
         _ = terminated.recv() => Err(anyhow::anyhow!("terminated")),
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     }

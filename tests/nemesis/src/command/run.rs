@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ottla_nemesis::nemesis::{Plan, Series, means_here};
+use ottla_nemesis::nemesis::{self, Plan, Series, means_here};
 use ottla_nemesis::process::Network;
 use ottla_nemesis::report;
 use ottla_nemesis::workload::Load;
@@ -73,7 +73,7 @@ impl Run {
             needless_wait: self.common.needless_wait(),
             load: Load { calls_per_second: self.calls_per_second, ..Load::default() },
         };
-        let outcome = carry_out(&plan).await;
+        let outcome = carry_out(nemesis::run(&plan)).await;
         if !outcome.as_ref().is_ok_and(|summary| summary.report.violations.is_empty()) {
             folder.keep();
         }
