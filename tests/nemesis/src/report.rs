@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::checker::{Counts, Outage, Report};
+use crate::checker::{Counts, Outage, Report, Transactions};
 use crate::history::Micros;
 use crate::nemesis::{Gaps, Limits};
 
@@ -13,6 +13,7 @@ const LISTED: usize = 5;
 /// The page of a run of all kinds of faults.
 pub fn page(title: &str, report: &Report) -> String {
     let mut page = head(title, &report.counts);
+    page.push_str(&of_transactions(&report.transactions));
     page.push_str(
         "| fault | times | longest ack gap of a partition: median | worst | longest wait where a killed broker held \
          nothing |\n|---|---|---|---|---|\n",
@@ -74,6 +75,32 @@ fn head(title: &str, counts: &Counts) -> String {
     )
 }
 
+/// A paragraph about transactions, if there were any.
+fn of_transactions(found: &Transactions) -> String {
+    if found.producers == 0 {
+        return String::new();
+    }
+    format!(
+        "Transactions of {} producers: {} committed ({} by version 1), {} aborted, {} fenced by a successor, {} aborted by \
+         their coordinator, {} that copied; {} commits with an open outcome, of which {} were found committed; {} records in the final \
+         logs, {} read by readers of committed records; {} circles of writes with {} committed transactions in them (G0, \
+         which Kafka's transactions allow).\n\n",
+        found.producers,
+        found.committed,
+        found.committed_by_version_1,
+        found.aborted,
+        found.fenced,
+        found.timed_out,
+        found.copying,
+        found.open,
+        found.open_committed,
+        found.kept,
+        found.read,
+        found.write_cycles,
+        found.in_write_cycles,
+    )
+}
+
 fn limits(limits: Limits) -> String {
     let (word, median) = (if limits.median_is_goal { "goal" } else { "median" }, limits.median);
     let parts = [median.map(|limit| format!("{word} {}", seconds(limit))), limits.worst.map(seconds)];
@@ -119,11 +146,24 @@ mod tests {
         Outage { fault: fault.into(), gap, partition: 0, comeback: 0, elsewhere, lost: 0 }
     }
 
+    fn empty() -> Report {
+        let (counts, transactions) = (Counts::default(), Transactions::default());
+        Report { violations: Vec::new(), counts, transactions, outages: Vec::new() }
+    }
+
+    #[test]
+    fn a_page_tells_of_transactions_only_where_there_were_some() {
+        assert!(!page("a run", &empty()).contains("Transactions"));
+        let transactions = Transactions { producers: 4, committed: 71, fenced: 6, ..Transactions::default() };
+        let page = page("a run", &Report { transactions, ..empty() });
+        assert!(page.contains("of 4 producers: 71 committed") && page.contains("6 fenced by a successor"), "{page}");
+    }
+
     #[test]
     fn a_page_tells_the_median_and_the_worst_of_each_fault_and_what_was_violated() {
         let violations = vec![Violation { property: "C1", what: "lost".into() }];
         let outages = vec![outage("a", 5_000_000), outage("b", 1_000_000), outage("a", 3_000_000)];
-        let page = page("a run", &Report { violations, counts: Counts::default(), outages });
+        let page = page("a run", &Report { violations, outages, ..empty() });
         assert!(page.contains("| a | 2 | 5.00 s | 5.00 s | 0.02 s |\n| b | 1 | 1.00 s | 1.00 s | 0.02 s |"), "{page}");
         assert!(page.contains("**C1** is violated 1 times:\n\n- lost"), "{page}");
     }
@@ -131,7 +171,7 @@ mod tests {
     #[test]
     fn a_page_of_trials_tells_limits_and_misses() {
         let outages = vec![outage(&Trial::KillLeader.to_string(), 300_000)];
-        let report = Report { violations: Vec::new(), counts: Counts::default(), outages };
+        let report = Report { outages, ..empty() };
         let page = trials("gaps", &report, &["trial 1".into()]);
         let row = "| kill −9 of a leader | 1 | 0.30 s | 0.30 s | median 0.50 s, 2.00 s | 0 | 0.02 s |";
         assert!(page.contains(row) && page.contains("- too long: trial 1") && page.contains("No violation."), "{page}");

@@ -45,6 +45,12 @@ impl<'h> Facts<'h> {
                 Event::Fault(fault) => facts.faults.push(fault),
                 Event::Replica(replica) => facts.replicas.push(replica),
                 Event::Stuck(_) => {}
+                // These are a history of their own.
+                Event::Transactor(_)
+                | Event::Begun(_)
+                | Event::Transaction(_)
+                | Event::View(_)
+                | Event::FinalView(_) => {}
             }
         }
         for calls in facts.calls.values_mut() {

@@ -1,7 +1,8 @@
 //! Judges a history by what clients are promised; pure, so that a history can be judged anywhere and again.
 //!
 //! C1 no lost write · C2 one value per offset · C3 no duplicates with idempotence · C4 no phantom · C5 real-time order of
-//! acks · C6 gap-free polls, per-producer order · C7 once read, the same for ever · C8 payloads intact, ends never go back · C9 committed offsets never regress, and skip nothing · B9 replicas are byte-identical.
+//! acks · C6 gap-free polls, per-producer order · C7 once read, the same for ever · C8 payloads intact, ends never go back · C9 committed offsets never regress, and skip nothing ·
+//! C10 what transactions promise · B9 replicas are byte-identical.
 
 mod ends;
 mod facts;
@@ -10,6 +11,7 @@ mod log;
 mod outages;
 mod polls;
 mod replicas;
+mod transactions;
 mod writes;
 
 #[cfg(test)]
@@ -21,6 +23,7 @@ use crate::history::{Event, History, Micros};
 use facts::Facts;
 
 pub use outages::{Outage, Wait};
+pub use transactions::Transactions;
 
 /// A promise that was not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +73,8 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// What was looked at.
     pub counts: Counts,
+    /// What was looked at of transactions.
+    pub transactions: Transactions,
     /// What each fault cost, in their order.
     pub outages: Vec<Outage>,
 }
@@ -106,8 +111,10 @@ pub fn check(history: &History, needless_wait: Micros) -> Report {
     found("needless wait", outages::needless_waits(&outages, needless_wait));
     found("harness", without_evidence(&facts));
     found("harness", never_read(&facts));
+    let (of_transactions, transactions) = transactions::check(history);
+    violations.extend(of_transactions);
     let counts = Counts { outdated: ends.outdated, ..facts.counts() };
-    Report { violations, counts, outages }
+    Report { violations, counts, transactions, outages }
 }
 
 /// Faults that did nothing: the run did not test what it says.

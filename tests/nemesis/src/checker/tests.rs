@@ -30,16 +30,14 @@ fn good() -> Vec<Event> {
         Event::Replica(ReplicaLog { broker, partition: 0, batches })
     };
     events.extend([batches(0), batches(1)]);
-    let fault = |name: &str| Fault {
-        name: name.into(),
-        began: 210,
-        healed: 300,
-        recovered: 350,
-        evidence: "it was gone".into(),
-        killed: vec![0],
-    };
-    events.push(Event::Fault(fault("kill")));
+    events.push(Event::Fault(fault("kill", 300)));
     events
+}
+
+/// A fault that was taken back at this time.
+pub(super) fn fault(name: &str, healed: u64) -> Fault {
+    let (began, recovered) = (healed.saturating_sub(90), healed + 50);
+    Fault { name: name.into(), began, healed, recovered, evidence: "it was gone".into(), killed: vec![0] }
 }
 
 fn produce(writer: u32, first: u64, invoked: u64, outcome: Outcome) -> Event {

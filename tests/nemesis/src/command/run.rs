@@ -33,6 +33,9 @@ pub struct Run {
     /// Calls that each writer begins per second at most.
     #[arg(long, default_value_t = 60.0)]
     calls_per_second: f64,
+    /// Transactional producers, of which the last works by version 1 of transactions; 0 for none.
+    #[arg(long, default_value_t = 4)]
+    transactors: u32,
     #[command(flatten)]
     common: Common,
 }
@@ -71,7 +74,7 @@ impl Run {
             longest: Duration::from_secs(self.longest),
             patience: self.common.patience(),
             needless_wait: self.common.needless_wait(),
-            load: Load { calls_per_second: self.calls_per_second, ..Load::default() },
+            load: Load { calls_per_second: self.calls_per_second, transactors: self.transactors, ..Load::default() },
         };
         let outcome = carry_out(nemesis::run(&plan)).await;
         if !outcome.as_ref().is_ok_and(|summary| summary.report.violations.is_empty()) {

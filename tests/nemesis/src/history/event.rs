@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::transaction::{Begun, Transaction, Transactor, View};
+
 /// Microseconds since the history began.
 pub type Micros = u64;
 
@@ -263,6 +265,20 @@ pub enum Event {
     Fault(Fault),
     /// What a broker has on its disk.
     Replica(ReplicaLog),
+    /// A transactional producer that the run has.
+    Transactor(Transactor),
+    /// A transactional producer has begun, and whoever was it before is fenced.
+    #[serde(rename = "B")]
+    Begun(Begun),
+    /// A transaction.
+    #[serde(rename = "T")]
+    Transaction(Transaction),
+    /// A read of a partition that transactions write to.
+    #[serde(rename = "V")]
+    View(View),
+    /// A read of the whole of such a partition after all else; there are two series for each, one of what is committed.
+    #[serde(rename = "W")]
+    FinalView(View),
     /// Something that did not come about in time, such as a cluster that is whole again.
     Stuck(String),
 }

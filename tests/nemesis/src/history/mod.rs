@@ -4,9 +4,11 @@
 
 mod event;
 mod recorder;
+mod transaction;
 
 pub use event::{
     Batch, Commit, Committed, Event, Fault, Latest, Micros, Outcome, Partition, Produce, Read, ReplicaLog, Run,
     Watermarks, Writer,
 };
 pub use recorder::{History, Recorder};
+pub use transaction::{Append, Begun, Copied, Decision, End, Marker, Session, Transaction, Transactor, View};

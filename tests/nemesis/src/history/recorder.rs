@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-use super::{Event, Micros, Outcome};
+use super::{Decision, Event, Micros, Outcome};
 
 /// All events of a run, in the order of their ends.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +75,19 @@ impl Recorder {
         acked.map(|call| call.writer).collect()
     }
 
+    /// The transactional producers of the transactions that began at `since` or later and whose commit has been acked.
+    pub fn committed_since(&self, since: Micros) -> BTreeSet<u32> {
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = shared.events.iter().rev().filter_map(|event| match event {
+            Event::Transaction(transaction) => Some((transaction, transaction.end.as_ref()?)),
+            _ => None,
+        });
+        let recent = ended.take_while(|(_, end)| end.completed + 1_000_000 >= since);
+        let acked = recent
+            .filter(|(transaction, end)| transaction.began >= since && end.commit && end.outcome == Decision::Acked);
+        acked.map(|(transaction, _)| transaction.producer).collect()
+    }
+
     /// Ends the history.
     pub fn end(&self) -> anyhow::Result<History> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,7 +98,7 @@ impl Recorder {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Produce;
+    use super::super::{End, Produce, Transaction};
     use super::*;
 
     #[test]
@@ -101,6 +114,7 @@ mod tests {
         assert_eq!(history.events.len(), 3);
         assert_eq!(History::load(&path).unwrap().events, history.events);
     }
+
     #[test]
     fn who_was_acked_lately_is_known_while_the_run_goes_on() {
         let dir = tempfile::tempdir().unwrap();
@@ -113,5 +127,21 @@ mod tests {
         recorder.record(call(3, 100, Outcome::Unknown("gone".into())));
         recorder.record(call(4, 99, Outcome::Acked(1)));
         assert_eq!(recorder.acked_since(100), BTreeSet::from([2]));
+    }
+
+    #[test]
+    fn which_transactional_producers_have_committed_lately_is_known_while_the_run_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let recorder = Recorder::begin(&dir.path().join("history.jsonl")).unwrap();
+        let transaction = |producer, began, commit, outcome| {
+            let end = Some(End { commit, invoked: began + 5, completed: began + 10, outcome });
+            let (copied, appends) = (None, Vec::new());
+            Event::Transaction(Transaction { id: 0, producer, session: (9, 0), began, copied, appends, end })
+        };
+        recorder.record(transaction(1, 99, true, Decision::Acked));
+        recorder.record(transaction(2, 100, true, Decision::Acked));
+        recorder.record(transaction(3, 100, false, Decision::Acked));
+        recorder.record(transaction(4, 100, true, Decision::Unknown("gone".into())));
+        assert_eq!(recorder.committed_since(100), BTreeSet::from([2]));
     }
 }

@@ -12,7 +12,7 @@ use super::trial;
 use crate::checker::{self, NEEDLESS_WAIT, Report};
 use crate::history::{Event, Micros, Recorder};
 use crate::process::{Assigned, Boot, Cluster, Disk, Flavor, Network, Options};
-use crate::workload::{self, Asker, Load, PAIRS, Place, TOPIC, Workload};
+use crate::workload::{self, Asker, Isolation, Load, PAIRS, Place, TOPIC, TRANSACTIONAL, Workload};
 
 /// What a run is.
 #[derive(Clone, Debug)]
@@ -65,6 +65,7 @@ impl Plan {
                 most_records: 2,
                 consumers: 0,
                 members: 0,
+                transactors: 0,
                 ..Load::default()
             },
         }
@@ -95,9 +96,9 @@ impl Scene<'_> {
     /// Waits until every broker serves and every replica is in sync.
     pub(super) async fn whole(&mut self) -> anyhow::Result<()> {
         self.cluster.ready(self.patience).await?;
-        let pairs = self.places.iter().any(|place| place.topic == PAIRS);
-        let topics = if pairs { &[TOPIC, PAIRS][..] } else { &[TOPIC] };
-        self.cluster.in_sync(topics, self.patience).await
+        let mut topics = vec![TOPIC, PAIRS, TRANSACTIONAL];
+        topics.retain(|topic| self.places.iter().any(|place| place.topic == *topic));
+        self.cluster.in_sync(&topics, self.patience).await
     }
 
     /// The partitions with their brokers as they were made.
@@ -171,9 +172,12 @@ async fn do_faults(plan: &Plan, scene: &mut Scene<'_>, only: &str, length: Durat
     Ok(())
 }
 
-/// Waits until the last fault is forgotten: acks come again everywhere.
+/// Waits until the last fault is forgotten: acks come again everywhere, and every transactional producer commits.
 async fn settle(scene: &Scene<'_>) {
-    if let Err(error) = scene.workload.acked_since(scene.recorder.now(), scene.patience).await {
+    let (now, patience) = (scene.recorder.now(), scene.patience);
+    let (acked, committed) =
+        tokio::join!(scene.workload.acked_since(now, patience), scene.workload.committed_since(now, patience));
+    for error in [acked, committed].into_iter().filter_map(Result::err) {
         scene.recorder.record(Event::Stuck(format!("at the end: {error:#}")));
     }
     // Then a second of work that no fault disturbs, which the history ends with.
@@ -186,8 +190,7 @@ async fn end(cluster: &mut Cluster, places: &[Place], recorder: &Recorder, patie
     let deadline = Instant::now() + patience;
     for place in places {
         let left = deadline.saturating_duration_since(Instant::now());
-        let read = workload::read_to_end(&asker, recorder, place, left).await;
-        if let Err(error) = read {
+        if let Err(error) = read_whole(&asker, recorder, place, left).await {
             recorder.record(Event::Stuck(format!("final read: {error:#}")));
         }
     }
@@ -205,6 +208,16 @@ async fn end(cluster: &mut Cluster, places: &[Place], recorder: &Recorder, patie
         read_replicas(broker.id, &broker.data(), places, recorder);
     }
     Ok(())
+}
+
+/// Reads a partition from its start to its end; one with transactions also as readers of committed records do.
+async fn read_whole(asker: &Asker, recorder: &Recorder, place: &Place, within: Duration) -> anyhow::Result<()> {
+    if !place.is_transactional() {
+        return workload::read_to_end(asker, recorder, place, within).await;
+    }
+    // Committed records first: when these are all there is, no transaction is open.
+    workload::view_to_end(asker, recorder, place, Isolation::Committed, within).await?;
+    workload::view_to_end(asker, recorder, place, Isolation::Uncommitted, within).await
 }
 
 fn read_replicas(broker: usize, data: &Path, places: &[Place], recorder: &Recorder) {

@@ -148,6 +148,7 @@ fn common(data: &Path, id: usize, addresses: &[Ipv4Addr]) -> Vec<(String, String
         property("offsets.topic.num.partitions", "5".into()),
         property("transaction.state.log.replication.factor", replicas.to_string()),
         property("transaction.state.log.min.isr", min_isr.to_string()),
+        property("transaction.state.log.num.partitions", "5".into()),
         property("group.initial.rebalance.delay.ms", "0".into()),
         property("group.min.session.timeout.ms", "1000".into()),
         property("message.max.bytes", "10000000".into()),
@@ -163,6 +164,8 @@ fn of_kafka(brokers: usize) -> Vec<(String, String)> {
         ("share.coordinator.state.topic.replication.factor", "1"),
         ("share.coordinator.state.topic.min.isr", "1"),
         ("min.insync.replicas", min_isr),
+        // Ottla needs no such interval: a transaction is aborted when its time is over.
+        ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "500"),
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .to_vec()

@@ -23,6 +23,16 @@ const PAUSE: Duration = Duration::from_secs(2);
 const MAX_WAIT_MS: i32 = 300;
 const MAX_BYTES: i32 = 4 << 20;
 
+/// What a reader wants to see, with the protocol's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i8)]
+pub enum Isolation {
+    /// All that is below the high watermark.
+    Uncommitted = 0,
+    /// What transactions have committed, and what is part of none.
+    Committed = 1,
+}
+
 /// An answer, and the leader epoch it was given in.
 pub(super) struct Told<T> {
     pub(super) epoch: i32,
@@ -41,8 +51,13 @@ impl Asker {
     }
 
     /// Reads from `offset` on. An error of any kind makes no claim about records.
-    pub(super) async fn fetch(&self, place: &Place, offset: i64) -> anyhow::Result<Told<PartitionData>> {
-        let told = self.try_fetch(place, offset).await;
+    pub(super) async fn fetch(
+        &self,
+        place: &Place,
+        offset: i64,
+        isolation: Isolation,
+    ) -> anyhow::Result<Told<PartitionData>> {
+        let told = self.try_fetch(place, offset, isolation).await;
         self.learn(place, &told).await;
         told
     }
@@ -61,7 +76,7 @@ impl Asker {
         }
     }
 
-    async fn try_fetch(&self, place: &Place, offset: i64) -> anyhow::Result<Told<PartitionData>> {
+    async fn try_fetch(&self, place: &Place, offset: i64, isolation: Isolation) -> anyhow::Result<Told<PartitionData>> {
         let topic = self.0.topic(place.topic).await?;
         let (leader, epoch) = leader(&topic, place)?;
         let asked = FetchPartition {
@@ -75,6 +90,7 @@ impl Asker {
             max_wait_ms: MAX_WAIT_MS,
             min_bytes: 1,
             max_bytes: MAX_BYTES,
+            isolation_level: isolation as i8,
             topics: vec![FetchTopic { topic: place.topic.into(), topic_id: topic.id, partitions: vec![asked] }],
             ..Default::default()
         };

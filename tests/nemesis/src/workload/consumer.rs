@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use ottla_protocol::messages::fetch::PartitionData;
-use ottla_records::{Limits, RecordReader, batches};
+use ottla_records::{Batch, Limits, RecordReader, batches};
 
-use super::ask::Asker;
+use super::ask::{Asker, Isolation};
 use super::{Payload, Place, Shared};
 use crate::history::{Event, Latest, Read, Recorder, Run, Watermarks};
 
@@ -72,13 +72,16 @@ pub(super) async fn poll(
     offset: i64,
 ) -> anyhow::Result<Read> {
     let invoked = recorder.now();
-    let told = asker.fetch(place, offset).await?;
+    let told = asker.fetch(place, offset, Isolation::Uncommitted).await?;
     let completed = recorder.now();
     let (answer, epoch, partition) = (told.answer, told.epoch, place.number);
-    let marks =
-        Watermarks { high: answer.high_watermark, stable: answer.last_stable_offset, start: answer.log_start_offset };
-    let runs = runs(&answer, partition, offset);
+    let (marks, runs) = (marks(&answer), runs(&answer, partition, offset));
     Ok(Read { reader: reader.to_owned(), partition, offset, epoch, invoked, completed, marks, runs })
+}
+
+/// What an answer says of the log.
+pub(super) fn marks(answer: &PartitionData) -> Watermarks {
+    Watermarks { high: answer.high_watermark, stable: answer.last_stable_offset, start: answer.log_start_offset }
 }
 
 /// The offset after the last record of a read.
@@ -93,20 +96,24 @@ fn runs(answer: &PartitionData, partition: i32, from: i64) -> Vec<Run> {
     for batch in batches(bytes) {
         // The last batch of an answer may be cut.
         let Ok(batch) = batch else { break };
-        let (epoch, first) = (batch.header.leader_epoch, batch.header.base_offset.max(from));
-        let readable = ottla_records::verify_crc(batch.bytes).ok().map(|_| batch.bytes);
-        let Some(Ok(mut reader)) = readable.map(|bytes| RecordReader::new(bytes, Limits::default())) else {
-            add(&mut runs, first, epoch, None);
-            continue;
-        };
-        while let Ok(Some(record)) = reader.next_record() {
-            let payload = record.value.as_deref().and_then(Payload::decode);
-            if record.offset >= from {
-                add(&mut runs, record.offset, epoch, payload.filter(|payload| payload.partition == partition));
-            }
-        }
+        add_batch(&mut runs, &batch, partition, from);
     }
     runs
+}
+
+/// Adds the records of a batch from `from` on.
+pub(super) fn add_batch(runs: &mut Vec<Run>, batch: &Batch<'_>, partition: i32, from: i64) {
+    let (epoch, first) = (batch.header.leader_epoch, batch.header.base_offset.max(from));
+    let readable = ottla_records::verify_crc(batch.bytes).ok().map(|()| batch.bytes);
+    let Some(Ok(mut reader)) = readable.map(|bytes| RecordReader::new(bytes, Limits::default())) else {
+        return add(runs, first, epoch, None);
+    };
+    while let Ok(Some(record)) = reader.next_record() {
+        let payload = record.value.as_deref().and_then(Payload::decode);
+        if record.offset >= from {
+            add(runs, record.offset, epoch, payload.filter(|payload| payload.partition == partition));
+        }
+    }
 }
 
 fn add(runs: &mut Vec<Run>, offset: i64, epoch: i32, payload: Option<Payload>) {

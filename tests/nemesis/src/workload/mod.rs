@@ -7,6 +7,7 @@ mod payload;
 mod place;
 mod producer;
 mod replicas;
+mod transactions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,15 +21,16 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::history::{Event, Micros, Partition, Recorder, Writer};
+use crate::history::{Event, Micros, Partition, Recorder, Transactor, Writer};
 use crate::process::{Cluster, make_topic};
 
-pub use ask::Asker;
+pub use ask::{Asker, Isolation};
 pub use consumer::read_to_end;
 pub use group::read_committed_offsets;
 pub use payload::Payload;
-pub use place::{PAIRS, Place, TOPIC, places};
+pub use place::{PAIRS, Place, TOPIC, TRANSACTIONAL, places};
 pub use replicas::read_replica;
+pub use transactions::view_to_end;
 
 /// The group of the run.
 pub const GROUP: &str = "nemesis-group";
@@ -48,11 +50,21 @@ pub struct Load {
     pub members: usize,
     /// Consumers that read every partition.
     pub consumers: usize,
+    /// Transactional producers; the last of them works by version 1 of transactions, the others by version 2 (KIP-890).
+    pub transactors: u32,
 }
 
 impl Default for Load {
     fn default() -> Self {
-        Self { partitions: 6, writers: 1, calls_per_second: 100.0, most_records: 20, members: 3, consumers: 1 }
+        Self {
+            partitions: 6,
+            writers: 1,
+            calls_per_second: 100.0,
+            most_records: 20,
+            members: 3,
+            consumers: 1,
+            transactors: 4,
+        }
     }
 }
 
@@ -85,6 +97,8 @@ pub struct Workload {
     recorder: Recorder,
     /// The partitions that are written to, with their writers.
     writers: BTreeMap<i32, Vec<u32>>,
+    /// How many transactional producers there are.
+    transactors: u32,
     /// Consumers and members go on for a while after the writers.
     stop_writers: watch::Sender<bool>,
     stop_readers: watch::Sender<bool>,
@@ -107,10 +121,14 @@ impl Workload {
         make_topics(&cluster.client(Duration::from_secs(30)).await?, places, cluster.flavor.is_ottla()).await?;
 
         let (tasks, recorder, writers) = (JoinSet::new(), recorder.clone(), BTreeMap::new());
-        let mut workload = Self { tasks, recorder, writers, stop_writers, stop_readers };
-        for place in places {
+        // One more copies what the others write.
+        let transactors = if load.transactors > 0 { load.transactors + 1 } else { 0 };
+        let mut workload = Self { tasks, recorder, writers, transactors, stop_writers, stop_readers };
+        for place in places.iter().filter(|place| !place.is_transactional()) {
             workload.begin(place, &writing, &reading, load, seed);
         }
+        let transactional: Arc<[Place]> = places.iter().filter(|place| place.is_transactional()).cloned().collect();
+        workload.begin_transactions(&transactional, &writing, &reading, load, seed);
         let grouped: Arc<[Place]> = places.iter().filter(|place| place.topic == TOPIC).cloned().collect();
         for member in 0..load.members {
             workload.tasks.spawn(group::member(reading.clone(), member, Arc::clone(&grouped)));
@@ -138,6 +156,30 @@ impl Workload {
         }
     }
 
+    /// Starts the transactional producers, one of which copies, and two readers of each of their partitions.
+    fn begin_transactions(&mut self, places: &Arc<[Place]>, writing: &Shared, reading: &Shared, load: Load, seed: u64) {
+        let numbers = Arc::default();
+        for id in 0..self.transactors {
+            let (copies, version) = (id == load.transactors, if id + 1 == load.transactors { 1 } else { 2 });
+            let transactor = Transactor { id, version, copies };
+            self.recorder.record(Event::Transactor(transactor.clone()));
+            let random = StdRng::seed_from_u64(seed ^ u64::from(id) << 48);
+            let (writing, numbers) = (writing.clone(), Arc::clone(&numbers));
+            match &places[..] {
+                [from, to, ..] if copies => {
+                    let way = (from.clone(), to.clone());
+                    self.tasks.spawn(transactions::copy(writing, transactor, way, numbers, random))
+                }
+                _ => self.tasks.spawn(transactions::run(writing, transactor, Arc::clone(places), numbers, random)),
+            };
+        }
+        for place in places.iter() {
+            for isolation in [Isolation::Uncommitted, Isolation::Committed] {
+                self.tasks.spawn(transactions::follow(reading.clone(), place.clone(), isolation));
+            }
+        }
+    }
+
     /// Waits until in every partition a call was acked that began at `since` or later.
     pub async fn acked_since(&self, since: Micros, within: Duration) -> anyhow::Result<()> {
         let deadline = Instant::now() + within;
@@ -146,6 +188,17 @@ impl Workload {
             let silent = self.writers.iter().find(|(_, writers)| writers.iter().all(|id| !acked.contains(id)));
             let Some((partition, _)) = silent else { return Ok(()) };
             ensure!(Instant::now() < deadline, "nothing was acked in partition {partition} for {within:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until every transactional producer has committed a transaction that began at `since` or later.
+    pub async fn committed_since(&self, since: Micros, within: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + within;
+        loop {
+            let committed = self.recorder.committed_since(since);
+            let Some(silent) = (0..self.transactors).find(|id| !committed.contains(id)) else { return Ok(()) };
+            ensure!(Instant::now() < deadline, "transactional producer {silent} committed nothing for {within:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -167,7 +220,7 @@ async fn make_topics(client: &Client, places: &[Place], is_ottla: bool) -> anyho
     // One in-sync replica is enough where there are but two, so what it acks must be on its disk.
     let of_pairs = [("min.insync.replicas", "1"), ("ottla.durability", "fsync")];
     let of_pairs = if is_ottla { &of_pairs[..] } else { &of_pairs[..1] };
-    for (topic, configs) in [(TOPIC, &[][..]), (PAIRS, of_pairs)] {
+    for (topic, configs) in [(TOPIC, &[][..]), (PAIRS, of_pairs), (TRANSACTIONAL, &[])] {
         let of: Vec<&[usize]> = places.iter().filter(|place| place.topic == topic).map(|p| &p.brokers[..]).collect();
         if !of.is_empty() {
             make_topic(client, topic, &of, configs).await?;
