@@ -103,7 +103,7 @@ async fn describe(world: &mut World, version: i16) {
     assert_ne!(shown.authorized_operations, i32::MIN);
     let [member] = &shown.members[..] else { panic!("{shown:?}") };
     assert_eq!((&*member.member_id, member.member_epoch), ("own", joined.member_epoch));
-    assert_eq!(member.subscribed_topic_names, [topic.name.clone()]);
+    assert_eq!(member.subscribed_topic_names, std::slice::from_ref(&topic.name));
     for assignment in [&member.assignment, &member.target_assignment] {
         let [told] = &assignment.topic_partitions[..] else { panic!("{assignment:?}") };
         assert_eq!((told.topic_id, &told.topic_name, &told.partitions[..]), (topic.id, &topic.name, &[0, 1][..]));

@@ -91,7 +91,13 @@ pub(super) async fn carry_out(cluster: &Cluster, plan: &Plan, roll: Roll, shared
         rolling.lives.push(rolling.begin_life(number, roll.assignors().0));
     }
     let founded = rolling.settled().await.context("the group is not founded")? - begun;
-    let quiet = rolling.measure(async |_| Ok(tokio::time::sleep(plan.quiet).await)).await?.1;
+    let quiet = rolling
+        .measure(async |_| {
+            tokio::time::sleep(plan.quiet).await;
+            Ok(())
+        })
+        .await?
+        .1;
     let (restarts, load) = rolling.measure(Rolling::restart_all).await?;
     let tenures = rolling.shared.ledger.tenures();
     let fenced = rolling.shared.fenced.load(Ordering::Relaxed);
