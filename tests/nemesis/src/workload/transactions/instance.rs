@@ -248,8 +248,8 @@ impl Instance {
     pub(super) async fn committed_offset(&self, place: &Place) -> Option<i64> {
         let topic = OffsetFetchRequestTopics {
             name: place.topic.into(),
+            topic_id: self.client.topic(place.topic).await.ok()?.id,
             partition_indexes: vec![place.index],
-            ..Default::default()
         };
         let group =
             OffsetFetchRequestGroup { group_id: COPIERS.into(), topics: Some(vec![topic]), ..Default::default() };
