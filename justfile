@@ -72,6 +72,13 @@ group *ARGS:
     cargo build --profile local --package ottla-broker --package ottla-nemesis
     target/local/ottla-nemesis group {{ARGS}}
 
+# The operator killed at each of its writes; docs/campaign.md is the result.
+campaign:
+    rm -rf target/campaign
+    OTTLA_CAMPAIGN=all OTTLA_CAMPAIGN_PAGES=$PWD/target/campaign cargo test --package ottla-operator --lib campaign
+    sed -i '/^<!-- What follows/q' docs/campaign.md
+    (echo; date -u '+## %Y-%m-%d'; echo; cat target/campaign/*.md) >>docs/campaign.md
+
 # Two hours of faults in each durability mode; the pages are the results.
 nightly MINUTES="120":
     cargo build --profile local --package ottla-broker --package ottla-nemesis

@@ -114,6 +114,14 @@ impl FakeCluster {
         view
     }
 
+    /// Makes a topic of so many copies, all but one of which acks=all needs, as somebody else would.
+    pub fn make_safe_topic(&self, name: &str, partitions: i32, copies: i32) {
+        self.make_topic(name, partitions, copies);
+        let needed = (copies - 1).max(1).to_string();
+        let mut state = self.state();
+        state.topics.get_mut(name).unwrap().1.insert("min.insync.replicas".to_owned(), needed);
+    }
+
     /// Makes a topic of so many copies as somebody else would.
     pub fn make_topic(&self, name: &str, partitions: i32, copies: i32) {
         let mut state = self.state();

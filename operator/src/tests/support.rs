@@ -35,14 +35,13 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{kubelet, mortal::Mortal, permissions::Rules, watching::Watching};
-use crate::{
-    OperatorConfig,
-    config::Pace,
-    context::Context,
-    kafka::{Connector, fake::FakeCluster},
-    run_with,
+use super::{
+    kubelet,
+    mortal::{self, Mortal},
+    permissions::Rules,
+    watching::Watching,
 };
+use crate::{OperatorConfig, config::Pace, context::Context, kafka::fake::FakeCluster, run_with};
 
 /// The namespace of everything here.
 pub const NAMESPACE: &str = "default";
@@ -192,7 +191,7 @@ impl Bench {
     /// What the passes of an operator are handed that dies when `mortal` says so.
     pub fn mortal_context(&self, mortal: &Arc<Mortal>) -> Arc<Context> {
         let client = mortal.client(self.router.clone(), NAMESPACE);
-        let connector: Arc<dyn Connector> = mortal.connector(self.kafka.clone());
+        let connector = mortal::connector(mortal, self.kafka.clone());
         Arc::new(Context::new(client, quick(), connector))
     }
 
