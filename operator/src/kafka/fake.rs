@@ -170,19 +170,6 @@ impl State {
         }
         Ok(open)
     }
-
-    /// A broker with what it leads and holds now.
-    fn loaded(&self, broker: &BrokerView) -> BrokerView {
-        let count = |is_it: &dyn Fn(&PartitionView) -> bool| {
-            let partitions = self.topics.values().flat_map(|(view, _)| &view.partitions);
-            u32::try_from(partitions.filter(|partition| is_it(partition)).count()).unwrap()
-        };
-        let (leaders, replicas) = (
-            count(&|partition| partition.leader == Some(broker.id)),
-            count(&|partition| partition.replicas.contains(&broker.id)),
-        );
-        BrokerView { leaders, replicas, ..broker.clone() }
-    }
 }
 
 impl Connector for FakeCluster {
