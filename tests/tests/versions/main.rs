@@ -11,6 +11,7 @@ mod data;
 mod groups;
 mod offsets;
 mod operation;
+mod quotas;
 mod topics;
 mod transactions;
 mod world;
@@ -24,7 +25,7 @@ use ottla_protocol::ApiKey;
 use world::{Scenario, World};
 
 /// The scenarios, by what they are about.
-const SCENARIOS: [&[(ApiKey, Scenario)]; 8] = [
+const SCENARIOS: [&[(ApiKey, Scenario)]; 9] = [
     data::SCENARIOS,
     groups::SCENARIOS,
     offsets::SCENARIOS,
@@ -33,6 +34,7 @@ const SCENARIOS: [&[(ApiKey, Scenario)]; 8] = [
     topics::SCENARIOS,
     configs::SCENARIOS,
     operation::SCENARIOS,
+    quotas::SCENARIOS,
 ];
 
 /// Plays each scenario at every version that is advertised, and makes sure that it was asked. All that fail are told.
@@ -100,4 +102,9 @@ async fn configurations_are_changed_and_told_at_every_version() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clusters_are_operated_at_every_version() {
     play(3, operation::SCENARIOS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quotas_are_set_and_told_at_every_version() {
+    play(1, quotas::SCENARIOS).await;
 }
