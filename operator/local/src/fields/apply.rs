@@ -93,22 +93,39 @@ fn merge(live: &mut Value, config: &Value, shape: Shape<'_>) {
             }
         }
         (Value::Array(target), Value::Array(items)) if shape.is_granular_list() => {
-            let (Some(mut ids), Some(new_ids)) = (shape.identities(target), shape.identities(items)) else {
+            let (Some(ids), Some(new_ids)) = (shape.identities(target), shape.identities(items)) else {
                 target.clone_from(items);
                 return;
             };
-            for (id, item) in new_ids.into_iter().zip(items) {
-                match ids.iter().position(|other| *other == id) {
-                    Some(at) => merge(&mut target[at], item, shape.item()),
-                    None => {
-                        ids.push(id);
-                        target.push(item.clone());
-                    }
-                }
-            }
+            *target = merge_items(target, &ids, items, &new_ids, shape.item());
         }
         (live, config) => *live = config.clone(),
     }
+}
+
+/// The items of a list in the order of `config`; those that only `live` has come as early as what they were behind.
+fn merge_items(live: &[Value], ids: &[String], config: &[Value], new_ids: &[String], shape: Shape<'_>) -> Vec<Value> {
+    let mut merged = Vec::with_capacity(live.len().max(config.len()));
+    let mut at = 0;
+    for (turn, (id, item)) in new_ids.iter().zip(config).enumerate() {
+        let next_shared = new_ids[turn..].iter().find(|id| ids.contains(id));
+        while let Some(here) = ids.get(at).filter(|here| Some(*here) != next_shared) {
+            if !new_ids.contains(here) {
+                merged.push(live[at].clone());
+            }
+            at += 1;
+        }
+        let mut value = item.clone();
+        if let Some(before) = ids.iter().position(|other| other == id) {
+            value = live[before].clone();
+            merge(&mut value, item, shape);
+        }
+        merged.push(value);
+        at += usize::from(ids.get(at) == Some(id));
+    }
+    let rest = live.iter().zip(ids).skip(at).filter(|(_, id)| !new_ids.contains(id));
+    merged.extend(rest.map(|(value, _)| value.clone()));
+    merged
 }
 
 /// Takes away what the applier owned `before` where nobody is left who owns anything at or below it.

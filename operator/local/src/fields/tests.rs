@@ -91,3 +91,19 @@ fn list_items_with_keys_are_owned_one_by_one() {
     let expected = json!({"f:spec": {"f:containers": {"k:{\"name\":\"b\"}": {".": {}, "f:image": {}, "f:name": {}}}}});
     assert_eq!(*fields, expected);
 }
+
+#[test]
+fn list_items_come_in_the_order_in_which_they_are_applied_and_those_of_others_keep_their_neighbours() {
+    let pod = |names: &[&str]| json!({"spec": {"containers": names.iter().map(|name| json!({"name": name})).collect::<Vec<_>>()}});
+    let names = |live: &Value| -> Vec<String> {
+        let containers = live["spec"]["containers"].as_array().unwrap();
+        containers.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let live = applied(&json!({"metadata": {}}), &pod(&["a", "b", "c"]), "one", false).unwrap();
+    let live = applied(&live, &pod(&["c", "new", "a"]), "one", false).unwrap();
+    assert_eq!(names(&live), ["c", "new", "a"]);
+    let live = applied(&live, &pod(&["x", "a", "y"]), "two", false).unwrap();
+    let ours = applied(&live, &pod(&["a", "c"]), "one", false).unwrap();
+    assert_eq!(names(&live), ["c", "new", "x", "a", "y"]);
+    assert_eq!(names(&ours), ["x", "a", "y", "c"]);
+}
