@@ -15,5 +15,6 @@ mod scaling;
 mod stopping;
 mod storage;
 pub mod support;
+mod there_and_back;
 mod topics;
 mod watching;
