@@ -147,7 +147,9 @@ fn rebalance() -> impl Strategy<Value = Value> {
     let mode = select(vec!["Automatic", "Automatic", "Paused"]);
     (mode, 1..=20_i32, option::of(select(vec![1_000_000, 50_000_000]))).prop_map(|(mode, moves, throttle)| {
         let mut rebalance = json!({"mode": mode, "maxConcurrentMoves": moves});
-        throttle.map(|bytes| rebalance["throttleBytesPerSecond"] = json!(bytes));
+        if let Some(bytes) = throttle {
+            rebalance["throttleBytesPerSecond"] = json!(bytes);
+        }
         rebalance
     })
 }
