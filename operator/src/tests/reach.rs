@@ -221,6 +221,6 @@ async fn a_broker_is_evicted_only_while_the_others_can_spare_it() {
         if now[0].is_some() && now[0] != before[0] { Ok(()) } else { Err(format!("{now:?}")) }
     })
     .await;
+    // Kubernetes may take the new pod for the evicted one, which has its name, and allow no other eviction for two minutes.
     bench.cluster("demo", is_ready).await;
-    allowed(&bench, 1).await;
 }
