@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::{encoded, message_of_bytes};
 use crate::codec::generate::Generate;
 use crate::codec::{DecodeError, Message, Reader, Request};
-use crate::messages::*;
+use crate::{ApiKey, messages::*};
 
 fn round_trips<M: Message + Generate>(random: &[u8]) -> Result<(), TestCaseError> {
     for version in M::VERSIONS {
@@ -52,5 +52,16 @@ proptest! {
     #[test]
     fn every_message_survives_the_wire(random in prop::collection::vec(any::<u8>(), 0..1500)) {
         round_trip_all(&random)?;
+    }
+}
+
+#[test]
+fn what_is_no_number_is_written_as_it_was_read() {
+    let op = alter_client_quotas::OpData { value: f64::NAN, ..Default::default() };
+    let entry = alter_client_quotas::EntryData { ops: vec![op], ..Default::default() };
+    let request = AlterClientQuotasRequest { entries: vec![entry], validate_only: false };
+    for version in AlterClientQuotasRequest::VERSIONS {
+        let mut reader = Reader::new(encoded(&request, version));
+        assert_eq!(check_request(ApiKey::AlterClientQuotas, version, &mut reader), Ok(None));
     }
 }
