@@ -29,7 +29,7 @@ all_ready() { is "$TOPICS" ready_in ''; }
 
 "$KUBECTL" proxy --port=0 >"$work/proxy" 2>&1 &
 proxy=$!
-trap 'kill "$proxy"; scenario_over $?' EXIT
+trap 'status=$?; kill "$proxy"; scenario_over "$status"' EXIT
 await 10 'the proxy' grep -q '^Starting to serve' "$work/proxy"
 port=$(grep -o '[0-9]*$' "$work/proxy")
 
