@@ -1,6 +1,6 @@
 # Many topics as custom resources, made as fast as the API server takes them: all of them become Ready within a minute, by an
 # operator that needs no more than 64 MiB, and one that is changed among them is done at once. TOPICS says how many; the goal
-# is 10,000, of which the embedded API and the operator are short: both look at all topics for each of them.
+# is 10,000, of which the operator's memory is short: Ready after 43 s, a change in 26 ms, 75 MiB (2026-11-30, quiet).
 
 : "${TOPICS:=1000}"
 can memory || skip 'nobody here tells how much memory the operator has'
