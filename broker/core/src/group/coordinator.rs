@@ -227,6 +227,14 @@ impl Coordinator {
         for (request, response) in answers {
             self.context.reply(request, response.refused(error.for_group()));
         }
+        self.told_nothing(group);
+    }
+
+    /// Answers that would have told members of the group what has changed were refused.
+    fn told_nothing(&mut self, group: &Arc<str>) {
+        if let Some(group) = self.consumers.get(group) {
+            consumer::session::begin_revocations_anew(&mut self.context, group);
+        }
     }
 
     /// Does what waited for the append.
@@ -267,6 +275,9 @@ impl Coordinator {
         };
         let then = std::mem::replace(&mut append.then, Then::Nothing);
         self.finish(&append.group, then, Err(failure));
+        if !append.answers.is_empty() {
+            self.told_nothing(&append.group);
+        }
         for (request, response) in append.answers.drain(..) {
             self.context.reply(request, response.refused(error));
         }

@@ -103,6 +103,37 @@ fn a_member_that_does_not_give_up_in_its_rebalance_timeout_is_gone() {
 }
 
 #[test]
+fn a_member_that_could_not_be_told_what_to_give_up_has_its_time_for_it_when_it_hears() {
+    for is_slow in [false, true] {
+        let mut bench = start(&[("t", 4)]);
+        assert_eq!(answer(&mut bench, first_beat("g", "a", &["t"])), Ok((2, Some(vec![0, 1, 2, 3]))));
+        assert_eq!(answer(&mut bench, first_beat("g", "b", &["t"])), Ok((3, Some(vec![]))));
+        let of_a = ConsumerHeartbeat { member_epoch: 2, ..first_beat("g", "a", &["t"]) };
+        let of_a = owning(of_a, &[0, 1, 2, 3]);
+        // For two minutes the log refuses, or takes too long, so that neither hears of anything.
+        bench.is_prompt = false;
+        for _ in 0..24 {
+            let asked = [of_a.clone(), beat("g", "b", 3)].map(|beat| bench.send(Request::ConsumerHeartbeat(beat)));
+            if !is_slow {
+                bench.fail_newest(AppendError::NotEnoughReplicas);
+            }
+            bench.advance(INTERVAL);
+            for id in asked {
+                let refused = bench.take(id).expect("it waits no longer for the log");
+                assert!(matches!(refused, Response::ConsumerHeartbeat(Err(_))), "{refused:?}");
+            }
+        }
+        bench.is_prompt = true;
+        while !bench.in_flight.is_empty() {
+            bench.make_durable();
+        }
+        assert_eq!(answer(&mut bench, of_a), Ok((2, Some(vec![0, 1]))), "slow: {is_slow}");
+        assert_eq!(answer(&mut bench, owning(beat("g", "a", 2), &[0, 1])), Ok((3, None)));
+        assert_eq!(answer(&mut bench, beat("g", "b", 3)), Ok((3, Some(vec![2, 3]))));
+    }
+}
+
+#[test]
 fn a_member_whose_answer_was_lost_goes_on_from_the_epoch_before() {
     let mut bench = group_of_two();
     // a is in epoch 3, and believes in 2 still.

@@ -41,6 +41,13 @@ pub(crate) fn begin_all(context: &mut Context, group: &Group) {
     }
 }
 
+/// Begins the time anew that members have for giving partitions up: they may not have been told what.
+pub(crate) fn begin_revocations_anew(context: &mut Context, group: &Group) {
+    for (id, _) in group.members() {
+        watch_revocation(context, group, id);
+    }
+}
+
 /// Forgets every alarm of the member.
 pub(crate) fn cancel(context: &mut Context, group: &Arc<str>, id: &Arc<str>) {
     cancel_classic(context, group, id);
