@@ -72,6 +72,11 @@ group *ARGS:
     cargo build --profile local --package ottla-broker --package ottla-nemesis
     target/local/ottla-nemesis group {{ARGS}}
 
+# Brokers at work for MINUTES without a restart: what clients saw is checked every five minutes, and what leaks shows. A day: just soak 1440
+soak MINUTES="60" *ARGS:
+    cargo build --release --package ottla-broker --package ottla-nemesis
+    target/release/ottla-nemesis soak {{MINUTES}} --broker target/release/ottla-broker {{ARGS}}
+
 # The operator killed at each of its writes; docs/campaign.md is the result.
 campaign:
     rm -rf target/campaign

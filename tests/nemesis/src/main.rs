@@ -30,6 +30,8 @@ enum Command {
     Compaction(command::Compaction),
     /// Restart the members of a large consumer group one after the other, and check who owned what.
     Group(command::Group),
+    /// Let brokers work for hours without a restart, check what clients saw, and look for what leaks.
+    Soak(command::Soak),
     /// Judge a history again.
     Check {
         /// The file.
@@ -47,5 +49,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Gaps(arguments) => arguments.run(),
         Command::Compaction(arguments) => arguments.run(),
         Command::Group(arguments) => arguments.run(),
+        Command::Soak(arguments) => arguments.run(),
     }
 }

@@ -4,6 +4,7 @@ mod compaction;
 mod gaps;
 mod group;
 mod run;
+mod soak;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ pub use compaction::Compaction;
 pub use gaps::Gaps;
 pub use group::Group;
 pub use run::Run;
+pub use soak::Soak;
 
 /// What is harmed, and what becomes of the result.
 #[derive(clap::Args)]

@@ -15,6 +15,7 @@ pub use fault::{Fault, Means};
 pub use lasting::{Blow, Lasting};
 pub use limits::{Gaps, Limits};
 pub use run::{Plan, Summary, means_here, run};
+pub(crate) use run::{read_everything, settle};
 pub use schedule::{Schedule, Series};
 pub use target::Target;
 pub use trial::Trial;

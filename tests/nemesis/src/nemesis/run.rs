@@ -138,7 +138,9 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Summary> {
         Series::Seeded(only, length) => do_faults(plan, &mut scene, only, *length).await?,
         Series::Trials(only, count) => trial::run(&mut scene, only, *count).await?,
     }
-    settle(&scene).await;
+    if let Err(error) = settle(&workload, &recorder, patience).await {
+        recorder.record(Event::Stuck(format!("at the end: {error:#}")));
+    }
     workload.stop(Duration::from_secs(3)).await?;
     let seconds = began.elapsed().as_secs_f64();
     end(&mut cluster, places, &recorder, patience).await?;
@@ -172,20 +174,22 @@ async fn do_faults(plan: &Plan, scene: &mut Scene<'_>, only: &str, length: Durat
     Ok(())
 }
 
-/// Waits until the last fault is forgotten: acks come again everywhere, and every transactional producer commits.
-async fn settle(scene: &Scene<'_>) {
-    let (now, patience) = (scene.recorder.now(), scene.patience);
-    let (acked, committed) =
-        tokio::join!(scene.workload.acked_since(now, patience), scene.workload.committed_since(now, patience));
-    for error in [acked, committed].into_iter().filter_map(Result::err) {
-        scene.recorder.record(Event::Stuck(format!("at the end: {error:#}")));
-    }
-    // Then a second of work that no fault disturbs, which the history ends with.
+/// Waits until acks come everywhere and every transactional producer commits, then for a second of work that nothing
+/// disturbs, which the history ends with.
+pub(crate) async fn settle(workload: &Workload, recorder: &Recorder, patience: Duration) -> anyhow::Result<()> {
+    let now = recorder.now();
+    let (acked, committed) = tokio::join!(workload.acked_since(now, patience), workload.committed_since(now, patience));
     tokio::time::sleep(Duration::from_secs(1)).await;
+    acked.and(committed)
 }
 
-/// Reads everything as a newcomer would, stops the brokers, and reads their files.
-async fn end(cluster: &mut Cluster, places: &[Place], recorder: &Recorder, patience: Duration) -> anyhow::Result<()> {
+/// Reads everything as a newcomer would.
+pub(crate) async fn read_everything(
+    cluster: &Cluster,
+    places: &[Place],
+    recorder: &Recorder,
+    patience: Duration,
+) -> anyhow::Result<()> {
     let asker = Asker::connect(cluster.bootstrap()).await?;
     let deadline = Instant::now() + patience;
     for place in places {
@@ -199,6 +203,12 @@ async fn end(cluster: &mut Cluster, places: &[Place], recorder: &Recorder, patie
     if let Err(error) = workload::read_committed_offsets(&client, recorder, grouped, patience).await {
         recorder.record(Event::Stuck(format!("final read of committed offsets: {error:#}")));
     }
+    Ok(())
+}
+
+/// Reads everything, stops the brokers, and reads their files.
+async fn end(cluster: &mut Cluster, places: &[Place], recorder: &Recorder, patience: Duration) -> anyhow::Result<()> {
+    read_everything(cluster, places, recorder, patience).await?;
     for broker in &mut cluster.brokers {
         if let Err(error) = broker.process.terminate(patience).await {
             recorder.record(Event::Stuck(format!("broker {}: {error:#}", broker.id)));
