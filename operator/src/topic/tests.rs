@@ -205,9 +205,11 @@ fn replicas_that_cannot_be_are_refused_and_not_asked_for() {
     assert_eq!(wish(&many, &Outcome::Refused(refused)), None);
     assert_eq!(wish(&existing("replicas: 3", 2, &[]), &Outcome::Paused), None);
 
-    let few = refusal(&existing("replicas: 2, config: {min.insync.replicas: 3}", 2, &[]));
-    assert_eq!(few.reason, "InvalidSpec");
-    assert!(few.message.contains("set spec.config[\"min.insync.replicas\"] to 2 or less"), "{}", few.message);
+    let contradiction = "replicas: 2, config: {min.insync.replicas: 3}";
+    for few in [refusal(&observed(contradiction)), refusal(&existing(contradiction, 2, &[]))] {
+        assert_eq!(few.reason, "InvalidSpec");
+        assert!(few.message.contains("set spec.config[\"min.insync.replicas\"] to 2 or less"), "{}", few.message);
+    }
     let as_before = existing("replicas: 1, config: {min.insync.replicas: 3}", 2, &[]);
     assert!(validate(&as_before).is_ok(), "a topic that is so already takes writes");
 }

@@ -60,8 +60,9 @@ pub fn validate(observed: &Observed) -> Result<ValidTopic, NotNow> {
     }
     if let Some((view, _)) = observed.found() {
         no_fewer_partitions(observed, view)?;
-        possible_replicas(observed, &config)?;
+        enough_brokers(observed)?;
     }
+    enough_replicas(observed, &config)?;
     Ok(ValidTopic { name, partitions: spec.partitions, replicas: spec.replicas, config })
 }
 
@@ -104,29 +105,34 @@ fn no_fewer_partitions(observed: &Observed, view: &TopicView) -> Result<(), Refu
     Ok(())
 }
 
-/// Refuses another number of replicas than now that brokers cannot hold, or with which the topic would promise more
-/// in-sync replicas than it has.
-fn possible_replicas(observed: &Observed, config: &BTreeMap<String, String>) -> Result<(), Refusal> {
-    let Some((wanted, ground)) = observed.other_replicas() else {
+/// Refuses another number of replicas than now that brokers cannot hold.
+fn enough_brokers(observed: &Observed) -> Result<(), Refusal> {
+    let Some((wanted, ground)) = observed.other_replicas().filter(|(wanted, ground)| *wanted > ground.brokers) else {
         return Ok(());
     };
     let (topic, name) = (observed.topic_name(), &observed.topic.spec.cluster_ref.name);
-    if wanted > ground.brokers {
-        let brokers = ground.brokers;
-        let message = format!(
-            "topic {topic} cannot have {wanted} replicas on {brokers} brokers: set spec.replicas to {brokers} or less, or \
-             raise spec.brokers of KafkaCluster {name}"
-        );
-        return Err(Refusal::new("TooFewBrokers", message));
-    }
-    // That of the brokers asks no more of a topic than it has.
+    let brokers = ground.brokers;
+    let message = format!(
+        "topic {topic} cannot have {wanted} replicas on {brokers} brokers: set spec.replicas to {brokers} or less, or \
+         raise spec.brokers of KafkaCluster {name}"
+    );
+    Err(Refusal::new("TooFewBrokers", message))
+}
+
+/// Refuses a spec that promises more in-sync replicas than it gives the topic. One that is so already takes writes, and the
+/// brokers' own default asks no more of a topic than it has.
+fn enough_replicas(observed: &Observed, config: &BTreeMap<String, String>) -> Result<(), Refusal> {
     let needed = config.get("min.insync.replicas").and_then(|text| text.trim().parse::<i32>().ok());
-    let Some(needed) = needed.filter(|needed| *needed > wanted) else {
+    let Some((needed, replicas)) = needed.zip(observed.topic.spec.replicas).filter(|(needed, has)| needed > has) else {
         return Ok(());
     };
+    if observed.found().is_some() && observed.other_replicas().is_none() {
+        return Ok(());
+    }
+    let topic = observed.topic_name();
     let message = format!(
-        "topic {topic} asks for {needed} in-sync replicas and cannot have {wanted} replicas: set \
-         spec.config[\"min.insync.replicas\"] to {wanted} or less, or spec.replicas to {needed} or more"
+        "topic {topic} asks for {needed} in-sync replicas and cannot have {replicas} replicas: set \
+         spec.config[\"min.insync.replicas\"] to {replicas} or less, or spec.replicas to {needed} or more"
     );
     Err(Refusal::invalid_spec(message))
 }

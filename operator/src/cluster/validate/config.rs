@@ -58,7 +58,9 @@ pub(super) fn settings(spec: &KafkaClusterSpec) -> Result<Settings, Refusal> {
             let message = format!("spec.config[\"{key}\"] follows from {field}: remove it from spec.config");
             return Err(Refusal::invalid_spec(message));
         }
-        match check(&key, &value)? {
+        let mode = check(&key, &value)?;
+        enough_brokers(&key, &value, spec.brokers)?;
+        match mode {
             Mode::Cluster => settings.running.insert(key, value),
             Mode::ReadOnly | Mode::PerBroker => settings.at_start.insert(key, value),
         };
@@ -70,6 +72,19 @@ pub(super) fn settings(spec: &KafkaClusterSpec) -> Result<Settings, Refusal> {
         }
     }
     Ok(settings)
+}
+
+/// Refuses more replicas than there are brokers: a topic that is made with them, such as that of committed offsets, could not be.
+fn enough_brokers(key: &str, value: &str, brokers: i32) -> Result<(), Refusal> {
+    let replicas = value.trim().parse::<i32>().ok().filter(|_| key.ends_with("replication.factor"));
+    let Some(replicas) = replicas.filter(|replicas| *replicas > brokers) else {
+        return Ok(());
+    };
+    let message = format!(
+        "spec.config[\"{key}\"] asks for {replicas} replicas, and {brokers} brokers are too few for that: set it to {brokers} or \
+         less, or spec.brokers to {replicas} or more"
+    );
+    Err(Refusal::new("TooFewBrokers", message))
 }
 
 fn check(key: &str, value: &str) -> Result<Mode, Refusal> {

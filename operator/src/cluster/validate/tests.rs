@@ -82,6 +82,20 @@ fn settings_are_refused_by_key_and_value_and_the_nearest_key_is_named() {
 }
 
 #[test]
+fn settings_that_ask_for_more_replicas_than_brokers_are_refused() {
+    for key in
+        ["default.replication.factor", "offsets.topic.replication.factor", "transaction.state.log.replication.factor"]
+    {
+        let spec = |brokers| format!("{}\nconfig: {{{key}: 3}}", of_brokers(brokers));
+        let (reason, message) = refusal(&spec(2));
+        assert_eq!(reason, "TooFewBrokers", "{message}");
+        let told = format!("spec.config[\"{key}\"] asks for 3 replicas");
+        assert!(message.starts_with(&told) && message.ends_with("or spec.brokers to 3 or more"), "{message}");
+        assert!(valid(&observed(&spec(3))).is_ok(), "{key}");
+    }
+}
+
+#[test]
 fn settings_are_parted_by_how_they_reach_brokers() {
     let settings =
         valid(&observed(&with("config: {num.network.threads: 4, log.cleaner.threads: 2}"))).unwrap().settings;
