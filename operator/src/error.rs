@@ -65,7 +65,13 @@ impl Error {
             Self::Shared(error) => error.refusal(),
             Self::Kubernetes { source: kube::Error::Api(status), .. } => match status.code {
                 400 | 422 => Some(Refusal::new("ApplyRefused", format!("Kubernetes refuses the spec: {self}"))),
-                403 => Some(Refusal::new("Forbidden", format!("the operator lacks a permission: {self}"))),
+                403 => {
+                    let message = format!(
+                        "Kubernetes forbids it, because the operator lacks a permission or by a quota or policy of the \
+                         namespace: {self}"
+                    );
+                    Some(Refusal::new("Forbidden", message))
+                }
                 _ => None,
             },
             Self::Kafka { source: kafka::Error::Refused { code, message }, .. } => {

@@ -166,8 +166,27 @@ fn growing(observed: &Observed) -> Option<String> {
 /// What keeps brokers from serving, to be put behind a sentence.
 fn troubles(observed: &Observed) -> String {
     let down = observed.pods.iter().filter(|pod: &&Pod| !pods::is_ready(pod));
-    let troubles: Vec<String> = down.filter_map(pods::trouble).collect();
+    let troubles: Vec<String> = down.filter_map(pods::trouble).chain(unmade(observed)).collect();
     if troubles.is_empty() { String::new() } else { format!(": {}", troubles.join("; ")) }
+}
+
+/// The pods that are not there although their controller has seen what was asked of it, and who says why: a quota or a policy
+/// of the namespace may forbid them.
+fn unmade(observed: &Observed) -> Option<String> {
+    let stateful_set = observed.stateful_set()?;
+    if stateful_set.status.as_ref()?.observed_generation? < stateful_set.metadata.generation? {
+        return None;
+    }
+    let wanted = 0..stateful_set.spec.replicas?;
+    let missing: Vec<String> =
+        wanted.filter(|id| observed.pod_of(*id).is_none()).map(|id| observed.names.pod(id)).collect();
+    let brokers = observed.names.brokers();
+    (!missing.is_empty()).then(|| {
+        format!(
+            "there is no pod {} yet; if none comes, kubectl describe statefulset {brokers} says why",
+            missing.join(", ")
+        )
+    })
 }
 
 fn ready(outcome: &Outcome, lack: Option<&Lack>, status: &KafkaClusterStatus) -> Finding {

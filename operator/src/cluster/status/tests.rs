@@ -105,6 +105,25 @@ fn a_pod_that_fails_is_named_with_what_its_exit_code_means() {
 }
 
 #[test]
+fn a_pod_that_kubernetes_does_not_make_is_named_with_who_says_why() {
+    let mut observed = settled(&of_brokers(3));
+    observed.pods.truncate(1);
+    let seen = |observed: &mut Observed, generation: i64| {
+        let mut stored = serde_json::to_value(observed.stateful_set().unwrap()).unwrap();
+        stored["metadata"]["generation"] = json!(2);
+        stored["status"] = json!({ "observedGeneration": generation, "replicas": 1 });
+        observed.children.insert("StatefulSet", "demo-broker", stored);
+        ready(observed, &Outcome::Settled)
+    };
+    let (_, reason, message) = seen(&mut observed, 1);
+    assert_eq!((reason.as_str(), message.as_str()), ("BrokersNotReady", "1 of 3 brokers are ready"), "it is too early");
+    let (_, _, message) = seen(&mut observed, 2);
+    let expected = "1 of 3 brokers are ready: there is no pod demo-broker-1, demo-broker-2 yet; if none comes, \
+                    kubectl describe statefulset demo-broker says why";
+    assert_eq!(message, expected);
+}
+
+#[test]
 fn a_roll_tells_how_far_it_has_come() {
     let mut observed = settled(&of_brokers(3));
     observed.pods[0] = pod(0, "old", true);
