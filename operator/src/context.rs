@@ -11,6 +11,7 @@ use crate::{
     events::Events,
     kafka::Connector,
     metrics::Metrics,
+    progress::Progress,
     topic::{Live, Topics},
     vigil::Vigil,
     wishes::Wishes,
@@ -32,6 +33,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// How long brokers have been seen empty.
     pub vigil: Vigil,
+    /// How fast brokers copy what they have still to.
+    pub progress: Progress,
     /// What passes over topics read together.
     pub live: Live,
     /// What topics ask of their clusters.
@@ -44,8 +47,9 @@ impl Context {
     pub fn new(client: Client, config: OperatorConfig, connector: Arc<dyn Connector>) -> Self {
         let events = Events::new(client.clone(), config.instance.clone());
         let (backoff, metrics, vigil) = (Backoff::default(), Metrics::default(), Vigil::default());
-        let (live, wishes) = (Live::new(client.clone()), Wishes::default());
-        Self { client, config, connector, events, backoff, metrics, vigil, live, wishes, topics: OnceLock::new() }
+        let (progress, live, wishes) = (Progress::default(), Live::new(client.clone()), Wishes::default());
+        let topics = OnceLock::new();
+        Self { client, config, connector, events, backoff, metrics, vigil, progress, live, wishes, topics }
     }
 
     /// The same, with metrics that are already served.

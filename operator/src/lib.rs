@@ -22,6 +22,7 @@ pub mod kafka;
 mod metrics;
 mod names;
 pub mod process;
+mod progress;
 mod quantity;
 mod run;
 mod settings;

@@ -1,4 +1,6 @@
-//! Amounts as Kubernetes writes them, exact enough to compare: `10Gi`, `500m`, `1e3`.
+//! Amounts as Kubernetes writes them, exact enough to compare: `10Gi`, `500m`, `1e3`; and bytes and times as people read them.
+
+use std::time::Duration;
 
 /// The amount in thousandths, or `None` if the text is no quantity or beyond any real disk or machine.
 pub fn milli(text: &str) -> Option<i128> {
@@ -68,6 +70,16 @@ pub fn human(bytes: u64) -> String {
     if unit == "bytes" { format!("{bytes} bytes") } else { format!("{amount:.1} {unit}") }
 }
 
+/// `time` as a person reads it: whole seconds, minutes or hours, of which there are two at least.
+pub fn time(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{} h", seconds.div_ceil(3600)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +99,14 @@ mod tests {
         for text in ["", "Gi", "1GB", "ten", "1..2", "1-2", "--1", "1e", "e3", "99999999999999999999999"] {
             assert_eq!(milli(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn times_are_told_in_the_largest_unit_of_which_there_are_two() {
+        assert_eq!(
+            [5, 119, 120, 7199, 7201].map(Duration::from_secs).map(time),
+            ["5 s", "119 s", "2 min", "120 min", "3 h"]
+        );
     }
 
     #[test]

@@ -108,6 +108,12 @@ pub struct BrokerStatus {
     /// How many replicas it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
+    /// Bytes that it has still to give away while Draining, or to get by moves or on a new disk, in two digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_left: Option<i64>,
+    /// How many seconds that will take if it goes on as it did, in coarse steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_seconds_left: Option<i64>,
     /// How full its fullest disk is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_used_percent: Option<i32>,

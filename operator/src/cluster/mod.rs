@@ -12,6 +12,7 @@ mod observe;
 mod plan;
 mod pods;
 mod reach;
+mod remainder;
 mod report;
 mod retired;
 mod scaling;

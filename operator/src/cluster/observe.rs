@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures::future::try_join_all;
@@ -30,7 +30,7 @@ use super::{
     build::TOKEN_FILE,
     disks, disruption,
     nodes::{self, Nodes},
-    pods, reach,
+    pods, reach, remainder,
     scaling::Scaling,
 };
 use crate::{
@@ -71,6 +71,8 @@ pub struct Observed {
     pub now: Timestamp,
     /// Brokers that have been seen to hold nothing for a while.
     pub surely_empty: BTreeSet<BrokerId>,
+    /// How long brokers that have something to give away or to get will take for it, as far as that can be told.
+    pub time_left: BTreeMap<BrokerId, Duration>,
     /// How many replicas KafkaTopics ask for, where it is another number than there is.
     pub asked_replicas: AskedReplicas,
     /// Brokers of those asked about that could not be spared now.
@@ -262,6 +264,7 @@ pub async fn observe(cluster: &KafkaCluster, context: &Context) -> Result<Option
         nodes,
         now: Timestamp::now(),
         surely_empty: BTreeSet::new(),
+        time_left: BTreeMap::new(),
         asked_replicas,
         unsparable: BTreeSet::new(),
     };
@@ -277,6 +280,8 @@ pub async fn observe(cluster: &KafkaCluster, context: &Context) -> Result<Option
     }
     observed.disks = disks::look(&observed, context).await;
     observed.surely_empty = watch_over_leaving(&observed, context);
+    let left = remainder::bytes_left(&observed);
+    observed.time_left = context.progress.note(&observed.uid, &left, Instant::now());
     Ok(Some(observed))
 }
 

@@ -1,6 +1,6 @@
 //! Fixtures from YAML, through the real steps.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
     api::core::v1::{PersistentVolumeClaim, Pod},
@@ -54,6 +54,7 @@ pub fn observed(spec: &str) -> Observed {
         nodes: Nodes::default(),
         now: Timestamp::UNIX_EPOCH,
         surely_empty: BTreeSet::new(),
+        time_left: BTreeMap::new(),
         asked_replicas: AskedReplicas::new(),
         unsparable: BTreeSet::new(),
     }

@@ -13,7 +13,7 @@ use super::{
     super::{
         observe::{Kafka, Observed},
         plan::repair::{Repair, Verdict, repair},
-        pods, reach,
+        pods, reach, remainder,
     },
     Outcome, partitions,
 };
@@ -118,10 +118,15 @@ fn still_there(id: i32, observed: &Observed) -> String {
     let Some(controller) = observed.controller() else {
         return format!("broker {id} is to leave");
     };
-    let left = partitions::remainder(controller, BrokerId(id));
+    let left = remainder::held(controller, BrokerId(id));
+    let time = observed
+        .time_left
+        .get(&BrokerId(id))
+        .map(|time| format!(" within {}", quantity::time(*time)))
+        .unwrap_or_default();
     match left.replicas {
         0 => format!("broker {id} is empty and about to leave"),
-        replicas => format!("broker {id} has {replicas} replicas ({}) to give away", quantity::human(left.bytes)),
+        replicas => format!("broker {id} has {replicas} replicas ({}) to give away{time}", quantity::human(left.bytes)),
     }
 }
 

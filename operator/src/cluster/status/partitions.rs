@@ -1,6 +1,5 @@
 //! Counts over all partitions, and how unevenly they lie.
 
-use ottla_core::ids::BrokerId;
 use ottla_crds::cluster::PartitionSummary;
 
 use super::super::observe::{Controller, Observed};
@@ -15,32 +14,14 @@ pub(super) fn summary(controller: &Controller) -> PartitionSummary {
         under_min_isr: count(health.under_min_isr),
         offline: count(health.offline),
         moving: count(health.moving),
-        bytes_to_move: i64::try_from(rounded(health.bytes_left)).unwrap_or(i64::MAX),
+        bytes_to_move: rounded(health.bytes_left),
     }
 }
 
 /// The two leading digits: a status that changed with every byte would be written, and wake a pass, without end.
-fn rounded(bytes: u64) -> u64 {
+pub(super) fn rounded(bytes: u64) -> i64 {
     let step = 10_u64.pow(bytes.checked_ilog10().unwrap_or(0).saturating_sub(1));
-    bytes / step * step
-}
-
-/// What a broker that leaves still holds.
-pub(super) struct Remainder {
-    /// Copies.
-    pub replicas: usize,
-    /// Bytes, as far as they are known.
-    pub bytes: u64,
-}
-
-/// What `broker` still holds.
-pub(super) fn remainder(controller: &Controller, broker: BrokerId) -> Remainder {
-    let partitions = controller.placements.iter().flat_map(|topic| &topic.partitions);
-    let bytes = partitions.filter(|partition| partition.involves(broker)).map(|partition| partition.bytes.unwrap_or(0));
-    bytes.fold(Remainder { replicas: 0, bytes: 0 }, |left, bytes| Remainder {
-        replicas: left.replicas + 1,
-        bytes: left.bytes.saturating_add(bytes),
-    })
+    i64::try_from(bytes / step * step).unwrap_or(i64::MAX)
 }
 
 /// The least and the most copies that a broker which stays holds.
@@ -61,6 +42,6 @@ mod tests {
         {
             assert_eq!(rounded(bytes), told, "{bytes}");
         }
-        assert_eq!(rounded(u64::MAX), 18_000_000_000_000_000_000);
+        assert_eq!(rounded(u64::MAX), i64::MAX);
     }
 }

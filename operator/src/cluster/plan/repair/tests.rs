@@ -44,6 +44,8 @@ fn lose(observed: &mut Observed, id: i32, seconds: i64) {
         epoch: None,
         leaders: None,
         replicas: None,
+        bytes_left: None,
+        estimated_seconds_left: None,
         disk_used_percent: None,
     };
     observed.cluster.status.get_or_insert_default().broker_states.push(state);
