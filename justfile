@@ -1,10 +1,11 @@
 # The verbs of this repository; CI runs the same ones.
 
-# Format, lints, generated files, and licences where cargo-deny is installed.
+# Format, lints, generated files, the chart where helm is installed, and licences where cargo-deny is.
 check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
     cargo test --quiet --package ottla-crds --package ottla-codegen
+    if command -v helm >/dev/null; then charts/check; fi
     if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; fi
 
 # Every test that needs nothing but cargo.

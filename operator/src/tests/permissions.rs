@@ -1,13 +1,18 @@
 //! The operator of every test has the permissions of its Role and no others: what the chart grants is enough, and says
 //! nothing for everything.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::Path,
+};
 
 use axum::{
     http::{Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use k8s_openapi::api::rbac::v1::PolicyRule;
+use serde::Deserialize;
 use serde_json::json;
 
 /// The rules of the chart's Role and of the ClusterRole that some add to it.
@@ -119,6 +124,28 @@ fn no_rule_grants_everything_or_anything_beyond_a_namespace() {
     assert!(read("cluster-rules.yaml").iter().all(|rule| rule.verbs == ["get"]));
     let secrets = rules.iter().find(|rule| rule.resources.iter().flatten().any(|one| one == "secrets")).unwrap();
     assert_eq!(secrets.verbs, ["get", "create"], "secrets are neither listed nor changed");
+}
+
+#[test]
+fn the_installation_without_helm_grants_those_rules_a_lease_and_nothing_else() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/install.yaml");
+    let text = fs::read_to_string(path).unwrap();
+    let objects =
+        serde_yaml::Deserializer::from_str(&text).map(|object| serde_yaml::Value::deserialize(object).unwrap());
+    let granted: BTreeMap<String, Vec<PolicyRule>> = objects
+        .filter(|object| object["kind"].as_str().is_some_and(|kind| kind.ends_with("Role")))
+        .map(|role| {
+            let name = format!("{} {}", role["kind"].as_str().unwrap(), role["metadata"]["name"].as_str().unwrap());
+            (name, serde_yaml::from_value(role["rules"].clone()).unwrap())
+        })
+        .collect();
+    let lease = "[{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]}, \
+                 {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [ottla], verbs: [get, update]}]";
+    let expected = [
+        ("Role ottla".to_owned(), read("rules.yaml")),
+        ("Role ottla-election".to_owned(), serde_yaml::from_str(lease).unwrap()),
+    ];
+    assert_eq!(granted, BTreeMap::from(expected), "manifests/install.yaml is stale: run charts/render");
 }
 
 #[test]
