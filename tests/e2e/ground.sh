@@ -8,7 +8,7 @@ ground_up() {
   case $E2E_ON in
     embedded) embedded_up ;;
     kit) kit_up ;;
-    *) export KUBECONFIG=$E2E_ON ;;
+    *) export KUBECONFIG=$E2E_ON GROUND_CAN=admission ;;
   esac || return 1
   install_operator || { "$KUBECTL" --namespace "$OPERATOR_SPACE" get all; operator_logs | tail -20; return 1; }
 }
@@ -20,8 +20,9 @@ ground_down() {
   esac >"$E2E_OUT/down.log" 2>&1
 }
 
-# can CAPABILITY: whether this ground has `nodes` (that can be crashed, cut off and looked into), `kcat` (an image of it)
-# or `memory` (of the operator)
+# can CAPABILITY: whether this ground has `nodes` (that can be crashed, cut off and looked into, and Services that are reached from
+# here), `kcat` (an image of it), `balancers` (a cloud's part, which gives Services an address), `admission` (what checks pods and
+# templates before they are made) or `memory` (of the operator)
 can() { case " ${GROUND_CAN:-} " in *" $1 "*) ;; *) return 1 ;; esac; }
 
 # --- the operator
@@ -61,7 +62,7 @@ operator_start() {
 
 # --- the embedded API: one process, in which pods are processes of the same program
 embedded_up() {
-  GROUND_CAN="memory"
+  GROUND_CAN="balancers memory"
   "$OTTLA" local --bare --data "$work/local" >"$E2E_OUT/local.log" 2>&1 &
   local_pid=$!
   export KUBECONFIG=$work/local/kubeconfig
@@ -73,17 +74,18 @@ embedded_down() {
 }
 
 # operator_memory: the most that its process has had in MiB, where the ground can tell `memory`
-operator_memory() {
+operator_memory() { "${E2E_ON}_operator_status" | awk '/^VmHWM/ { printf "%.0f\n", $2 / 1024 }'; }
+embedded_operator_status() {
   local pid
   for pid in $(pgrep --parent "$local_pid"); do
-    ! tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q ' operator ' || awk '/^VmHWM/ { printf "%.0f\n", $2 / 1024 }' "/proc/$pid/status"
+    ! tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q ' operator ' || cat "/proc/$pid/status"
   done
 }
 
 # --- a real Kubernetes on this machine
 kit_up() {
   : "${OTTLA_K8S_KIT:?names the kit of a real Kubernetes}"
-  GROUND_CAN="nodes kcat"
+  GROUND_CAN="admission kcat memory nodes"
   E2E_KCAT_IMAGE=localhost/ottla/kcat:e2e
   "$OTTLA_K8S_KIT/install" >"$E2E_OUT/kit.log" 2>&1 || { tail "$E2E_OUT/kit.log"; return 1; }
   local images=${E2E_IMAGES:-$work/images}
@@ -92,6 +94,11 @@ kit_up() {
   "$OTTLA_K8S_KIT/up" --nodes "${NODES:-1}" >>"$E2E_OUT/kit.log" 2>&1 || { tail "$E2E_OUT/kit.log"; return 1; }
   "$OTTLA_K8S_KIT/load-image" "$images"/*.tar >>"$E2E_OUT/kit.log" 2>&1 || { tail "$E2E_OUT/kit.log"; return 1; }
   eval "$("$OTTLA_K8S_KIT/up-env")"
+}
+kit_operator_status() {
+  local node
+  node=$(o get pods --selector app.kubernetes.io/name=ottla-operator -o 'jsonpath={.items[0].spec.nodeName}')
+  "$OTTLA_K8S_KIT/node" exec "${node#node-}" sh -c 'cat "/proc/$(pgrep -o ottla-operator)/status"'
 }
 # process_kill POD: SIGKILL to its container, where the ground can do that to `nodes`
 process_kill() {

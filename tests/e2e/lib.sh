@@ -26,6 +26,12 @@ k() { "$KUBECTL" --namespace "$SPACE" "$@"; }
 field() { k get "$1" -o "jsonpath=$2"; }
 # the condition TYPE of OBJECT as STATUS/REASON
 condition() { field "$1" "{.status.conditions[?(@.type==\"$2\")].status}/{.status.conditions[?(@.type==\"$2\")].reason}"; }
+# message OBJECT TYPE: of that condition
+message() { field "$1" "{.status.conditions[?(@.type==\"$2\")].message}"; }
+# says OBJECT TYPE PATTERN: the condition is true, and its message is something like this
+says() { [[ $(condition "$1" "$2") == True/* ]] && message "$1" "$2" | grep -E -- "$3"; }
+# brokers: the pods of the cluster demo, by uid
+brokers() { k get pods -l app.kubernetes.io/instance=demo --sort-by=.metadata.name -o 'jsonpath={.items[*].metadata.uid}'; }
 # equal WHAT WANTED FOUND
 equal() { [ "$2" = "$3" ] || fail "$1: wanted '$2', found '$3'"; }
 # matches WHAT PATTERN FOUND
@@ -57,6 +63,11 @@ refused() {
   local output
   ! output=$(k apply -f - 2>&1) || fail "accepted: $output"
   matches 'the refusal' "$1" "$output"
+}
+# stalls OBJECT REASON PATTERN: until it is told as refused for this reason, with what to change
+stalls() {
+  await 30 "$1 stalls for $2" says "$1" Stalled "$3"
+  equal "why $1 stalls" "True/$2" "$(condition "$1" Stalled)"
 }
 # a_cluster NAME BROKERS [YAML of further spec fields, indented by two spaces]
 a_cluster() {

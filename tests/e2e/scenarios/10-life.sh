@@ -49,8 +49,7 @@ fi
 
 say 'a spec that cannot be is refused, and what runs goes on'
 k patch okc demo --type=merge -p '{"spec":{"config":{"log.retention.huors":"1"}}}'
-k wait --for=condition=Stalled --timeout=30s okc/demo
-matches 'the reason' 'log.retention.hours' "$(field okc/demo '{.status.conditions[?(@.type=="Stalled")].message}')"
+stalls okc/demo InvalidSpec 'did you mean log.retention.hours'
 equal 'running brokers' 3 "$(k get pods -l app.kubernetes.io/instance=demo --field-selector status.phase=Running -o name | wc -l)"
 k patch okc demo --type=json -p '[{"op":"remove","path":"/spec/config/log.retention.huors"}]'
 ready 60 okc/demo

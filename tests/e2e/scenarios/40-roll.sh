@@ -1,11 +1,8 @@
 # Rolling changes under load: a setting that brokers read at their start, then an image that does not exist, which stops
 # at the first broker, and back.
 
-uids() { k get pods -l app.kubernetes.io/component=broker --sort-by=.metadata.name -o 'jsonpath={.items[*].metadata.uid}'; }
 # new_uids BEFORE: how many of them are there no more
-new_uids() { comm -13 <(tr ' ' '\n' <<<"$1" | sort) <(uids | tr ' ' '\n' | sort) | wc -l; }
-message() { field okc/demo "{.status.conditions[?(@.type==\"$1\")].message}"; }
-says() { message "$1" | grep -qE -- "$2"; }
+new_uids() { comm -13 <(tr ' ' '\n' <<<"$1" | sort) <(brokers | tr ' ' '\n' | sort) | wc -l; }
 
 a_cluster demo 3
 ready 120 okc/demo
@@ -14,7 +11,7 @@ ready 60 okt/orders
 load_start writer demo orders
 
 say 'another setting: one broker after another, and nobody notices'
-before=$(uids)
+before=$(brokers)
 began=$(now)
 k patch okc demo --type=merge -p '{"spec":{"config":{"log.retention.hours":"100"}}}'
 await 180 'every broker is another pod' is 3 new_uids "$before"
@@ -26,10 +23,10 @@ figure 'rolling restart, produce p99' "$(load_report writer p99_ms)" ms 1000
 figure 'rolling restart, longest time without writes' "$(load_report writer max_ms)" ms
 
 say 'an image that does not exist stops at the first broker, and the condition says why'
-before=$(uids)
+before=$(brokers)
 image=$(field okc/demo '{.spec.image}')
 k patch okc demo --type=merge -p '{"spec":{"image":"nowhere.invalid/broken:1"}}'
-await 60 'the roll is told' says Progressing '1 of 3 brokers have been restarted for the new spec: demo-broker-[0-2] does not start'
+await 60 'the roll is told' says okc/demo Progressing '1 of 3 brokers have been restarted for the new spec: demo-broker-[0-2] does not start'
 equal 'brokers touched' 1 "$(new_uids "$before")"
 equal 'the condition Available' True "$(condition okc/demo Available | cut -d/ -f1)"
 seq 100 | produce demo orders

@@ -53,9 +53,7 @@ matches 'the events' 'ScaleFinished' "$(k get events -o 'jsonpath={.items[*].rea
 
 say 'too few brokers are refused, and nothing is touched'
 k scale okc demo --replicas=2
-k wait --for=condition=Stalled --timeout=30s okc/demo
-matches 'the refusal' 'orders \(3 replicas\)' "$(field okc/demo '{.status.conditions[?(@.type=="Stalled")].message}')"
-equal 'the reason' True/TooFewBrokers "$(condition okc/demo Stalled)"
+stalls okc/demo TooFewBrokers 'orders \(3 replicas\)'
 equal 'broker pods' 5 "$(k get pods -l app.kubernetes.io/instance=demo -o name | wc -l)"
 
 say 'the operator dies in the middle of it, and it turns back'

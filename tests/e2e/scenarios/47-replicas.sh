@@ -8,8 +8,6 @@ in_sync() {
   local ids="[0-9]+(,[0-9]+){$(($1 - 1))}"
   is 6 sh -c "'$KCAT' -b '$(bootstrap demo)' -L -t orders | grep -cE 'replicas: $ids, isrs: $ids\$'"
 }
-# message OBJECT CONDITION
-message() { field "$1" "{.status.conditions[?(@.type==\"$2\")].message}"; }
 
 a_cluster demo 3
 ready 120 okc/demo
@@ -29,9 +27,7 @@ matches 'the events' 'ReplicasChanged' "$(k get events -o 'jsonpath={.items[*].r
 
 say 'more replicas than brokers are refused, and nothing is touched'
 ask_for 4
-k wait --for=condition=Stalled --timeout=30s okt/orders
-equal 'the reason' True/TooFewBrokers "$(condition okt/orders Stalled)"
-matches 'the refusal' 'set spec.replicas to 3 or less' "$(message okt/orders Stalled)"
+stalls okt/orders TooFewBrokers 'set spec.replicas to 3 or less'
 in_sync 3
 ask_for 3
 ready 30 okt/orders
@@ -46,8 +42,7 @@ figure 'longest time without writes while replicas were added' "$(load_report wr
 # the writer knows.
 say 'too few brokers for the replicas are refused, and come about when there are fewer replicas'
 k scale okc demo --replicas=2
-k wait --for=condition=Stalled --timeout=30s okc/demo
-matches 'the refusal' 'orders \(3 replicas\)' "$(message okc/demo Stalled)"
+stalls okc/demo TooFewBrokers 'orders \(3 replicas\)'
 ask_for 2
 ready 300 okc/demo
 ready 60 okt/orders
