@@ -43,17 +43,6 @@ pub enum Error {
     },
 }
 
-/// The brokers and partitions of a cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClusterView {
-    /// The cluster's id as its brokers know it.
-    pub cluster_id: String,
-    /// The registered, unfenced brokers.
-    pub brokers: Vec<BrokerId>,
-    /// Every topic, the internal ones too.
-    pub topics: Vec<TopicView>,
-}
-
 /// One topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicView {
@@ -116,8 +105,9 @@ pub type OwnConfig = BTreeMap<String, String>;
 
 /// What the operator asks of a cluster.
 pub trait ClusterAdmin: Send + Sync {
-    /// Brokers and all partitions, without their moves.
-    fn cluster(&self) -> BoxFuture<'_, Result<ClusterView>>;
+    /// How many partitions have no leader, as any broker counts them: for when the active controller, which counts them
+    /// too, does not answer.
+    fn leaderless(&self) -> BoxFuture<'_, Result<u32>>;
 
     /// One topic and the moves of its partitions; `None` if there is none of that name. This and what follows about single
     /// topics goes in requests about many, where calls are made at the same time.
@@ -193,14 +183,6 @@ pub trait Connector: Send + Sync {
     /// A client of the cluster that is reached at `bootstrap`. Cheap: nothing is dialled before the first call, and
     /// clients of one cluster are shared.
     fn connect(&self, bootstrap: &Bootstrap) -> Arc<dyn ClusterAdmin>;
-}
-
-impl ClusterView {
-    /// How many partitions have no leader.
-    pub fn offline(&self) -> i32 {
-        let partitions = self.topics.iter().flat_map(|topic| &topic.partitions);
-        i32::try_from(partitions.filter(|partition| partition.leader.is_none()).count()).unwrap_or(i32::MAX)
-    }
 }
 
 impl PartitionView {

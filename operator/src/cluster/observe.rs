@@ -39,8 +39,8 @@ use crate::{
     context::Context,
     error::{Error, Result},
     kafka::{
-        self, Bootstrap, BrokerView, ClusterAdmin, ClusterView, ConfigOf, Control, OwnConfig, PartitionHealth,
-        QuorumView, Token, TopicPlacement,
+        self, Bootstrap, BrokerView, ClusterAdmin, ConfigOf, Control, OwnConfig, PartitionHealth, QuorumView, Token,
+        TopicPlacement,
     },
     names::{FOUNDED, LISTENER, Names, SCALING},
     wishes::AskedReplicas,
@@ -92,13 +92,20 @@ pub enum Kafka {
     Failed(kafka::Error),
     /// What one of them answered.
     Seen {
-        /// Brokers and partitions.
-        view: ClusterView,
         /// What was set for all brokers while they run.
         config: OwnConfig,
         /// What the active controller says, which may be missing for a moment while brokers serve.
-        controller: kafka::Result<Controller>,
+        controller: Result<Controller, NoController>,
     },
+}
+
+/// What is known while brokers serve and the active controller does not answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NoController {
+    /// Why it does not.
+    pub error: kafka::Error,
+    /// How many partitions have no leader, as one of the brokers counts them.
+    pub leaderless: u32,
 }
 
 /// What only the active controller says.
@@ -138,12 +145,9 @@ impl Observed {
         self.controller().into_iter().flat_map(|controller| &controller.brokers)
     }
 
-    /// What any broker says of brokers and partitions, if one could be asked.
-    pub fn view(&self) -> Option<&ClusterView> {
-        match &self.kafka {
-            Kafka::Seen { view, .. } => Some(view),
-            Kafka::NotAsked | Kafka::Failed(_) => None,
-        }
+    /// Every topic and where its partitions lie, as far as the active controller could be asked.
+    pub fn placements(&self) -> impl Iterator<Item = &TopicPlacement> {
+        self.controller().into_iter().flat_map(|controller| &controller.placements)
     }
 
     /// The ids of the brokers that the StatefulSet makes.
@@ -361,9 +365,13 @@ async fn ask_brokers(admin: &dyn ClusterAdmin) -> Kafka {
         let (brokers, health) = futures::try_join!(admin.brokers(), admin.partition_health())?;
         Ok(Controller { brokers, health, placements, quorum })
     };
-    let answers = futures::join!(admin.cluster(), admin.own_config(&ConfigOf::Cluster), controller);
-    match answers {
-        (Ok(view), Ok(config), controller) => Kafka::Seen { view, config, controller },
-        (Err(error), ..) | (_, Err(error), _) => Kafka::Failed(error),
+    let (config, controller) = futures::join!(admin.own_config(&ConfigOf::Cluster), controller);
+    let controller = match controller {
+        Ok(controller) => Ok(Ok(controller)),
+        Err(error) => admin.leaderless().await.map(|leaderless| Err(NoController { error, leaderless })),
+    };
+    match (config, controller) {
+        (Ok(config), Ok(controller)) => Kafka::Seen { config, controller },
+        (Err(error), _) | (_, Err(error)) => Kafka::Failed(error),
     }
 }

@@ -13,14 +13,14 @@ use serde_json::json;
 use super::{
     build,
     nodes::Nodes,
-    observe::{Children, Controller, Kafka, Observed},
+    observe::{Children, Controller, Kafka, NoController, Observed},
     validate::{ValidCluster, validate},
 };
 use crate::{
     child::Child,
     config::OperatorConfig,
     error::Refusal,
-    kafka::{ClusterView, PartitionHealth, QuorumView, VoterView, fake},
+    kafka::{self, PartitionHealth, QuorumView, VoterView, fake},
     names::{CLUSTER_ID, Names, TEMPLATE},
     wishes::AskedReplicas,
 };
@@ -86,11 +86,6 @@ pub fn settled(spec: &str) -> Observed {
     let template = build::template(&cluster, ID).unwrap();
     observed.pods = (0..cluster.brokers).map(|id| pod(id, &template, true)).collect();
     observed.kafka = Kafka::Seen {
-        view: ClusterView {
-            cluster_id: ID.to_owned(),
-            brokers: (0..cluster.brokers).map(BrokerId).collect(),
-            topics: Vec::new(),
-        },
         config: cluster.settings.running.clone(),
         controller: Ok(Controller {
             brokers: (0..cluster.brokers).map(fake::broker).collect(),
@@ -103,6 +98,11 @@ pub fn settled(spec: &str) -> Observed {
         }),
     };
     observed
+}
+
+/// What brokers say while the controller is being elected.
+pub fn no_controller() -> NoController {
+    NoController { error: kafka::Error::Unreachable("elected just now".to_owned()), leaderless: 0 }
 }
 
 /// The disk of a broker, as the quorum knows it.

@@ -179,14 +179,8 @@ impl Connector for FakeCluster {
 }
 
 impl ClusterAdmin for FakeCluster {
-    fn cluster(&self) -> BoxFuture<'_, Result<ClusterView>> {
-        let answer = self.answer(|state| {
-            Ok(ClusterView {
-                cluster_id: "fake".to_owned(),
-                brokers: state.brokers.iter().filter(|broker| !broker.fenced).map(|broker| broker.id).collect(),
-                topics: state.topics.values().map(|(view, _)| view.clone()).collect(),
-            })
-        });
+    fn leaderless(&self) -> BoxFuture<'_, Result<u32>> {
+        let answer = self.answer(|state| Ok(health(state.topics.values().map(|(view, _)| view)).offline));
         async { answer }.boxed()
     }
 

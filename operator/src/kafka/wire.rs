@@ -170,16 +170,12 @@ fn topic_view(topic: MetadataResponseTopic) -> TopicView {
 }
 
 impl ClusterAdmin for Wire {
-    fn cluster(&self) -> BoxFuture<'_, Result<ClusterView>> {
+    fn leaderless(&self) -> BoxFuture<'_, Result<u32>> {
         async {
             let response = self.link.metadata(None).await?;
-            let mut brokers: Vec<_> = response.brokers.iter().map(|broker| BrokerId(broker.node_id)).collect();
-            brokers.sort_unstable();
-            Ok(ClusterView {
-                cluster_id: response.cluster_id.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default(),
-                brokers,
-                topics: response.topics.into_iter().map(topic_view).collect(),
-            })
+            let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+            let leaderless = partitions.filter(|partition| partition.leader_id < 0).count();
+            Ok(u32::try_from(leaderless).unwrap_or(u32::MAX))
         }
         .boxed()
     }

@@ -7,7 +7,7 @@ use super::*;
 use crate::cluster::{
     nodes::Nodes,
     observe::Kafka,
-    testing::{claims, of_brokers, settled},
+    testing::{claims, no_controller, of_brokers, settled},
 };
 
 /// Three brokers of which broker 2 has been fenced, with this in its pod.
@@ -105,7 +105,7 @@ fn a_broker_that_the_controller_takes_for_alive_is_not_lost_with_its_kubelet() {
 fn nobody_is_lost_while_the_controller_cannot_be_asked() {
     let mut observed = fenced(on_node(conditions(SILENT)));
     let Kafka::Seen { controller, .. } = &mut observed.kafka else { panic!() };
-    *controller = Err(crate::kafka::Error::Unreachable("refused".to_owned()));
+    *controller = Err(no_controller());
     assert_eq!(losses(&observed), []);
 }
 

@@ -23,7 +23,7 @@ use super::{
     Restart, Step, Why,
 };
 use crate::{
-    kafka::{BrokerView, PartitionView},
+    kafka::{BrokerView, PartitionPlacement},
     names::{FOUNDED, REPAIR},
 };
 
@@ -196,9 +196,8 @@ fn may_act(broker: i32, observed: &Observed) -> bool {
 
 /// How far the new broker has come, as far as it is known.
 fn filling(broker: i32, observed: &Observed) -> String {
-    let is_of = |partition: &&PartitionView| partition.replicas.contains(&BrokerId(broker));
-    let topics = observed.view().into_iter().flat_map(|view| &view.topics);
-    let held: Vec<&PartitionView> = topics.flat_map(|topic| &topic.partitions).filter(is_of).collect();
+    let is_of = |partition: &&PartitionPlacement| partition.involves(BrokerId(broker));
+    let held: Vec<_> = observed.placements().flat_map(|topic| &topic.partitions).filter(is_of).collect();
     let left = held.iter().filter(|partition| !partition.in_sync.contains(&BrokerId(broker))).count();
     let trouble = observed.pod_of(broker).filter(|pod| !pods::is_ready(pod)).and_then(pods::trouble);
     let trouble = trouble.map(|trouble| format!(": {trouble}")).unwrap_or_default();
@@ -253,11 +252,11 @@ fn obstacle(broker: i32, observed: &Observed) -> Option<String> {
 /// The first partitions without a leader that the broker holds.
 fn only_copies(broker: i32, observed: &Observed) -> Vec<String> {
     const NAMED: usize = 3;
-    let topics = observed.view().into_iter().flat_map(|view| &view.topics);
-    let partitions = topics.flat_map(|topic| topic.partitions.iter().enumerate().map(move |one| (&topic.name, one)));
-    let lacking = partitions
-        .filter(|(_, (_, partition))| partition.leader.is_none() && partition.replicas.contains(&BrokerId(broker)));
-    lacking.take(NAMED).map(|(topic, (index, _))| format!("{topic}-{index}")).collect()
+    let partitions =
+        observed.placements().flat_map(|topic| topic.partitions.iter().map(move |one| (&topic.topic, one)));
+    let lacking =
+        partitions.filter(|(_, partition)| partition.leader.is_none() && partition.involves(BrokerId(broker)));
+    lacking.take(NAMED).map(|(topic, partition)| format!("{topic}-{}", partition.index)).collect()
 }
 
 /// How long the broker has to be lost still.

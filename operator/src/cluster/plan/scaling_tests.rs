@@ -15,7 +15,7 @@ use crate::{
         nodes::{NodeState, Nodes},
         observe::{Controller, Kafka, Observed},
         scaling::Scaling,
-        testing::{ID, of_brokers, pod, settled, store, valid},
+        testing::{ID, no_controller, of_brokers, pod, settled, store, valid},
     },
     kafka::{PartitionPlacement, TopicPlacement, VoterView},
     names::{FOUNDED, REPAIR, RETIRED, SCALING},
@@ -137,7 +137,7 @@ fn only_the_highest_brokers_that_were_empty_for_a_while_go_and_only_on_the_contr
     surely_empty(&mut observed, &[3, 4]);
     assert_eq!(names(&observed), ["apply ConfigMap", "shrink to 3"]);
     if let Kafka::Seen { controller, .. } = &mut observed.kafka {
-        *controller = Err(crate::kafka::Error::Unreachable("elected just now".to_owned()));
+        *controller = Err(no_controller());
     }
     assert_eq!(names(&observed), NOTHING);
 }
@@ -288,7 +288,7 @@ fn raised_again_while_no_controller_answers_the_cordons_stay_on_record() {
     let mut observed = leaving();
     observed.cluster.spec.brokers = 5;
     let Kafka::Seen { controller, .. } = &mut observed.kafka else { panic!() };
-    *controller = Err(crate::kafka::Error::Unreachable("elected just now".to_owned()));
+    *controller = Err(no_controller());
     assert_eq!(names(&observed), [r#"scaling {"from":5,"to":5,"cordoned":[3,4]}"#]);
     annotate(&mut observed, &Scaling { from: 5, to: 5, cordoned: [3, 4].into() });
     assert_eq!(names(&observed), NOTHING);

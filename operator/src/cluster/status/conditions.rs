@@ -11,7 +11,7 @@ use ottla_crds::{
 
 use super::{
     super::{
-        observe::{Kafka, Observed},
+        observe::{Kafka, NoController, Observed},
         plan::repair::{Repair, Verdict, repair},
         pods, reach, remainder,
     },
@@ -30,7 +30,7 @@ pub(super) fn findings(observed: &Observed, outcome: &Outcome, status: &KafkaClu
     let lack = lack(observed, outcome, status);
     vec![
         ready(outcome, lack.as_ref(), status),
-        available(observed, status),
+        available(observed),
         progressing(outcome, lack.as_ref()),
         rebalancing(observed, outcome, status),
         degraded(observed, status),
@@ -73,7 +73,7 @@ fn lack(observed: &Observed, outcome: &Outcome, status: &KafkaClusterStatus) -> 
         (Kafka::Failed(error), _) => {
             lack("BrokersUnreachable", format!("the operator cannot ask the brokers: {error}"))
         }
-        (Kafka::Seen { controller: Err(error), .. }, _) => {
+        (Kafka::Seen { controller: Err(NoController { error, .. }), .. }, _) => {
             lack("ControllerUnreachable", format!("the operator cannot ask the active controller: {error}"))
         }
         (Kafka::Seen { .. }, Some(partitions)) if partitions.offline > 0 => {
@@ -210,20 +210,22 @@ fn ready(outcome: &Outcome, lack: Option<&Lack>, status: &KafkaClusterStatus) ->
     }
 }
 
-fn available(observed: &Observed, status: &KafkaClusterStatus) -> Finding {
+fn available(observed: &Observed) -> Finding {
     let finding = |status, reason, message: &str| Finding::new(ConditionType::Available, status, reason, message);
-    match (&observed.kafka, &status.partitions) {
-        (Kafka::NotAsked, _) => finding(false, "NoBrokerReady", "no broker is ready to serve clients"),
-        (Kafka::Failed(error), _) => {
+    match &observed.kafka {
+        Kafka::NotAsked => finding(false, "NoBrokerReady", "no broker is ready to serve clients"),
+        Kafka::Failed(error) => {
             let mut unknown = finding(false, "BrokersUnreachable", &format!("the brokers do not answer: {error}"));
             unknown.status = None;
             unknown
         }
-        (Kafka::Seen { view, .. }, partitions) => {
-            // Counted by any broker where the controller did not answer.
-            let offline = partitions.as_ref().map_or_else(|| view.offline(), |partitions| partitions.offline);
-            if offline > 0 {
-                return finding(false, "PartitionsOffline", &format!("{offline} partitions have no leader"));
+        Kafka::Seen { controller, .. } => {
+            let leaderless = match controller {
+                Ok(controller) => controller.health.offline,
+                Err(no_controller) => no_controller.leaderless,
+            };
+            if leaderless > 0 {
+                return finding(false, "PartitionsOffline", &format!("{leaderless} partitions have no leader"));
             }
             finding(true, "Serving", "every partition has a leader")
         }

@@ -12,8 +12,8 @@ use serde_json::json;
 use super::{Outcome, assess};
 use crate::{
     cluster::{
-        observe::{Kafka, Observed},
-        testing::{ID, SMALL, claims, observed, of_brokers, pod, settled},
+        observe::{Kafka, NoController, Observed},
+        testing::{ID, SMALL, claims, no_controller, observed, of_brokers, pod, settled},
     },
     error::Refusal,
     kafka::{self, PartitionView, TopicView, fake},
@@ -35,10 +35,9 @@ fn ready(observed: &Observed, outcome: &Outcome) -> (String, String, String) {
 
 fn with_partitions(partitions: Vec<PartitionView>) -> Observed {
     let mut observed = settled(SMALL);
-    if let Kafka::Seen { view, controller, .. } = &mut observed.kafka {
-        view.topics = vec![TopicView { name: "t".to_owned(), id: Default::default(), partitions }];
-        controller.as_mut().unwrap().health = fake::health(view.topics.iter());
-    }
+    let Kafka::Seen { controller: Ok(controller), .. } = &mut observed.kafka else { panic!() };
+    let topic = TopicView { name: "t".to_owned(), id: Default::default(), partitions };
+    controller.health = fake::health([&topic].into_iter());
     observed
 }
 
@@ -184,6 +183,17 @@ fn partitions_without_leader_or_replicas_keep_the_cluster_from_being_ready() {
 }
 
 #[test]
+fn partitions_without_leader_are_told_also_while_there_is_no_controller() {
+    let mut headless = settled(SMALL);
+    let Kafka::Seen { controller, .. } = &mut headless.kafka else { panic!() };
+    *controller = Err(NoController { leaderless: 2, ..no_controller() });
+    let status = assess(&headless, &Outcome::Settled, NOW);
+    assert_eq!(condition(&status, ConditionType::Available), ("False", "PartitionsOffline"));
+    assert_eq!(condition(&status, ConditionType::Ready), ("False", "ControllerUnreachable"));
+    assert_eq!(status.partitions, None);
+}
+
+#[test]
 fn brokers_that_do_not_answer_make_availability_unknown() {
     let mut observed = settled(SMALL);
     observed.kafka = Kafka::Failed(kafka::Error::Unreachable("refused".to_owned()));
@@ -241,7 +251,7 @@ fn a_lost_broker_is_told_with_the_time_it_was_first_missed() {
     observed.now = Timestamp::from_second(900).unwrap();
     assert_eq!(since(&observed), Some(500), "it survives the operator");
     let Kafka::Seen { controller, .. } = &mut observed.kafka else { panic!() };
-    let answer = std::mem::replace(controller, Err(kafka::Error::Unreachable("refused".to_owned())));
+    let answer = std::mem::replace(controller, Err(no_controller()));
     assert_eq!(since(&observed), Some(500), "and a controller that does not answer");
     let Kafka::Seen { controller, .. } = &mut observed.kafka else { panic!() };
     *controller = answer;

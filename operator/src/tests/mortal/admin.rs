@@ -48,7 +48,7 @@ macro_rules! admin {
 
 admin! {
     reads {
-        cluster() -> ClusterView;
+        leaderless() -> u32;
         topic(name: &'a str) -> Option<TopicView>;
         own_config(of: &'a ConfigOf) -> OwnConfig;
         brokers() -> Vec<BrokerView>;

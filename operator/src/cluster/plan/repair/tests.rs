@@ -11,7 +11,7 @@ use crate::{
         observe::{Controller, Kafka},
         testing::{claims, of_brokers, pod, settled},
     },
-    kafka::{PartitionView, TopicView},
+    kafka::TopicPlacement,
 };
 
 const AFTER: i64 = 300;
@@ -54,6 +54,23 @@ fn lose(observed: &mut Observed, id: i32, seconds: i64) {
 fn controller(observed: &mut Observed) -> &mut Controller {
     let Kafka::Seen { controller: Ok(controller), .. } = &mut observed.kafka else { panic!() };
     controller
+}
+
+fn topic(name: &str, partitions: Vec<PartitionPlacement>) -> TopicPlacement {
+    TopicPlacement { topic: name.to_owned(), min_in_sync: 1, partitions }
+}
+
+fn partition(index: i32, target: &[i32], in_sync: &[i32], leader: Option<i32>) -> PartitionPlacement {
+    let ids = |ids: &[i32]| ids.iter().copied().map(BrokerId).collect();
+    PartitionPlacement {
+        index,
+        target: ids(target),
+        adding: Vec::new(),
+        removing: Vec::new(),
+        in_sync: ids(in_sync),
+        leader: leader.map(BrokerId),
+        bytes: None,
+    }
 }
 
 fn note(observed: &mut Observed, begun: &str) {
@@ -121,15 +138,8 @@ fn a_lost_broker_is_given_its_time_and_then_replaced_step_by_step() {
     observed.pods[2].status = observed.pods[1].status.clone();
     controller(&mut observed).brokers[2].fenced = false;
     controller(&mut observed).health.under_replicated = 1;
-    let partition = |in_sync: &[i32]| PartitionView {
-        leader: Some(BrokerId(0)),
-        replicas: vec![BrokerId(0), BrokerId(2)],
-        in_sync: in_sync.iter().copied().map(BrokerId).collect(),
-        ..PartitionView::default()
-    };
-    let Kafka::Seen { view, .. } = &mut observed.kafka else { panic!() };
-    let partitions = vec![partition(&[0]), partition(&[0, 2])];
-    view.topics.push(TopicView { name: "t".to_owned(), id: Default::default(), partitions });
+    let partitions = vec![partition(0, &[0, 2], &[0], Some(0)), partition(1, &[0, 2], &[0, 2], Some(0))];
+    controller(&mut observed).placements.push(topic("t", partitions));
     let message = "broker 2 is being replaced, and 1 of its 2 replicas are still to be filled".to_owned();
     assert_eq!(waits(&observed), ("ReplacingBroker", message), "it serves and is still empty");
 
@@ -203,18 +213,6 @@ fn several_lost_brokers_are_an_event_of_the_cluster_and_nothing_is_destroyed() {
 
 #[test]
 fn a_broker_is_not_replaced_while_the_rest_is_not_well_or_needs_what_it_holds() {
-    let topic = || {
-        let partition = |leader: Option<i32>| PartitionView {
-            leader: leader.map(BrokerId),
-            replicas: vec![BrokerId(2)],
-            ..PartitionView::default()
-        };
-        TopicView {
-            name: "logs".to_owned(),
-            id: Default::default(),
-            partitions: vec![partition(Some(1)), partition(None)],
-        }
-    };
     let mut not_ready = lost_for(AFTER);
     not_ready.pods[0] = pod(0, "template", false);
     let mut fenced = lost_for(AFTER);
@@ -226,8 +224,8 @@ fn a_broker_is_not_replaced_while_the_rest_is_not_well_or_needs_what_it_holds() 
     failing.pods[1].metadata.annotations = None;
     let mut offline = lost_for(AFTER);
     controller(&mut offline).health.offline = 1;
-    let Kafka::Seen { view, .. } = &mut offline.kafka else { panic!() };
-    view.topics.push(topic());
+    let partitions = vec![partition(0, &[2], &[], Some(1)), partition(1, &[2], &[], None)];
+    controller(&mut offline).placements.push(topic("logs", partitions));
     let mut short = lost_for(AFTER);
     controller(&mut short).health.under_min_isr = 7;
     for (mut observed, part) in [
