@@ -244,22 +244,16 @@ fn cluster_of<K: Resource>(part: &K) -> Option<ObjectRef<KafkaCluster>> {
 fn topic_controller(context: &Context, namespace: Option<&str>, watched: &Topics) -> Controller<CachedTopic> {
     let (topics, writer) = reflector::store();
     let events = watcher(scope::<CachedTopic>(context, namespace), watcher::Config::default());
-    let to_look_at = watched.to_look_at(reflector(writer, events));
-    let seen = ClusterStates::default();
-    Controller::for_stream(to_look_at, topics.clone()).watches(
+    let to_look_at = watched.to_look_at(reflector(writer, events.modify(CachedTopic::forget_version)));
+    let (seen, watched, turns) = (ClusterStates::default(), watched.clone(), watched.in_turn(topic::LOOK_AGAIN));
+    Controller::for_stream(to_look_at, topics).reconcile_on(turns).watches(
         scope::<KafkaCluster>(context, namespace),
         watcher::Config::default(),
-        move |cluster: KafkaCluster| {
-            if seen.is_old_news(&cluster) { Vec::new() } else { topics_of(&topics, &cluster) }
+        move |cluster: KafkaCluster| match cluster.namespace() {
+            Some(namespace) if !seen.is_old_news(&cluster) => watched.of_cluster(&namespace, &cluster.name_any()),
+            _ => Vec::new(),
         },
     )
-}
-
-fn topics_of(topics: &Store<CachedTopic>, cluster: &KafkaCluster) -> Vec<ObjectRef<CachedTopic>> {
-    topic::references(topics, |topic| {
-        topic.metadata.namespace == cluster.metadata.namespace
-            && Some(&topic.spec.cluster_ref.name) == cluster.metadata.name.as_ref()
-    })
 }
 
 /// What of each cluster matters to its topics, as last seen: every topic that is made changes the cluster's status, and

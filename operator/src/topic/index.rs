@@ -1,91 +1,78 @@
-//! All KafkaTopics by the topic they stand for: who else claims it, and which of them to look at when one changes.
+//! All KafkaTopics by the topic they stand for: who else claims it, which belong to a cluster, which of them to look at when
+//! one changes, and whose turn it is when none does.
 //!
 //! Pure: events of a watch in, topics to look at out. What a change means is up to the pass, which reads its topic live.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use kube::runtime::watcher::Event;
+use kube::{Resource, ResourceExt, runtime::watcher::Event};
 use ottla_crds::KafkaTopic;
 
-use super::{CachedTopic, observe::own_name};
+use super::{CachedTopic, claim::Claim};
 
 /// Everything that a watch has told.
 #[derive(Debug, Default)]
 pub struct Index {
     topics: Claims,
     /// A list that has begun and is not over.
-    listed: Option<Claims>,
+    listed: Vec<CachedTopic>,
     is_complete: bool,
 }
 
-/// A topic of a cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Claim {
-    namespace: String,
-    cluster: String,
-    topic: String,
-}
-
-impl Claim {
-    fn of(topic: &KafkaTopic) -> Self {
-        Self {
-            namespace: topic.metadata.namespace.clone().unwrap_or_default(),
-            cluster: topic.spec.cluster_ref.name.clone(),
-            topic: own_name(topic).unwrap_or_default().to_owned(),
-        }
-    }
-}
-
-/// Who claims what. An object never changes its claim: its cluster and its topic's name cannot change.
+/// Who claims what, in order of the claims and then of the objects' names.
 #[derive(Debug, Default)]
-struct Claims(HashMap<Claim, Vec<CachedTopic>>);
+struct Claims(Vec<CachedTopic>);
 
 impl Claims {
+    fn of(mut topics: Vec<CachedTopic>) -> Self {
+        topics.sort_unstable_by(|one, other| place(one).cmp(&place(other)));
+        Self(topics)
+    }
+
+    fn find(&self, topic: &CachedTopic) -> Result<usize, usize> {
+        self.0.binary_search_by(|other| place(other).cmp(&place(topic)))
+    }
+
     /// Puts `topic` in the place of what was known of it.
     fn put(&mut self, topic: CachedTopic) -> Option<CachedTopic> {
-        let owners = self.0.entry(Claim::of(&topic)).or_default();
-        match owners.iter_mut().find(|other| other.metadata.name == topic.metadata.name) {
-            Some(known) => Some(std::mem::replace(known, topic)),
-            None => {
-                owners.reserve_exact(1);
-                owners.push(topic);
+        match self.find(&topic) {
+            Ok(at) => Some(std::mem::replace(&mut self.0[at], topic)),
+            Err(at) => {
+                self.0.insert(at, topic);
                 None
             }
         }
     }
 
     fn remove(&mut self, topic: &CachedTopic) {
-        let claim = Claim::of(topic);
-        if let Some(owners) = self.0.get_mut(&claim) {
-            owners.retain(|other| other.metadata.name != topic.metadata.name);
-            if owners.is_empty() {
-                self.0.remove(&claim);
-            }
+        if let Ok(at) = self.find(topic) {
+            self.0.remove(at);
         }
     }
 
     fn get(&self, topic: &CachedTopic) -> Option<&CachedTopic> {
-        self.0.get(&Claim::of(topic))?.iter().find(|other| other.metadata.name == topic.metadata.name)
+        self.find(topic).ok().map(|at| &self.0[at])
     }
 
-    fn rivals(&self, topic: &KafkaTopic) -> impl Iterator<Item = &CachedTopic> {
-        let owners = self.0.get(&Claim::of(topic)).into_iter().flatten();
-        owners.filter(|other| other.metadata.uid != topic.metadata.uid)
+    fn rivals(&self, claim: Claim<'_>, uid: Option<&str>) -> impl Iterator<Item = &CachedTopic> {
+        let owners = self.from(claim).iter().take_while(move |other| other.claim() == claim);
+        owners.filter(move |other| other.meta().uid.as_deref() != uid)
     }
 
-    fn all(&self) -> impl Iterator<Item = &CachedTopic> {
-        self.0.values().flatten()
+    /// Those whose claim is `first` or comes after it.
+    fn from(&self, first: Claim<'_>) -> &[CachedTopic] {
+        &self.0[self.0.partition_point(|other| other.claim() < first)..]
     }
+}
+
+fn place(topic: &CachedTopic) -> (Claim<'_>, Option<&str>) {
+    (topic.claim(), topic.meta().name.as_deref())
 }
 
 impl Index {
     /// The index of a list.
-    pub fn of(topics: impl IntoIterator<Item = CachedTopic>) -> Self {
-        let mut claims = Claims::default();
-        for topic in topics {
-            claims.put(topic);
-        }
-        Self { topics: claims, listed: None, is_complete: true }
+    pub fn of(topics: Vec<CachedTopic>) -> Self {
+        Self { topics: Claims::of(topics), listed: Vec::new(), is_complete: true }
     }
 
     /// Takes in what a watch tells, and gives the topics to look at because of it, each once: those that changed, and all that
@@ -101,20 +88,21 @@ impl Index {
                 self.with_rivals([topic])
             }
             Event::Init => {
-                self.listed = Some(Claims::default());
+                self.listed.clear();
                 Vec::new()
             }
             Event::InitApply(topic) => {
-                self.listed.get_or_insert_default().put(topic);
+                self.listed.push(topic);
                 Vec::new()
             }
             Event::InitDone => {
-                let before = std::mem::replace(&mut self.topics, self.listed.take().unwrap_or_default());
+                let listed = Claims::of(std::mem::take(&mut self.listed));
+                let before = std::mem::replace(&mut self.topics, listed);
                 self.is_complete = true;
                 let is_new = |topic: &&CachedTopic| before.get(topic).is_none_or(|known| is_news(known, topic));
-                let new = self.topics.all().filter(is_new).cloned();
-                let gone = before.all().filter(|topic| self.topics.get(topic).is_none()).cloned();
-                let changed: Vec<_> = new.chain(gone).collect();
+                let new = self.topics.0.iter().filter(is_new);
+                let gone = before.0.iter().filter(|topic| self.topics.get(topic).is_none());
+                let changed: Vec<_> = new.chain(gone).cloned().collect();
                 self.with_rivals(changed)
             }
         }
@@ -122,22 +110,42 @@ impl Index {
 
     /// Every other KafkaTopic that stands for the same topic of the same cluster; `None` before the first list is over.
     pub fn rivals(&self, topic: &KafkaTopic) -> Option<Vec<CachedTopic>> {
-        self.is_complete.then(|| self.topics.rivals(topic).cloned().collect())
+        let rivals = self.topics.rivals(Claim::of(topic), topic.metadata.uid.as_deref());
+        self.is_complete.then(|| rivals.cloned().collect())
+    }
+
+    /// The KafkaTopics of a cluster.
+    pub fn of_cluster(&self, namespace: &str, cluster: &str) -> impl Iterator<Item = &CachedTopic> {
+        let from_the_first = self.topics.from(Claim { namespace, cluster, topic: "" }).iter();
+        from_the_first.take_while(move |topic| {
+            let claim = topic.claim();
+            claim.namespace == namespace && claim.cluster == cluster
+        })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.topics.0.len()
+    }
+
+    /// Whose turn it is when `turns` have been: each has one of as many as there are.
+    pub fn in_turn(&self, turns: usize) -> Option<&CachedTopic> {
+        self.topics.0.get(turns.checked_rem(self.len())?)
     }
 
     fn with_rivals(&self, topics: impl IntoIterator<Item = CachedTopic>) -> Vec<CachedTopic> {
         let mut seen = HashSet::new();
         let all = topics.into_iter().flat_map(|topic| {
-            let rivals: Vec<_> = self.topics.rivals(&topic).cloned().collect();
+            let rivals: Vec<_> = self.topics.rivals(topic.claim(), topic.meta().uid.as_deref()).cloned().collect();
             std::iter::once(topic).chain(rivals)
         });
-        all.filter(|topic| seen.insert((topic.metadata.namespace.clone(), topic.metadata.name.clone()))).collect()
+        all.filter(|topic| seen.insert((topic.namespace(), topic.name_any()))).collect()
     }
 }
 
 /// Whether an object differs in what a pass or a rival goes by.
-fn is_news(known: &KafkaTopic, topic: &KafkaTopic) -> bool {
-    let (known, topic) = (&known.metadata, &topic.metadata);
+fn is_news(known: &CachedTopic, topic: &CachedTopic) -> bool {
+    let (known, topic) = (known.meta(), topic.meta());
     known.uid != topic.uid
         || known.generation != topic.generation
         || known.deletion_timestamp != topic.deletion_timestamp
@@ -151,24 +159,27 @@ mod tests {
     use super::*;
 
     /// `name` or `name=topic`
-    fn topic(text: &str) -> CachedTopic {
+    fn resource(text: &str) -> KafkaTopic {
         let (name, topic_name) = text.split_once('=').map_or((text, None), |(name, topic)| (name, Some(topic)));
-        let topic: KafkaTopic = serde_json::from_value(serde_json::json!({
+        serde_json::from_value(serde_json::json!({
             "metadata": {"name": name, "namespace": "shop", "uid": format!("uid-{name}"), "generation": 1},
             "spec": {"clusterRef": {"name": "demo"}, "topicName": topic_name},
         }))
-        .unwrap();
-        topic.into()
+        .unwrap()
+    }
+
+    fn topic(text: &str) -> CachedTopic {
+        resource(text).into()
     }
 
     fn changed(text: &str, change: impl FnOnce(&mut KafkaTopic)) -> CachedTopic {
-        let mut topic = (*topic(text)).clone();
+        let mut topic = resource(text);
         change(&mut topic);
         topic.into()
     }
 
     fn names(topics: Vec<CachedTopic>) -> Vec<String> {
-        let mut names: Vec<_> = topics.iter().map(|topic| topic.metadata.name.clone().unwrap()).collect();
+        let mut names: Vec<_> = topics.iter().map(CachedTopic::name_any).collect();
         names.sort_unstable();
         names
     }
@@ -186,15 +197,14 @@ mod tests {
         let mut index = Index::default();
         index.take(Event::Init);
         index.take(Event::InitApply(topic("orders")));
-        assert!(index.rivals(&topic("orders")).is_none());
+        assert!(index.rivals(&resource("orders")).is_none());
         assert_eq!(listed(&mut index, &["orders", "second=orders", "logs"]), ["logs", "orders", "second"]);
-        assert_eq!(names(index.rivals(&topic("orders")).unwrap()), ["second"]);
-        assert_eq!(names(index.rivals(&topic("third=orders")).unwrap()), ["orders", "second"]);
-        assert_eq!(names(index.rivals(&topic("logs")).unwrap()), Vec::<String>::new());
-        let elsewhere = changed("orders", |topic| {
-            topic.spec.cluster_ref.name = "other".to_owned();
-            topic.metadata.uid = None;
-        });
+        assert_eq!(names(index.rivals(&resource("orders")).unwrap()), ["second"]);
+        assert_eq!(names(index.rivals(&resource("third=orders")).unwrap()), ["orders", "second"]);
+        assert_eq!(names(index.rivals(&resource("logs")).unwrap()), Vec::<String>::new());
+        let mut elsewhere = resource("orders");
+        elsewhere.spec.cluster_ref.name = "other".to_owned();
+        elsewhere.metadata.uid = None;
         assert_eq!(names(index.rivals(&elsewhere).unwrap()), Vec::<String>::new());
     }
 
@@ -217,9 +227,9 @@ mod tests {
         let mut index = Index::default();
         listed(&mut index, &["orders", "second=orders"]);
         assert_eq!(names(index.take(Event::Delete(topic("orders")))), ["orders", "second"]);
-        assert_eq!(names(index.rivals(&topic("second=orders")).unwrap()), Vec::<String>::new());
+        assert_eq!(names(index.rivals(&resource("second=orders")).unwrap()), Vec::<String>::new());
         assert_eq!(names(index.take(Event::Delete(topic("second=orders")))), ["second"]);
-        assert!(index.topics.0.is_empty());
+        assert_eq!(index.len(), 0);
     }
 
     #[test]
@@ -228,6 +238,24 @@ mod tests {
         listed(&mut index, &["orders", "second=orders", "logs"]);
         assert_eq!(listed(&mut index, &["orders", "second=orders", "logs"]), Vec::<String>::new());
         assert_eq!(listed(&mut index, &["second=orders", "logs", "new"]), ["new", "orders", "second"]);
-        assert_eq!(names(index.rivals(&topic("second=orders")).unwrap()), Vec::<String>::new());
+        assert_eq!(names(index.rivals(&resource("second=orders")).unwrap()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_cluster_has_those_that_name_it() {
+        let other = |name: &str| changed(name, |topic| topic.spec.cluster_ref.name = "demo-2".to_owned());
+        let index = Index::of(vec![topic("z"), other("b"), topic("a"), other("y"), topic("m=q")]);
+        let of = |cluster: &str| names(index.of_cluster("shop", cluster).cloned().collect());
+        assert_eq!(of("demo"), ["a", "m", "z"]);
+        assert_eq!(of("demo-2"), ["b", "y"]);
+        assert_eq!(of("dem"), Vec::<String>::new());
+        assert_eq!(names(index.of_cluster("else", "demo").cloned().collect()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_has_its_turn() {
+        let turns = |index: &Index| names((5..8).filter_map(|turn| index.in_turn(turn).cloned()).collect());
+        assert_eq!(turns(&Index::of(vec![topic("b"), topic("a"), topic("c")])), ["a", "b", "c"]);
+        assert_eq!(turns(&Index::default()), Vec::<String>::new());
     }
 }

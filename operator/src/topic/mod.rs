@@ -5,6 +5,7 @@
 
 mod apply;
 mod cached;
+mod claim;
 mod index;
 mod live;
 mod observe;
@@ -20,15 +21,15 @@ use kube::{ResourceExt, runtime::controller::Action};
 use ottla_crds::conditions::{self, ConditionType};
 
 use crate::{backoff::spread, context::Context, error::Result};
-pub use cached::{CachedTopic, references};
+pub use cached::CachedTopic;
 pub use live::Live;
 use observe::Observed;
 use plan::Plan;
 use status::Outcome;
 pub use watched::Topics;
 
-/// How long a settled topic is left before it is looked at without a reason.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// In how much time all topics have a turn to be looked at without a reason.
+pub const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// How soon one is looked at whose cluster does not answer.
 const LOOK_SOON: Duration = Duration::from_secs(5);
 /// How soon one is looked at that has just been found to lack something, such as a leader.
@@ -57,23 +58,24 @@ pub async fn reconcile(topic: Arc<CachedTopic>, context: Arc<Context>) -> Result
     note(&mut observed, &outcome, &context).await?;
     context.wishes.note(&observed.namespace, &observed.topic.name_any(), plan::wish(&observed, &outcome));
     context.metrics.ended("KafkaTopic", &observed.topic, outcome.name());
-    Ok(Action::requeue(spread(next_look(&observed, &outcome, Timestamp::now()))))
+    let next = next_look(&observed, &outcome, Timestamp::now());
+    Ok(next.map_or_else(Action::await_change, |wait| Action::requeue(spread(wait))))
 }
 
-/// How long the topic is left. What it lacks comes by itself and no watch tells when, so it is looked at again after as long as
-/// it has lacked it.
-fn next_look(observed: &Observed, outcome: &Outcome, now: Timestamp) -> Duration {
+/// How long the topic is left; `None` leaves it until it has its turn. What it lacks comes by itself and no watch tells when, so
+/// it is looked at again after as long as it has lacked it.
+fn next_look(observed: &Observed, outcome: &Outcome, now: Timestamp) -> Option<Duration> {
     match outcome {
-        Outcome::Changing => LOOK_NOW,
-        Outcome::Waiting => LOOK_SOON,
+        Outcome::Changing => Some(LOOK_NOW),
+        Outcome::Waiting => Some(LOOK_SOON),
         Outcome::Settled => {
             let conditions = observed.topic.status.as_ref().map_or(&[][..], |status| status.conditions.as_slice());
             let ready = conditions::find(conditions, ConditionType::Ready).filter(|ready| ready.status != "True");
             let lacking = ready.map(|ready| now.duration_since(ready.last_transition_time.0));
-            let wait = lacking.map(|time| Duration::try_from(time).unwrap_or_default());
-            wait.map_or(LOOK_AGAIN, |wait| wait.clamp(LOOK_FIRST, LOOK_AGAIN))
+            let wait = lacking.map(|time| Duration::try_from(time).unwrap_or_default().max(LOOK_FIRST));
+            wait.filter(|wait| *wait < LOOK_AGAIN)
         }
-        Outcome::Refused(_) | Outcome::Paused => LOOK_AGAIN,
+        Outcome::Refused(_) | Outcome::Paused => None,
     }
 }
 

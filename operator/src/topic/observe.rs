@@ -3,7 +3,7 @@
 use kube::{Api, ResourceExt};
 use ottla_crds::{KafkaTopic, cluster::Mode};
 
-use super::{CachedTopic, live::Reached};
+use super::{CachedTopic, claim::Claim, live::Reached};
 use crate::{
     context::Context,
     error::{Error, Result},
@@ -93,16 +93,11 @@ impl Observed {
 
 /// The name in Kafka that a KafkaTopic stands for.
 pub fn topic_name(topic: &KafkaTopic) -> String {
-    own_name(topic).unwrap_or_default().to_owned()
-}
-
-/// The same, borrowed; `None` of an object that has no name yet.
-pub(super) fn own_name(topic: &KafkaTopic) -> Option<&str> {
-    topic.spec.topic_name.as_deref().or(topic.metadata.name.as_deref())
+    Claim::of(topic).topic.to_owned()
 }
 
 /// Reads everything about `topic`; `None` if it is gone by now.
-pub async fn observe(topic: &KafkaTopic, context: &Context) -> Result<Option<Observed>> {
+pub async fn observe(topic: &CachedTopic, context: &Context) -> Result<Option<Observed>> {
     let namespace = topic.namespace().ok_or(Error::Incomplete { kind: "KafkaTopic", field: "a namespace" })?;
     let api: Api<KafkaTopic> = Api::namespaced(context.client.clone(), &namespace);
     let stored = api.get_opt(&topic.name_any()).await.map_err(Error::kubernetes("read the KafkaTopic"))?;

@@ -1,6 +1,6 @@
 //! What is missing between a topic and its valid spec, and how an object takes its leave. Pure.
 
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 use ottla_core::ids::TopicId;
 use ottla_crds::DeletionPolicy;
 
@@ -130,7 +130,8 @@ fn is_ours(observed: &Observed, id: TopicId) -> bool {
 
 /// Whether another KafkaTopic speaks for the topic, or asks that it be kept.
 fn is_wanted_by_others(observed: &Observed) -> bool {
-    observed.rivals.iter().any(|rival| {
-        rival.metadata.deletion_timestamp.is_none() || rival.spec.deletion_policy == DeletionPolicy::Retain
-    })
+    observed
+        .rivals
+        .iter()
+        .any(|rival| rival.meta().deletion_timestamp.is_none() || rival.deletion_policy() == DeletionPolicy::Retain)
 }

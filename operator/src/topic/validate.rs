@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 use ottla_core::ids::TopicName;
-use ottla_crds::KafkaTopic;
 
 use super::observe::{Cluster, Observed};
 use crate::{error::Refusal, kafka::TopicView, settings};
@@ -70,11 +69,11 @@ pub fn validate(observed: &Observed) -> Result<ValidTopic, NotNow> {
 fn only_owner(observed: &Observed) -> Result<(), NotNow> {
     let own = seniority(&observed.topic);
     let Some(owner) =
-        observed.rivals.iter().filter(|rival| seniority(rival) < own).min_by_key(|rival| seniority(rival))
+        observed.rivals.iter().filter(|rival| seniority(*rival) < own).min_by_key(|rival| seniority(*rival))
     else {
         return Ok(());
     };
-    if owner.metadata.deletion_timestamp.is_some() {
+    if owner.meta().deletion_timestamp.is_some() {
         return Err(NotNow::Waiting);
     }
     let message = format!(
@@ -87,7 +86,7 @@ fn only_owner(observed: &Observed) -> Result<(), NotNow> {
     Err(Refusal::new("TopicConflict", message).into())
 }
 
-fn seniority(topic: &KafkaTopic) -> (Option<Timestamp>, Option<String>) {
+fn seniority(topic: &impl ResourceExt) -> (Option<Timestamp>, Option<String>) {
     (topic.creation_timestamp().map(|time| time.0), topic.uid())
 }
 
