@@ -9,6 +9,7 @@ mod maintenance;
 mod moving;
 mod opening;
 mod reports;
+mod unclaimed;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,15 +18,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ottla_core::config::Layers;
 use ottla_core::metadata::{Image, LocalChanges, LocalPartition, RemovedPartition, Resource};
 use ottla_core::partition::{FollowerTerm, LeaderTerm};
-use ottla_core::{BrokerId, TopicId, TopicName, TopicPartition};
+use ottla_core::{BrokerId, TopicId, TopicName};
 use ottla_storage::LogDir;
 use parking_lot::{Mutex, RwLock};
 use tracing::{error, warn};
 
 use self::directories::FlushRouter;
 use self::moving::Moves;
-use self::opening::Found;
 use self::reports::Reports;
+use self::unclaimed::Unclaimed;
 use super::cleaner::Cleaner;
 use super::fetcher::Fetchers;
 use super::isr::Proposals;
@@ -56,7 +57,7 @@ pub struct Manager {
     /// Directories that could not be opened at the start.
     missing: Vec<Directory>,
     /// Logs found at start that no partition has asked for yet, or that are damaged.
-    unclaimed: Mutex<HashMap<TopicPartition, Vec<Found>>>,
+    unclaimed: Mutex<Unclaimed>,
     /// What was moved away before the start is still to be deleted.
     is_first_image: AtomicBool,
     reports: Arc<Reports>,

@@ -123,9 +123,11 @@ pub(crate) fn read_partition_metadata(path: &Path) -> Result<Option<TopicId>> {
     id.map(|id| Some(TopicId(id))).ok_or_else(|| damaged(path, "it has no topic id"))
 }
 
-/// Writes a `partition.metadata`.
+/// Writes the `partition.metadata` of a folder that has none. One that a crash tears reads as damaged, which costs nothing: the
+/// cluster's metadata has the id.
 pub(crate) fn write_partition_metadata(path: &Path, id: TopicId) -> Result<()> {
-    replace_file(path, format!("version: 0\ntopic_id: {}\n", text_id::encode(id.0)).as_bytes(), Sync::Later)
+    let text = format!("version: 0\ntopic_id: {}\n", text_id::encode(id.0));
+    fs::write(path, text).map_err(io_error("write", path))
 }
 
 pub(crate) fn damaged(path: &Path, reason: &str) -> Error {

@@ -61,7 +61,8 @@ pub struct LogDir {
     deleted: Mutex<HashSet<TopicPartition>>,
     /// Recovery points of the logs that are damaged, kept for the next start to see.
     damaged: Mutex<HashMap<TopicPartition, Offset>>,
-    marks_found: HashMap<TopicPartition, Offset>,
+    /// How far the last run had flushed, until the logs are loaded.
+    marks_found: Mutex<HashMap<TopicPartition, Offset>>,
     flusher: Flusher,
     _lock: File,
 }
@@ -79,6 +80,7 @@ impl LogDir {
         let shared = Arc::new(shared);
         let flusher = Flusher::start(Arc::clone(&shared)).map_err(io_error("start the flusher of", &shared.path))?;
         let (logs, deleted, damaged) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let marks_found = Mutex::new(marks_found);
         Ok(Self { shared, id, previous_stop, logs, deleted, damaged, marks_found, flusher, _lock: lock })
     }
 

@@ -46,11 +46,12 @@ impl Segment {
         Self { base, log: file(Kind::Log), offset_index, time_index, state: Mutex::new(state) }
     }
 
-    /// A new, empty segment; leftovers of the same name are emptied.
+    /// A new, empty segment; leftovers of the same name are emptied. Its file is not held open: of very many partitions that
+    /// are made at once few are written to soon.
     pub(crate) fn create(cache: &Arc<FileCache>, folder: &Arc<Path>, base: i64) -> Result<Self> {
         let segment = Self::new(|kind| CachedFile::new(cache, folder, base, kind), base, true);
-        let make = || segment.log.open(true)?.set_len(0);
-        make().map_err(|e| io_error("create", &segment.log.path())(e))?;
+        let path = segment.log.path();
+        File::create(&path).map_err(io_error("create", &path))?;
         Ok(segment)
     }
 

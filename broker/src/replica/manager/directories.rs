@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::Manager;
 use super::moving::{self, Moves};
-use super::opening::Found;
 use super::reports::Reports;
+use super::unclaimed::{Found, Unclaimed};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::replica::cleaner::{Cleaner, CleanerSettings};
@@ -142,7 +142,7 @@ impl Manager {
         };
         let is_new = config.log_dirs.iter().all(|path| !matches!(MetaProperties::read(path), Ok(Some(_))));
         let (mut directories, mut missing) = (Vec::new(), Vec::new());
-        let mut unclaimed: HashMap<_, Vec<Found>> = HashMap::new();
+        let mut unclaimed = Unclaimed::default();
         let mut interrupted = BTreeMap::new();
         for path in &config.log_dirs {
             let opened =
@@ -151,8 +151,7 @@ impl Manager {
                 Ok((directory, logs)) => {
                     interrupted.extend(moving::interrupted(&directory)?);
                     for loaded in logs {
-                        let found = Found { directory: directory.id(), loaded };
-                        unclaimed.entry(found.loaded.partition.clone()).or_default().push(found);
+                        unclaimed.add(Found { directory: directory.id(), loaded });
                     }
                     directories.push(directory);
                 }
@@ -244,7 +243,7 @@ impl Manager {
             watermarks.entry(path.clone()).or_default().push((partition.id().clone(), partition.high_watermark()));
             logs.entry(path).or_default().push(log);
         }
-        for Found { loaded, .. } in self.unclaimed.lock().drain().flat_map(|(_, found)| found) {
+        for Found { loaded, .. } in self.unclaimed.lock().take() {
             let (partition, Ok((log, _))) = (loaded.partition, loaded.log) else { continue };
             let path = log.directory().to_owned();
             watermarks.entry(path.clone()).or_default().push((partition, loaded.high_watermark));

@@ -4,28 +4,13 @@
 //! for nothing.
 
 use ottla_core::metadata::{Image, LocalPartition};
-use ottla_core::{BrokerId, DirectoryId, LeaderEpoch, Offset, TopicId};
+use ottla_core::{BrokerId, DirectoryId, Offset, TopicId};
 use ottla_storage::{LoadedLog, Log};
 use tracing::{info, warn};
 
 use super::Manager;
+use super::unclaimed::Found;
 use crate::replica::{Error, TopicSettings};
-
-/// A log found at the start, and where.
-pub(super) struct Found {
-    pub(super) directory: DirectoryId,
-    pub(super) loaded: LoadedLog,
-}
-
-impl Found {
-    /// What makes one of several logs of a partition the one to go on with: the later term, then the greater length. Two are
-    /// equal when a move between directories was interrupted in its last step. Else one has come back: its directory was
-    /// offline while the replica moved away, and another was begun elsewhere when it returned.
-    fn rank(&self, assigned: DirectoryId) -> (Option<(Option<LeaderEpoch>, Offset)>, bool) {
-        let reach = self.loaded.log.as_ref().ok().map(|(log, _)| (log.latest_epoch(), log.log_end()));
-        (reach, self.directory == assigned)
-    }
-}
 
 impl Manager {
     /// The replica's log and the high watermark that is known of it.
@@ -34,7 +19,7 @@ impl Manager {
         local: &LocalPartition,
         settings: &TopicSettings,
     ) -> Result<(Log, Offset), Error> {
-        let found = self.unclaimed.lock().remove(&local.partition).unwrap_or_default();
+        let found = self.unclaimed.lock().claim(&local.partition);
         let is_same = |found: &Found| found.loaded.topic_id.is_none_or(|id| id == local.topic_id);
         let (mut same, earlier): (Vec<_>, Vec<_>) = found.into_iter().partition(is_same);
         earlier.into_iter().for_each(|found| self.discard(found, "deleting the log of an earlier topic of this name"));
@@ -56,7 +41,7 @@ impl Manager {
         if !led_elsewhere || state.isr.contains(&self.me) || state.elr.contains(&self.me) {
             let error = Error::Damaged(damage.clone());
             let found = Found { directory, loaded: LoadedLog { log: Err(damage), ..loaded } };
-            self.unclaimed.lock().entry(local.partition.clone()).or_default().push(found);
+            self.unclaimed.lock().add(found);
             return Err(error);
         }
         warn!(partition = %local.partition, %damage, "making a damaged log anew, to be filled by its leader");
@@ -101,7 +86,7 @@ impl Manager {
             let topic = image.topics().by_id(found.loaded.topic_id?)?;
             Some(topic.partition(found.loaded.partition.partition)?.replica_on(self.me).is_some())
         };
-        let all: Vec<Found> = self.unclaimed.lock().drain().flat_map(|(_, found)| found).collect();
+        let all = self.unclaimed.lock().take();
         for found in all {
             match held(&found) {
                 Some(false) => self.discard(found, "deleting the log of a replica that has moved to another broker"),
@@ -109,7 +94,7 @@ impl Manager {
                     if known.is_none() {
                         warn!(partition = %found.loaded.partition, "a log of no known topic is left alone");
                     }
-                    self.unclaimed.lock().entry(found.loaded.partition.clone()).or_default().push(found);
+                    self.unclaimed.lock().add(found);
                 }
             }
         }
@@ -118,7 +103,7 @@ impl Manager {
     /// Partitions whose log was found damaged at the start.
     pub fn damaged(&self) -> Vec<(TopicId, i32)> {
         let unclaimed = self.unclaimed.lock();
-        let damaged = unclaimed.values().flatten().filter(|found| found.loaded.log.is_err());
+        let damaged = unclaimed.iter().filter(|found| found.loaded.log.is_err());
         damaged.filter_map(|found| Some((found.loaded.topic_id?, found.loaded.partition.partition))).collect()
     }
 }

@@ -40,7 +40,9 @@ pub struct LoadedLog {
     pub log: std::result::Result<(Log, Recovered), Damage>,
 }
 
+/// What the last run has left, but for the logs.
 struct Checkpoints {
+    marks: HashMap<TopicPartition, Offset>,
     recovery_points: HashMap<TopicPartition, Offset>,
     log_starts: HashMap<TopicPartition, Offset>,
     high_watermarks: HashMap<TopicPartition, Offset>,
@@ -54,11 +56,24 @@ pub(super) fn folders(dir: &Path) -> Result<impl Iterator<Item = TopicPartition>
     Ok(names.filter_map(|name| names::parse_folder(&name)))
 }
 
+/// The same, with one name for all partitions of a topic.
+fn share_names(partitions: impl Iterator<Item = TopicPartition>) -> Vec<TopicPartition> {
+    let mut topics: HashSet<TopicName> = HashSet::new();
+    let share = |mut partition: TopicPartition| {
+        match topics.get(&partition.topic) {
+            Some(known) => partition.topic = known.clone(),
+            None => drop(topics.insert(partition.topic.clone())),
+        }
+        partition
+    };
+    partitions.map(share).collect()
+}
+
 pub(super) fn load(dir: &LogDir, options: &LoadOptions<'_>) -> Result<Vec<LoadedLog>> {
     let path = &dir.shared.path;
-    let checkpoints = Checkpoints::read(path)?;
+    let checkpoints = Checkpoints::read(path, std::mem::take(&mut *dir.marks_found.lock()))?;
     dir.shared.queue.remove(leftovers(path)?);
-    let partitions: Vec<TopicPartition> = folders(path)?.collect();
+    let partitions = share_names(folders(path)?);
     let next = AtomicUsize::new(0);
     let loaded = Mutex::new(Vec::with_capacity(partitions.len()));
     let failure = Mutex::new(None);
@@ -94,7 +109,7 @@ pub(super) fn load(dir: &LogDir, options: &LoadOptions<'_>) -> Result<Vec<Loaded
             }
         }
     }
-    let is_new = loaded.is_empty() && dir.marks_found.is_empty() && checkpoints.recovery_points.is_empty();
+    let is_new = loaded.is_empty() && checkpoints.marks.is_empty() && checkpoints.recovery_points.is_empty();
     if !is_new {
         settle(dir, &loaded, &checkpoints)?;
     }
@@ -154,11 +169,11 @@ fn load_one(
     let metadata = dir.shared.path.join(partition.to_string()).join(names::PARTITION_METADATA);
     let topic_id = match read_partition_metadata(&metadata) {
         Ok(id) => id,
-        // It is rewritten by the broker, which knows the id from the cluster's metadata.
+        // Torn by a crash: the broker knows the id from the cluster's metadata.
         Err(Error::Damaged { .. }) => None,
         Err(error) => return Err(error),
     };
-    let recovery_point = dir.marks_found.get(partition).or_else(|| checkpoints.recovery_points.get(partition));
+    let recovery_point = checkpoints.marks.get(partition).or_else(|| checkpoints.recovery_points.get(partition));
     let hints = Hints {
         recovery_point: recovery_point.map(|o| o.0),
         log_start: checkpoints.log_starts.get(partition).map(|o| o.0),
@@ -189,7 +204,7 @@ fn leftovers(path: &Path) -> Result<Vec<PathBuf>> {
 }
 
 impl Checkpoints {
-    fn read(path: &Path) -> Result<Self> {
+    fn read(path: &Path, marks: HashMap<TopicPartition, Offset>) -> Result<Self> {
         let read = |name: &str| match read_offsets(&path.join(name)) {
             Ok(offsets) => Ok(offsets.into_iter().collect()),
             Err(error @ Error::Damaged { .. }) => {
@@ -200,6 +215,7 @@ impl Checkpoints {
             Err(error) => Err(error),
         };
         Ok(Self {
+            marks,
             recovery_points: read(RECOVERY_POINTS)?,
             log_starts: read(LOG_STARTS)?,
             high_watermarks: read(HIGH_WATERMARKS)?,
