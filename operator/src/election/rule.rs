@@ -27,7 +27,7 @@ impl Default for Terms {
     fn default() -> Self {
         Self {
             lease: Duration::from_secs(15),
-            renew_every: Duration::from_secs(5),
+            renew_every: Duration::from_secs(2),
             writes_for: Duration::from_secs(10),
             look_every: Duration::from_secs(2),
         }
