@@ -4,15 +4,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-)
 
-// limit is how long a scenario may take.
-const limit = 30 * time.Second
+	"ottla.io/tests/clients/scenarios"
+)
 
 // cluster makes clients of the broker under test, and topics of names that nobody used.
 type cluster struct {
@@ -45,40 +43,15 @@ func (c *cluster) topic(ctx context.Context, what string, partitions int32) (str
 	return name, created.Err
 }
 
-type scenario struct {
-	name string
-	run  func(context.Context, *cluster) error
-}
-
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: franz BOOTSTRAP")
-		os.Exit(2)
-	}
-	under := &cluster{bootstrap: os.Args[1], run: time.Now().UnixMilli()}
-	scenarios := []scenario{
-		{"codecs", codecs},
-		{"an eager group", eagerGroup},
-		{"a cooperative group", cooperativeGroup},
-		{"a committed and an aborted transaction", transactions},
-		{"exactly once from topic to topic", consumeTransformProduce},
-		{"a fenced producer", fenced},
-		{"the admin client", admin},
-	}
-	failed := 0
-	for _, scenario := range scenarios {
-		ctx, cancel := context.WithTimeout(context.Background(), limit)
-		began := time.Now()
-		if err := scenario.run(ctx, under); err != nil {
-			failed++
-			fmt.Printf("FAIL %s: %v\n", scenario.name, err)
-		} else {
-			fmt.Printf("ok   %s (%d ms)\n", scenario.name, time.Since(began).Milliseconds())
-		}
-		cancel()
-	}
-	fmt.Printf("%d passed, %d failed\n", len(scenarios)-failed, failed)
-	if failed > 0 {
-		os.Exit(1)
-	}
+	under := &cluster{bootstrap: scenarios.Bootstrap(), run: time.Now().UnixMilli()}
+	scenarios.Play(under, []scenarios.Scenario[*cluster]{
+		{Name: "producer: codecs", Run: codecs},
+		{Name: "groups: eager", Run: eagerGroup},
+		{Name: "groups: cooperative", Run: cooperativeGroup},
+		{Name: "transactions: committed and aborted", Run: transactions},
+		{Name: "transactions: exactly once from topic to topic", Run: consumeTransformProduce},
+		{Name: "transactions: a fenced producer", Run: fenced},
+		{Name: "admin: kadm", Run: admin},
+	})
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"ottla.io/tests/clients/scenarios"
 )
 
 // fill sends count records "0" … "count-1", keyed by the last digit, and waits for their acks.
@@ -52,19 +54,11 @@ func (c *cluster) read(ctx context.Context, topic string, count int, options ...
 
 // sameOnce says how the values of the records are not "0" … "count-1", each once.
 func sameOnce(found []*kgo.Record, count int) error {
-	seen := make(map[string]int)
-	for _, record := range found {
-		seen[string(record.Value)]++
+	values := make([]string, len(found))
+	for i, record := range found {
+		values[i] = string(record.Value)
 	}
-	for i := range count {
-		if times := seen[fmt.Sprint(i)]; times != 1 {
-			return fmt.Errorf("record %d came %d times", i, times)
-		}
-	}
-	if len(found) != count {
-		return fmt.Errorf("%d records came for %d", len(found), count)
-	}
-	return nil
+	return scenarios.SameOnce(values, count)
 }
 
 func codecs(ctx context.Context, c *cluster) error {
