@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 pub use running::{Running, StartError};
 
 use crate::api::{FetchSessions, ProducerIds, Table};
+use crate::client_metrics::ClientMetrics;
 use crate::config::Config;
 use crate::controller::ControllerHandle;
 use crate::controller::quorum::RaftLog;
@@ -50,6 +51,8 @@ pub struct Broker {
     pub peers: Peers,
     /// What clients have used, and what they may.
     pub quotas: Arc<Quotas>,
+    /// The clients that tell metrics, and where those go.
+    pub client_metrics: ClientMetrics,
     /// The incremental fetch sessions (KIP-227).
     pub fetch_sessions: FetchSessions,
     /// Producer ids that are still to be given out.
@@ -75,6 +78,7 @@ impl Broker {
             transactions: Arc::new(Transactions::new(transaction_settings, handover, *replicas.clock(), txn::note)),
             transaction_jobs: Mutex::new(Some(jobs)),
             peers: Peers::default(),
+            client_metrics: ClientMetrics::new(&config, *replicas.clock(), replicas.metrics().client_metrics.clone()),
             apis: crate::api::table(),
             controller,
             groups: Arc::new(groups),

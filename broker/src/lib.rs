@@ -6,6 +6,7 @@ pub mod admin;
 mod allocator;
 pub mod api;
 pub mod broker;
+pub mod client_metrics;
 pub mod clock;
 pub mod config;
 pub mod controller;

@@ -1,5 +1,7 @@
 //! An in-process broker for tests: its metadata log is in memory, everything else is real.
 
+mod collector;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,6 +25,8 @@ use crate::controller::{
 use crate::quota::{self, Quotas};
 use crate::replica::{Manager, Partition};
 use crate::telemetry::Metrics;
+
+pub(crate) use collector::collector;
 
 /// A log of one voter that commits at once and forgets at the end.
 struct MemoryLog {

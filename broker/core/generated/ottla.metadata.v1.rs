@@ -233,7 +233,7 @@ pub struct PartitionChanged {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConfigChanged {
-    /// Kafka's ids: 2 topic, 4 broker (empty name: every broker), 32 group.
+    /// Kafka's ids: 2 topic, 4 broker (empty name: every broker), 16 client metrics, 32 group.
     #[prost(int32, tag = "1")]
     pub resource_type: i32,
     #[prost(string, tag = "2")]

@@ -4,6 +4,7 @@
 //! This crate must not do I/O, read a clock or draw random numbers: time enters as [`Now`], identifiers arrive in
 //! events, and what has to happen leaves as effects.
 
+pub mod client_metrics;
 pub mod config;
 pub mod controller;
 pub mod coordinator;
@@ -12,6 +13,7 @@ pub mod ids;
 pub mod metadata;
 pub mod mutant;
 pub mod partition;
+mod pattern;
 pub mod quota;
 pub mod throttle;
 pub mod time;

@@ -1,4 +1,4 @@
-//! ApiVersions (KIP-35, KIP-511, KIP-584): tells what the table says, and the features of the cluster.
+//! ApiVersions (KIP-35, KIP-511, KIP-584): tells what the table says that clients are told, and the features of the cluster.
 
 use ottla_core::controller::supported_features;
 use ottla_core::metadata::FeatureRange;
@@ -11,7 +11,7 @@ use ottla_protocol::messages::api_versions::{
 
 use super::{Api, Context};
 
-/// Answers with every API of the table and every feature.
+/// Answers with every API of the table that is advertised, and every feature.
 pub(super) async fn handle(context: Context, request: ApiVersionsRequest) -> ApiVersionsResponse {
     let mut response = ApiVersionsResponse::default();
     if context.version >= 3 {
@@ -23,7 +23,8 @@ pub(super) async fn handle(context: Context, request: ApiVersionsRequest) -> Api
         // A client that asks twice keeps the name it gave first.
         let _ = context.peer.software.set((name.to_string(), version.to_string()));
     }
-    response.api_keys = context.broker.apis.iter().map(entry).collect();
+    let advertised = context.broker.apis.iter().filter(|api| (api.is_advertised)(&context.broker));
+    response.api_keys = advertised.map(entry).collect();
     response.supported_features = supported_features().map(supported).collect();
     let image = context.broker.image();
     response.finalized_features_epoch = i64::try_from(image.index().0).unwrap_or(i64::MAX);

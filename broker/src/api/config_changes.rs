@@ -20,6 +20,7 @@ pub(super) fn check_resource(kind: i8, name: &Str, own: BrokerId) -> Result<Reso
         None => refused(format!("Unknown resource type {kind}")),
         Some(ResourceKind::Topic) if name.is_empty() => refused("Default topic resources are not allowed.".into()),
         Some(ResourceKind::Topic) => Ok(Resource::topic(name.as_str())),
+        Some(ResourceKind::ClientMetrics) => Ok(Resource::client_metrics(name.as_str())),
         Some(ResourceKind::Group) => Ok(Resource::group(name.as_str())),
         Some(ResourceKind::Broker) if name.is_empty() => Ok(Resource::every_broker()),
         Some(ResourceKind::Broker) if name.as_str() == own.to_string() => Ok(Resource::broker(name.as_str())),

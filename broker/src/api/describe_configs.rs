@@ -17,6 +17,7 @@ use super::Context;
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const CLIENT_METRICS: i8 = 16;
 const GROUP: i8 = 32;
 
 type Values = BTreeMap<String, String>;
@@ -49,6 +50,13 @@ fn describe(context: &Context, image: &Arc<Image>, resource: &DescribeConfigsRes
         BROKER => {
             check_broker(context, name)?;
             Ok(context.broker.with_layers(image, |layers| layers.broker()))
+        }
+        CLIENT_METRICS if name.is_empty() => {
+            Err((ErrorCode::INVALID_REQUEST, "Client metrics subscription name must not be empty".into()))
+        }
+        CLIENT_METRICS => {
+            let own = own(Resource::client_metrics(name));
+            Ok(context.broker.with_layers(image, |layers| layers.client_metrics(&own)))
         }
         GROUP if name.is_empty() => Err((ErrorCode::INVALID_REQUEST, "Group name must not be empty".into())),
         GROUP => {

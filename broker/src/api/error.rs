@@ -1,5 +1,6 @@
 //! From domain errors to Kafka's error codes: the only place that does it.
 
+use ottla_core::client_metrics;
 use ottla_core::controller;
 use ottla_core::group;
 use ottla_core::partition::Refusal;
@@ -7,6 +8,7 @@ use ottla_core::txn;
 use ottla_protocol::ErrorCode;
 use ottla_storage::ProducerError;
 
+use crate::client_metrics::Error as PushError;
 use crate::controller::SubmitError;
 use crate::coordinator::Unavailable;
 use crate::replica::{self, Invalid, Outcome};
@@ -163,6 +165,28 @@ pub fn of_txn(error: txn::Error) -> ErrorCode {
         txn::Error::TransactionAbortable => ErrorCode::TRANSACTION_ABORTABLE,
         txn::Error::TransactionalIdNotFound => ErrorCode::TRANSACTIONAL_ID_NOT_FOUND,
         txn::Error::UnknownServerError => ErrorCode::UNKNOWN_SERVER_ERROR,
+    }
+}
+
+/// The code that tells a client why it is not told what to push, or what it pushes is not taken.
+pub fn of_client_metrics(refusal: client_metrics::Refusal) -> ErrorCode {
+    use client_metrics::Refusal;
+    match refusal {
+        Refusal::ReservedInstance | Refusal::Terminated => ErrorCode::INVALID_REQUEST,
+        Refusal::TooEarly => ErrorCode::THROTTLING_QUOTA_EXCEEDED,
+        Refusal::UnknownSubscription => ErrorCode::UNKNOWN_SUBSCRIPTION_ID,
+        Refusal::UnknownCodec => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
+        Refusal::TooLarge => ErrorCode::TELEMETRY_TOO_LARGE,
+    }
+}
+
+/// The code for metrics that are not handed on. Upon INVALID_RECORD a client gives up, so what may be smaller the next time
+/// is TELEMETRY_TOO_LARGE.
+pub fn of_push(error: &PushError) -> ErrorCode {
+    match error {
+        PushError::Refused(refusal) => of_client_metrics(*refusal),
+        PushError::Expanded => ErrorCode::TELEMETRY_TOO_LARGE,
+        PushError::Unpacked(_) | PushError::Malformed(_) => ErrorCode::INVALID_RECORD,
     }
 }
 

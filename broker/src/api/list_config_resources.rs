@@ -17,7 +17,7 @@ const GROUP: i8 = 32;
 /// What a request of version 1 that names no type asks for.
 const ALL: [i8; 5] = [TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP];
 
-/// Answers from the image. Version 0 knows only subscriptions of client metrics, of which there are none here.
+/// Answers from the image. Version 0 knows only subscriptions to metrics of clients.
 pub async fn handle(context: Context, request: ListConfigResourcesRequest) -> ListConfigResourcesResponse {
     let types = match (context.version, request.resource_types.as_slice()) {
         (0, _) => vec![CLIENT_METRICS],
@@ -43,6 +43,7 @@ fn list(image: &Image, kind: i8) -> Vec<ConfigResource> {
             let groups = image.configs().filter(|(resource, _)| resource.kind == ResourceKind::Group);
             groups.map(|(resource, _)| resource.name.clone()).collect()
         }
+        CLIENT_METRICS => image.client_metrics().keys().cloned().collect(),
         _ => BTreeSet::new(),
     };
     let resource = |name: String| ConfigResource { resource_name: name.into(), resource_type: kind };

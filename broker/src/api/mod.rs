@@ -34,6 +34,7 @@ mod end_txn;
 pub mod error;
 mod fetch;
 mod find_coordinator;
+mod get_telemetry_subscriptions;
 mod groups;
 mod heartbeat;
 mod incremental_alter_configs;
@@ -53,6 +54,7 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod push_telemetry;
 mod stopwatch;
 mod sync_group;
 mod table;
@@ -162,6 +164,9 @@ pub fn table() -> Table {
         Api::answering(1..=5, describe_log_dirs::handle),
         Api::answering(0..=1, consumer_group_heartbeat::handle),
         Api::answering(0..=1, consumer_group_describe::handle),
+        // As Kafka, which tells of them only where they lead anywhere, and answers whoever asks.
+        Api::answering(0..=0, get_telemetry_subscriptions::handle).advertised_if(|it| it.client_metrics.has_collector()),
+        Api::answering(0..=0, push_telemetry::handle).advertised_if(|it| it.client_metrics.has_collector()),
         Api::answering(0..=1, list_config_resources::handle),
         Api::answering(0..=0, describe_topic_partitions::handle),
     ])

@@ -9,6 +9,7 @@ use ottla_protocol::{ApiKey, messages};
 
 use super::Context;
 use super::stopwatch::Stopwatch;
+use crate::broker::Broker;
 use crate::net::Step;
 
 type Answer = Pin<Box<dyn Future<Output = Result<Encoded, EncodeError>> + Send>>;
@@ -28,6 +29,8 @@ pub struct Api {
     pub served: RangeInclusive<i16>,
     /// The versions that clients are told; may begin lower than what is served.
     pub advertised: RangeInclusive<i16>,
+    /// Whether clients of this broker are told of it at all.
+    pub is_advertised: fn(&Broker) -> bool,
     pub(super) handler: Handler,
 }
 
@@ -80,7 +83,14 @@ impl Api {
     }
 
     fn new(key: ApiKey, versions: RangeInclusive<i16>, handler: Handler) -> Self {
-        Self { key, served: versions.clone(), advertised: versions, handler }
+        Self { key, served: versions.clone(), advertised: versions, is_advertised: |_| true, handler }
+    }
+
+    /// Tells clients of it only on a broker of which `is_advertised` holds; it is answered on all.
+    #[must_use]
+    pub fn advertised_if(mut self, is_advertised: fn(&Broker) -> bool) -> Self {
+        self.is_advertised = is_advertised;
+        self
     }
 
     /// Tells clients a lower first version than is served.

@@ -76,6 +76,9 @@ impl Running {
         tasks.spawn(Arc::clone(&broker.replicas).maintain(shutdown.clone()));
         replicate(&broker, life.epoch(), &tasks, &shutdown);
         coordinate(&broker, &tasks, &shutdown);
+        if let Some(delivery) = broker.client_metrics.delivery() {
+            tasks.spawn(delivery.run(shutdown.clone()));
+        }
         look_after_directories(&broker, &tasks, &shutdown);
         for (name, address) in &addresses {
             info!(listener = %name, %address, "listening");

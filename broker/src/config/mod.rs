@@ -3,6 +3,7 @@
 //! Must not apply anything: each component gets its section. Values that can change at run time are read from
 //! [`Config::layers`] over the metadata image.
 
+mod collector;
 mod listener;
 mod properties;
 mod quorum;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use axum::http::Uri;
 use ottla_core::config::{self, Layers};
 use ottla_core::{BrokerId, DirectoryId};
 
@@ -42,6 +44,10 @@ pub struct Config {
     pub retired_directories: Vec<DirectoryId>,
     /// `ottla.http.listener`: where metrics and probes are served.
     pub http: Option<String>,
+    /// `ottla.client.metrics.collector`: where metrics of clients are sent to (KIP-714).
+    pub collector: Option<Uri>,
+    /// `telemetry.max.bytes`: the most bytes that a push of metrics may have, packed and unpacked.
+    pub telemetry_max_bytes: usize,
     /// Limits of the listeners.
     pub net: Net,
     /// Limits and intervals of the logs, without what may be changed at any time.
@@ -158,6 +164,8 @@ impl Config {
             log_dirs: log_dirs(get)?,
             retired_directories: retired_directories(get)?,
             http: get("ottla.http.listener").map(http_listener).transpose()?,
+            collector: get("ottla.client.metrics.collector").map(collector::read).transpose()?,
+            telemetry_max_bytes: number(get, "telemetry.max.bytes")?,
             net: net(get)?,
             storage: Storage::read(&layers),
             fixed,

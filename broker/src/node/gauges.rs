@@ -22,6 +22,7 @@ pub(super) fn of(running: &Running) -> Gauges {
             }
             now.max_lag = now.max_lag.max(partition.lag().unwrap_or(0));
         }
+        now.client_instances = broker.client_metrics.instances() as i64;
         let image = broker.image();
         if image.controller().is_some_and(|controller| controller.broker == broker.id()) {
             now.active_controller = 1;

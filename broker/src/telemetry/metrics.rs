@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::CleanerMetrics;
+use crate::client_metrics::ClientMetricsCounters;
 
 /// Label of metrics that are kept per topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -42,6 +43,8 @@ pub struct Metrics {
     pub total_time_ms: Family<RequestLabels, Histogram, fn() -> Histogram>,
     /// The log cleaner's.
     pub cleaner: CleanerMetrics,
+    /// Metrics of clients on their way to the collector.
+    pub client_metrics: ClientMetricsCounters,
     /// Connections accepted.
     pub connections: Counter,
     /// Connections closed for a violation of the protocol or of a limit.
@@ -101,6 +104,8 @@ pub struct Snapshot {
     pub offline_log_dirs: i64,
     /// Open client connections.
     pub connections: i64,
+    /// Client instances that tell metrics.
+    pub client_instances: i64,
 }
 
 /// Gives a [`Snapshot`] when asked.
@@ -126,6 +131,7 @@ impl Metrics {
             requests: Family::default(),
             total_time_ms: Family::new_with_constructor(milliseconds),
             cleaner: CleanerMetrics::default(),
+            client_metrics: ClientMetricsCounters::default(),
             connections: Counter::default(),
             connections_refused: Counter::default(),
         }
@@ -173,6 +179,7 @@ impl Metrics {
         let help = "Connections closed for a violation of the protocol or of a limit";
         registry.register("ottla_connections_refused", help, self.connections_refused.clone());
         self.cleaner.register(&mut registry);
+        self.client_metrics.register(&mut registry);
         registry.register_collector(Box::new(AtScrape(gauges)));
         registry
     }
@@ -199,6 +206,7 @@ impl Collector for AtScrape {
             ("kafka_controller_kafkacontroller_offlinepartitionscount", "Without a leader", now.offline_partitions),
             ("kafka_controller_kafkacontroller_activecontrollercount", "1 on the controller", now.active_controller),
             ("kafka_log_logmanager_offlinelogdirectorycount", "Failed log directories", now.offline_log_dirs),
+            ("kafka_server_client_metrics_instance_count", "Clients that tell metrics", now.client_instances),
             ("ottla_connections", "Open client connections", now.connections),
         ];
         for (name, help, value) in gauges {

@@ -1,6 +1,7 @@
 //! An in-process broker over TCP: with the protocol client, and with raw frames where the client is too well-behaved.
 
 mod cleaning;
+mod client_metrics;
 mod consumer_groups;
 mod deletions;
 mod directories;

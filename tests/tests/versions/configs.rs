@@ -19,6 +19,7 @@ pub const SCENARIOS: &[(ottla_protocol::ApiKey, Scenario)] = &[
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const CLIENT_METRICS: i8 = 16;
 const GROUP: i8 = 32;
 /// Where a value comes from.
 const OF_TOPIC: i8 = 1;
@@ -161,22 +162,24 @@ async fn incremental_alter_configs(world: &mut World, version: i16) {
 }
 
 async fn list_config_resources(world: &mut World, version: i16) {
-    let (topic, group) = (world.topic(1).await, world.name("group"));
+    let (topic, group, subscription) = (world.topic(1).await, world.name("group"), Str::from("subscription"));
     let own = [("consumer.session.timeout.ms", SET, Some("50000"))];
     assert_eq!(change_of(world, 1, (GROUP, &group), &own, false).await, ErrorCode::NONE);
+    let wanted = [("metrics", SET, Some("*"))];
+    assert_eq!(change_of(world, 1, (CLIENT_METRICS, &subscription), &wanted, false).await, ErrorCode::NONE);
     let mut list = async |resource_types| {
         let answer = world.call(&ListConfigResourcesRequest { resource_types }, version).await;
         let listed = answer.config_resources.into_iter().map(|one| (one.resource_type, one.resource_name));
         (answer.error_code, listed.collect::<Vec<_>>())
     };
     if version == 0 {
-        // Which could list subscriptions of client metrics alone: there are none.
-        assert_eq!(list(Vec::new()).await, (ErrorCode::NONE, Vec::new()));
+        // Which lists subscriptions to metrics of clients alone; the type came with version 1.
+        assert_eq!(list(Vec::new()).await, (ErrorCode::NONE, vec![(CLIENT_METRICS, subscription)]));
         return;
     }
     let (code, all) = list(Vec::new()).await;
     assert_eq!(code, ErrorCode::NONE);
-    let expected = [(TOPIC, topic.name), (GROUP, group.clone()), (BROKER, "0".into())];
+    let expected = [(TOPIC, topic.name), (GROUP, group.clone()), (CLIENT_METRICS, subscription), (BROKER, "0".into())];
     assert!(expected.iter().all(|one| all.contains(one)), "{all:?}");
     let (_, groups) = list(vec![GROUP]).await;
     assert!(groups.contains(&(GROUP, group)) && groups.iter().all(|(kind, _)| *kind == GROUP), "{groups:?}");

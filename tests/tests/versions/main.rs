@@ -5,6 +5,7 @@
 //! version has it asked by the scenario that is there.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod client_metrics;
 mod configs;
 mod consumer_groups;
 mod data;
@@ -25,7 +26,7 @@ use ottla_protocol::ApiKey;
 use world::{Scenario, World};
 
 /// The scenarios, by what they are about.
-const SCENARIOS: [&[(ApiKey, Scenario)]; 9] = [
+const SCENARIOS: [&[(ApiKey, Scenario)]; 10] = [
     data::SCENARIOS,
     groups::SCENARIOS,
     offsets::SCENARIOS,
@@ -35,6 +36,7 @@ const SCENARIOS: [&[(ApiKey, Scenario)]; 9] = [
     configs::SCENARIOS,
     operation::SCENARIOS,
     quotas::SCENARIOS,
+    client_metrics::SCENARIOS,
 ];
 
 /// Plays each scenario at every version that is advertised, and makes sure that it was asked. All that fail are told.
@@ -107,4 +109,9 @@ async fn clusters_are_operated_at_every_version() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn quotas_are_set_and_told_at_every_version() {
     play(1, quotas::SCENARIOS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_are_told_what_to_push_and_push_it_at_every_version() {
+    play(1, client_metrics::SCENARIOS).await;
 }

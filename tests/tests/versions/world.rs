@@ -12,6 +12,7 @@ use ottla_protocol::codec::{Records, Request, Str};
 use ottla_protocol::messages::ApiVersionsRequest;
 use ottla_records::{BatchBuilder, Compression, Limits, RecordReader, batches};
 use ottla_tests::cluster::{Cluster, DEADLINE};
+use tokio::net::TcpListener;
 use uuid::Uuid;
 
 /// Asks an API at a version, and asserts what it answers and what comes of it.
@@ -49,6 +50,8 @@ pub struct World {
     pub cluster: Cluster,
     pub client: Client,
     connection: Connection,
+    /// Where metrics of clients are sent to.
+    pub collector: TcpListener,
     /// What was answered, or refused as it should be.
     pub asked: BTreeSet<(ApiKey, i16)>,
     names: usize,
@@ -56,7 +59,10 @@ pub struct World {
 
 impl World {
     pub async fn start(brokers: usize) -> Self {
+        let collector = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", collector.local_addr().unwrap());
         let properties = [
+            ("ottla.client.metrics.collector", address.as_str()),
             ("auto.create.topics.enable", "false"),
             ("auto.leader.rebalance.enable", "false"),
             ("offsets.topic.replication.factor", "1"),
@@ -68,7 +74,7 @@ impl World {
         let cluster = Cluster::start_with(brokers, &properties).await;
         cluster.settled().await;
         let connection = connect(&cluster.address(0)).await;
-        Self { client: cluster.client().await, cluster, connection, asked: BTreeSet::new(), names: 0 }
+        Self { client: cluster.client().await, cluster, connection, collector, asked: BTreeSet::new(), names: 0 }
     }
 
     /// What the broker says that it serves.

@@ -25,6 +25,7 @@ macro_rules! table {
 pub const BROKER: &[BrokerKey] = table! {
     "ottla.durability",                                       String,   "fsync",                 OneOf(&["fsync", "replicated"]), Cluster, used;
     "ottla.http.listener",                                    String,   "127.0.0.1:9404",        Any, ReadOnly, used;
+    "ottla.client.metrics.collector",                         String,   None,                    Any, ReadOnly, used;
     "ottla.free.space.reserve.bytes",                         Long,     "67108864",              AtLeast(0), Cluster, used;
     "ottla.controller.token.file",                            String,   None,                    Any, ReadOnly, used;
     "ottla.retired.directories",                              List,     "",                      Any, ReadOnly, used;
@@ -76,7 +77,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "sasl.oauthbearer.jwks.endpoint.url",                     String,   None,                    Any, ReadOnly, unused;
     "remote.log.metadata.custom.metadata.max.bytes",          Int,      "128",                   AtLeast(0), ReadOnly, unused;
     "log.roll.jitter.hours",                                  Int,      "0",                     AtLeast(0), ReadOnly, unused;
-    "telemetry.max.bytes",                                    Int,      "1048576",               AtLeast(1), ReadOnly, unused;
+    "telemetry.max.bytes",                                    Int,      "1048576",               AtLeast(1), ReadOnly, used;
     "log.cleaner.delete.retention.ms",                        Long,     "86400000",              Any, Cluster, used;
     "sasl.oauthbearer.assertion.file",                        String,   None,                    Any, ReadOnly, unused;
     "sasl.login.retry.backoff.ms",                            Long,     "100",                   Any, ReadOnly, unused;

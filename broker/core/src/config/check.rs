@@ -63,7 +63,7 @@ impl Check {
 }
 
 /// The words of a list value; an empty value is an empty list.
-pub(super) fn list(value: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn list(value: &str) -> impl Iterator<Item = &str> {
     value.split(',').map(str::trim).filter(|word| !word.is_empty())
 }
 

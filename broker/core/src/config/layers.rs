@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    BROKER, BrokerKey, DYNAMIC_ONLY, GROUP, Kind, Mode, ResourceKey, TOPIC, broker_aliases, broker_key, topic_key,
+    BROKER, BrokerKey, CLIENT_METRICS, DYNAMIC_ONLY, GROUP, Kind, Mode, ResourceKey, TOPIC, broker_aliases, broker_key,
+    topic_key,
 };
 
 /// Values of one layer by key.
@@ -24,6 +25,8 @@ pub enum Source {
     Static = 4,
     /// Nothing sets it.
     Default = 5,
+    /// Set on the subscription to metrics of clients.
+    ClientMetrics = 7,
     /// Set on the group.
     Group = 8,
 }
@@ -78,6 +81,11 @@ impl Layers<'_> {
     /// Every key of a group with overrides `group`, in table order.
     pub fn group(&self, group: &Values) -> Vec<Entry> {
         GROUP.iter().map(|key| self.resource(key, group, Source::Group)).collect()
+    }
+
+    /// Every key of a subscription to metrics of clients of which `own` are set, in table order.
+    pub fn client_metrics(&self, own: &Values) -> Vec<Entry> {
+        CLIENT_METRICS.iter().map(|key| self.resource(key, own, Source::ClientMetrics)).collect()
     }
 
     /// Every key of the broker, in table order; those that are only dynamic where they are set.

@@ -7,6 +7,7 @@
 mod address;
 mod broker;
 mod check;
+mod client_metrics;
 mod group;
 mod layers;
 mod topic;
@@ -14,7 +15,9 @@ mod topic;
 pub(crate) use address::addresses;
 pub use address::{ADVERTISED, ListenerAddress};
 pub use broker::{BROKER, DYNAMIC_ONLY};
+pub(crate) use check::list;
 pub use check::{Check, InvalidValue};
+pub use client_metrics::CLIENT_METRICS;
 pub use group::GROUP;
 pub use layers::{Entry, Layers, Source, Synonym};
 pub use topic::TOPIC;
@@ -71,7 +74,7 @@ pub struct BrokerKey {
     pub used: bool,
 }
 
-/// One key of a topic's or a group's configuration.
+/// One key of the configuration of a topic, a group or a subscription to metrics of clients.
 #[derive(Clone, Copy, Debug)]
 pub struct ResourceKey {
     /// The key.
@@ -99,6 +102,11 @@ pub fn topic_key(name: &str) -> Option<&'static ResourceKey> {
 /// The group key of that name.
 pub fn group_key(name: &str) -> Option<&'static ResourceKey> {
     GROUP.iter().find(|key| key.name == name)
+}
+
+/// The key of that name of a subscription to metrics of clients.
+pub fn client_metrics_key(name: &str) -> Option<&'static ResourceKey> {
+    CLIENT_METRICS.iter().find(|key| key.name == name)
 }
 
 /// Broker keys whose other names say the same in another unit, strongest first, with what a value is multiplied by.
@@ -148,14 +156,14 @@ mod tests {
                 key.check.value(key.name, key.kind, default).unwrap();
             }
         }
-        for key in TOPIC.iter().chain(GROUP) {
+        for key in TOPIC.iter().chain(GROUP).chain(CLIENT_METRICS) {
             key.check.value(key.name, key.kind, key.default).unwrap();
         }
     }
 
     #[test]
     fn keys_are_listed_once_and_defaults_come_from_known_broker_keys() {
-        for table in [TOPIC, GROUP] {
+        for table in [TOPIC, GROUP, CLIENT_METRICS] {
             for key in table {
                 assert_eq!(table.iter().filter(|other| other.name == key.name).count(), 1, "{}", key.name);
             }

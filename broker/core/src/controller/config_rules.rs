@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{Context, Error, Settings};
 use crate::BrokerId;
-use crate::config::{Kind, Mode, broker_key, group_key, topic_key};
+use crate::client_metrics;
+use crate::config::{Kind, Mode, broker_key, client_metrics_key, group_key, topic_key};
 use crate::metadata::{Resource, ResourceKind};
 
 type Values = BTreeMap<String, String>;
@@ -24,6 +25,10 @@ pub(super) fn check_resource(
             context.image.topic(&resource.name).map(|_| ()).ok_or_else(unknown)
         }
         ResourceKind::Broker => check_broker(resource, after, changed, context),
+        ResourceKind::ClientMetrics => client_metrics::check(after).map_err(|refused| match refused {
+            client_metrics::Invalid::Value(_) | client_metrics::Invalid::Pattern(_) => invalid(refused),
+            _ => Error::InvalidRequest(refused.to_string().into()),
+        }),
         ResourceKind::Group => check_group(after, context.settings),
     }
 }
@@ -63,6 +68,9 @@ pub(super) fn list_default(resource: &Resource, key: &str, context: &Context<'_>
         ResourceKind::Broker => broker_key(key)
             .filter(|key| key.kind == Kind::List)
             .map(|key| context.settings.broker_value(context.image, key.name).unwrap_or_default()),
+        ResourceKind::ClientMetrics => {
+            client_metrics_key(key).filter(|key| key.kind == Kind::List).map(|key| key.default.to_owned())
+        }
         ResourceKind::Group => group_key(key).filter(|key| key.kind == Kind::List).map(|key| key.default.to_owned()),
     }
 }

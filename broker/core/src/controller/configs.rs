@@ -1,4 +1,4 @@
-//! IncrementalAlterConfigs (KIP-339) and AlterConfigs: topics, brokers, every broker, groups.
+//! IncrementalAlterConfigs (KIP-339) and AlterConfigs: topics, brokers, every broker, groups, subscriptions to metrics.
 //!
 //! What values are valid is said in [`super::config_rules`]; here is what a request makes of what is set.
 
@@ -149,6 +149,7 @@ fn check_name(resource: &Resource) -> Result<(), Error> {
     let refuse = |reason: &'static str| Err(Error::InvalidRequest(reason.into()));
     match (resource.kind, resource.name.as_str()) {
         (ResourceKind::Topic, "") => refuse("Default topic resources are not allowed."),
+        (ResourceKind::ClientMetrics, "") => refuse("Subscription name can't be empty"),
         (ResourceKind::Group, "") => refuse("Default group resources are not allowed."),
         (ResourceKind::Broker, name) if !name.is_empty() => match name.parse::<i32>() {
             Err(_) => refuse("Unable to parse broker name as a base 10 number."),

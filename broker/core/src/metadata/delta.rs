@@ -106,6 +106,8 @@ fn changed_configs(old: &Image, new: &Image, me: BrokerId, changes: &mut LocalCh
             ResourceKind::Broker => {
                 changes.broker_config |= resource.name.is_empty() || resource.name == me.to_string()
             }
+            // Whoever needs them looks at the image.
+            ResourceKind::ClientMetrics => {}
             ResourceKind::Group => changes.groups.push(resource.name.clone()),
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::record::{BrokerChange, Entry, Record};
 use super::shards::Shards;
-use super::{Address, Broker, Replica, Resource, Topic, Topics};
+use super::{Address, Broker, Replica, Resource, ResourceKind, Topic, Topics};
 use crate::config;
 use crate::mutant::{self, Mutant};
 use crate::quota::QuotaTable;
@@ -40,6 +40,9 @@ pub enum ApplyError {
     UnknownBroker(BrokerId, BrokerEpoch),
 }
 
+/// What is set on one resource.
+type Config = Arc<BTreeMap<String, String>>;
+
 /// The cluster as of one index of the metadata log; a clone is cheap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Image {
@@ -50,7 +53,8 @@ pub struct Image {
     brokers: Arc<BTreeMap<BrokerId, Arc<Broker>>>,
     topics: Topics,
     partitions: usize,
-    configs: Shards<Resource, Arc<BTreeMap<String, String>>>,
+    configs: Shards<Resource, Config>,
+    client_metrics: Arc<BTreeMap<String, Config>>,
     quotas: Arc<QuotaTable>,
     next_producer_id: ProducerId,
 }
@@ -127,12 +131,12 @@ impl Image {
     }
 
     /// What is set on `resource`; `None` when nothing is.
-    pub fn config(&self, resource: &Resource) -> Option<&Arc<BTreeMap<String, String>>> {
+    pub fn config(&self, resource: &Resource) -> Option<&Config> {
         self.configs.get(resource)
     }
 
     /// Everything on which anything is set.
-    pub fn configs(&self) -> impl Iterator<Item = (&Resource, &Arc<BTreeMap<String, String>>)> {
+    pub fn configs(&self) -> impl Iterator<Item = (&Resource, &Config)> {
         self.configs.iter()
     }
 
@@ -145,6 +149,12 @@ impl Image {
     pub(super) fn changed_configs(&self, new: &Self) -> Vec<Resource> {
         let candidates = Shards::candidates(&self.configs, &new.configs);
         candidates.filter(|(_, before, after)| before != after).map(|(resource, ..)| resource.clone()).collect()
+    }
+
+    /// Those of [`configs`](Self::configs) that are subscriptions to metrics of clients, by name: the same `Arc` as long as
+    /// none has changed.
+    pub fn client_metrics(&self) -> &Arc<BTreeMap<String, Config>> {
+        &self.client_metrics
     }
 
     /// What clients may use.
@@ -244,10 +254,17 @@ impl Image {
             Some(value) => config.insert(key.to_owned(), value.to_owned()),
             None => config.remove(key),
         };
-        if config.is_empty() {
-            self.configs.remove(resource);
-        } else {
-            self.configs.insert(resource.clone(), Arc::new(config));
+        let config = (!config.is_empty()).then(|| Arc::new(config));
+        if resource.kind == ResourceKind::ClientMetrics {
+            let subscriptions = Arc::make_mut(&mut self.client_metrics);
+            match &config {
+                Some(config) => subscriptions.insert(resource.name.clone(), Arc::clone(config)),
+                None => subscriptions.remove(&resource.name),
+            };
+        }
+        match config {
+            Some(config) => drop(self.configs.insert(resource.clone(), config)),
+            None => drop(self.configs.remove(resource)),
         }
     }
 }

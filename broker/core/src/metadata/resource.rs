@@ -11,6 +11,8 @@ pub enum ResourceKind {
     Topic,
     /// A broker by id, or every broker by the empty name.
     Broker,
+    /// A subscription to metrics of clients, by name (KIP-714).
+    ClientMetrics,
     /// A consumer group, by id.
     Group,
 }
@@ -21,13 +23,14 @@ impl ResourceKind {
         match self {
             Self::Topic => 2,
             Self::Broker => 4,
+            Self::ClientMetrics => 16,
             Self::Group => 32,
         }
     }
 
     /// The kind with Kafka's number `id`, if Ottla has configurations of it.
     pub fn from_id(id: i8) -> Option<Self> {
-        [Self::Topic, Self::Broker, Self::Group].into_iter().find(|kind| kind.id() == id)
+        [Self::Topic, Self::Broker, Self::ClientMetrics, Self::Group].into_iter().find(|kind| kind.id() == id)
     }
 }
 
@@ -56,6 +59,11 @@ impl Resource {
         Self { kind: ResourceKind::Broker, name: String::new() }
     }
 
+    /// The subscription `name` to metrics of clients.
+    pub fn client_metrics(name: impl Into<String>) -> Self {
+        Self { kind: ResourceKind::ClientMetrics, name: name.into() }
+    }
+
     /// The consumer group `name`.
     pub fn group(name: impl Into<String>) -> Self {
         Self { kind: ResourceKind::Group, name: name.into() }
@@ -68,6 +76,7 @@ impl fmt::Display for Resource {
             (ResourceKind::Broker, "") => f.write_str("every broker"),
             (ResourceKind::Topic, name) => write!(f, "topic {name}"),
             (ResourceKind::Broker, name) => write!(f, "broker {name}"),
+            (ResourceKind::ClientMetrics, name) => write!(f, "client metrics {name}"),
             (ResourceKind::Group, name) => write!(f, "group {name}"),
         }
     }

@@ -17,7 +17,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("IncrementalAlterConfigs-10", "an unknown resource type does not become a command"),
     ("IncrementalAlterConfigs-13", "same code; the message is a reason instead of '/ by zero'"),
     ("IncrementalAlterConfigs-14", "same code; any broker takes the request, so there is no one expected id"),
-    ("IncrementalAlterConfigs-17", "client metrics are not a resource"),
 ];
 
 /// The cluster in which the cases were recorded.
@@ -100,6 +99,7 @@ fn resource(value: &Value) -> Resource {
     let kind = match value["resource_type"].as_str().unwrap() {
         "TOPIC" => ResourceKind::Topic,
         "BROKER" => ResourceKind::Broker,
+        "CLIENT_METRICS" => ResourceKind::ClientMetrics,
         "GROUP_CONFIG" => ResourceKind::Group,
         other => panic!("{other}"),
     };
