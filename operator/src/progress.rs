@@ -5,10 +5,11 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use ottla_core::ids::BrokerId;
+use tokio::time::Instant;
 
 /// So much has to be seen of it before anything is said.
 const SHORTEST: Duration = Duration::from_secs(5);

@@ -5,10 +5,11 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use ottla_core::ids::BrokerId;
+use tokio::time::Instant;
 
 /// At least so many looks must agree.
 const LOOKS: u32 = 3;

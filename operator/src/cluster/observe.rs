@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::future::try_join_all;
@@ -25,6 +25,7 @@ use ottla_core::ids::BrokerId;
 use ottla_crds::{KafkaCluster, KafkaClusterSpec, cluster::ListenerType};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{
     build::TOKEN_FILE,

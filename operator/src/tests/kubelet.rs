@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use futures::{FutureExt, StreamExt, stream};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
@@ -9,12 +10,18 @@ use k8s_openapi::api::{
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams},
+    runtime::{WatchStreamExt, watcher},
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::support::{NAMESPACE, bind_claims};
 use crate::{cluster::mounted_claims, kafka::fake::FakeCluster, names::Names};
+
+/// How often it looks without a reason, for what no watch tells.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long it takes to do anything about what it is told.
+const REACTION: Duration = Duration::from_millis(5);
 
 /// The node of the brokers of the cluster `demo`.
 struct Node {
@@ -29,11 +36,22 @@ struct Node {
 pub async fn run_brokers(client: Client, kafka: FakeCluster, shutdown: CancellationToken) {
     let names = Names::new("demo", NAMESPACE);
     let mut node = Node { names, kafka, client, running: BTreeMap::new() };
+    let pods = watcher(node.api::<Pod>(), watcher::Config::default());
+    let claims = watcher(node.api::<PersistentVolumeClaim>(), watcher::Config::default());
+    let (pods, claims) = (pods.default_backoff().map(drop), claims.default_backoff().map(drop));
+    let mut changes = stream::select(pods.boxed(), claims.boxed());
     while !shutdown.is_cancelled() {
         bind_claims(&node.client).await;
         node.look().await;
-        // It looks at its pods now and then; whoever waits for it waits for what it does.
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::select! {
+            biased;
+            // A watch of a server that is gone ends as soon as it is begun, without end.
+            () = shutdown.cancelled() => return,
+            _ = changes.next() => {}
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+        }
+        tokio::time::sleep(REACTION).await;
+        while !shutdown.is_cancelled() && changes.next().now_or_never().is_some() {}
     }
 }
 

@@ -17,7 +17,7 @@ use crate::run_with;
 const CLUSTER: &str = "apiVersion: ottla.io/v1alpha1\nkind: KafkaCluster\nmetadata: {name: demo}\nspec: {brokers: 3, \
                        storage: {volumes: [{name: data, size: 1Gi}]}}";
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn nothing_is_missed_by_an_operator_whose_watches_end_after_every_event() {
     let bench = Bench::living().await;
     let mortal = Mortal::new(|call| if call.is_watch { Fate::EndEarly } else { Fate::Done });
