@@ -2,12 +2,12 @@
 # what runs is left as it was. What only looks odd is put up with: a claim that somebody made larger, a topic whose name
 # Kubernetes cannot hold, two KafkaTopics for one topic, a namespace that is deleted with all of it inside.
 
-# cluster_is_refused PATTERN SPEC: as the API server says at once
+# cluster_is_refused PATTERN SPEC: as the API server says at once. Without the dashes an older kubectl takes it for JSON.
 cluster_is_refused() {
-  refused "$1" <<<"{apiVersion: ottla.io/v1alpha1, kind: KafkaCluster, metadata: {name: bad}, spec: {$2}}"
+  refused "$1" <<<$'---\n'"{apiVersion: ottla.io/v1alpha1, kind: KafkaCluster, metadata: {name: bad}, spec: {$2}}"
 }
 topic_is_refused() {
-  refused "$1" <<<"{apiVersion: ottla.io/v1alpha1, kind: KafkaTopic, metadata: {name: bad}, spec: {clusterRef: {name: demo${3:-}}, $2}}"
+  refused "$1" <<<$'---\n'"{apiVersion: ottla.io/v1alpha1, kind: KafkaTopic, metadata: {name: bad}, spec: {clusterRef: {name: demo${3:-}}, $2}}"
 }
 # change OBJECT JSON: merges it into the spec
 change() { k patch "$1" --type=merge -p "{\"spec\":$2}"; }
@@ -48,9 +48,12 @@ change okc/demo '{"config":{"num.io.threads":null,"default.replication.factor":5
 stalls okc/demo TooFewBrokers 'set it to 3 or less, or spec.brokers to 5 or more'
 change okc/demo '{"config":{"default.replication.factor":null},"storage":{"volumes":[{"name":"data","size":"512Mi"}]}}'
 stalls okc/demo InvalidSpec 'disks cannot shrink: set its size back to 1Gi'
-change okc/demo '{"storage":{"volumes":[{"name":"data","size":"1Gi"}]},"resources":{"requests":{"memory":"2Gi"},"limits":{"memory":"1Gi"}}}'
-if can admission; then stalls okc/demo ApplyRefused 'must be less than or equal to memory limit'; fi
-change okc/demo '{"resources":null}'
+change okc/demo '{"storage":{"volumes":[{"name":"data","size":"1Gi"}]}}'
+if can admission; then
+  change okc/demo '{"resources":{"requests":{"memory":"2Gi"},"limits":{"memory":"1Gi"}}}'
+  stalls okc/demo ApplyRefused 'must be less than or equal to memory limit'
+  change okc/demo '{"resources":null}'
+fi
 ready 60 okc/demo
 equal 'pods' "$pods" "$(brokers)"
 a_topic many demo 1 5
@@ -64,7 +67,7 @@ k delete okt many torn odd --timeout=30s
 matches 'the refusal' 'clusterRef cannot change' "$moved"
 
 say "an object of somebody else's under one of our names"
-apply <<<'{apiVersion: v1, kind: Service, metadata: {name: other-bootstrap}, spec: {ports: [{port: 9092}]}}'
+apply <<<$'---\n{apiVersion: v1, kind: Service, metadata: {name: other-bootstrap}, spec: {ports: [{port: 9092}]}}'
 foreign=$(field service/other-bootstrap '{.metadata.uid}')
 a_cluster other 1
 stalls okc/other NameConflict 'Service other-bootstrap exists and belongs to somebody else'
