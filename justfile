@@ -78,10 +78,11 @@ soak MINUTES="60" *ARGS:
     cargo build --release --package ottla-broker --package ottla-nemesis
     target/release/ottla-nemesis soak {{MINUTES}} --broker target/release/ottla-broker {{ARGS}}
 
-# The operator killed at each of its writes; docs/campaign.md is the result.
+# The operator killed at each of its writes, and under random faults; docs/campaign.md is the result. OTTLA_CAMPAIGN_SEED=n plays
+# one seed again.
 campaign:
     rm -rf target/campaign
-    OTTLA_CAMPAIGN=all OTTLA_CAMPAIGN_PAGES=$PWD/target/campaign cargo test --package ottla-operator --lib campaign
+    OTTLA_CAMPAIGN=all OTTLA_CAMPAIGN_PAGES=$PWD/target/campaign cargo test --profile sim --package ottla-operator --lib campaign
     sed -i '/^<!-- What follows/q' docs/campaign.md
     (echo; date -u '+## %Y-%m-%d'; echo; cat target/campaign/*.md) >>docs/campaign.md
 

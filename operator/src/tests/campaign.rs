@@ -1,5 +1,5 @@
 //! The operator dies at every one of its writes, one run each, and another takes over: the world comes out the same
-//! (invariants O1 to O6, fault 21 of the matrix).
+//! (invariants O1 to O6, faults 21 and 22 of the matrix).
 //!
 //! A death is one before the write is done, one before its answer comes, or a deposal: the write is on its way while the next
 //! operator is at work, and arrives late. Reads change nothing and nothing of a process outlives it, so that to die at a
@@ -7,10 +7,12 @@
 //!
 //! A scenario is what a person does and what befalls the cluster. `OTTLA_CAMPAIGN=all` tries every write; without it a few
 //! are tried. `OTTLA_CAMPAIGN_PAGES=folder` has each scenario write down there what it tried. A new one is a [`Scenario`]
-//! in [`scenarios`].
+//! in [`scenarios`]. What goes wrong with other calls, and several times in one run, is drawn from seeds ([`random`]).
 
+mod lives;
 mod outcome;
 mod play;
+mod random;
 mod report;
 mod scenario;
 mod scenarios;

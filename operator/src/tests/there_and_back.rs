@@ -16,9 +16,10 @@ use ottla_crds::{KafkaCluster, KafkaTopic};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::support::{Bench, bind_claims, is_ready, is_topic_ready};
+use super::support::{Bench, bind_claims, eventually, is_ready, is_topic_ready};
 use crate::{cluster, context::Context, names::CLUSTER_ID, topic};
-use specs::{Journey, Stage};
+pub use specs::{Journey, Stage, draw};
+pub use world::look;
 
 /// How many rounds of passes a spec may take.
 const ROUNDS: usize = 4000;
@@ -27,46 +28,26 @@ const FEW: u64 = 3;
 const MANY: u64 = 200;
 
 /// A Kubernetes and the passes of an operator in it, which are made one by one.
-struct Play {
-    bench: Bench,
+pub struct Play {
+    /// The Kubernetes.
+    pub bench: Bench,
     context: Arc<Context>,
 }
 
 impl Play {
     /// With the objects of `stage`, and all they ask for.
-    async fn of(stage: &Stage) -> Self {
+    pub async fn of(stage: &Stage) -> Self {
         let bench = Bench::living().await;
         let context = bench.context();
         let play = Self { bench, context };
-        // Every world has the same id, so that nothing that is made of it differs.
-        let metadata = json!({"name": "demo", "annotations": {CLUSTER_ID: "MkU3OEVBNTcwNTJENDM2Qg"}});
-        play.create::<KafkaCluster>(metadata, &stage.cluster).await;
-        play.create::<KafkaTopic>(json!({"name": "orders"}), &stage.topic).await;
+        create(&play.bench, stage).await;
         play.come_to_rest(stage).await;
         play
     }
 
-    async fn create<K>(&self, metadata: Value, spec: &Value)
-    where
-        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
-        K: DeserializeOwned + serde::Serialize + Clone + std::fmt::Debug,
-    {
-        let object = json!({
-            "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": metadata, "spec": spec,
-        });
-        let object: K = serde_json::from_value(object).unwrap();
-        self.bench.api::<K>().create(&PostParams::default(), &object).await.unwrap();
-    }
-
     /// Gives both objects the specs of `stage`, and waits for all that these ask for.
     async fn go_to(&self, stage: &Stage) {
-        let (clusters, topics) = (self.bench.api::<KafkaCluster>(), self.bench.api::<KafkaTopic>());
-        let mut cluster = clusters.get("demo").await.unwrap();
-        cluster.spec = serde_json::from_value(stage.cluster.clone()).unwrap();
-        clusters.replace("demo", &PostParams::default(), &cluster).await.unwrap();
-        let mut topic = topics.get("orders").await.unwrap();
-        topic.spec = serde_json::from_value(stage.topic.clone()).unwrap();
-        topics.replace("orders", &PostParams::default(), &topic).await.unwrap();
+        replace(&self.bench, stage).await;
         self.come_to_rest(stage).await;
     }
 
@@ -110,8 +91,45 @@ impl Play {
     }
 }
 
+/// Makes both objects of `stage`.
+pub async fn create(bench: &Bench, stage: &Stage) {
+    // Every world has the same id, so that nothing that is made of it differs.
+    let metadata = json!({"name": "demo", "annotations": {CLUSTER_ID: "MkU3OEVBNTcwNTJENDM2Qg"}});
+    create_one::<KafkaCluster>(bench, metadata, &stage.cluster).await;
+    create_one::<KafkaTopic>(bench, json!({"name": "orders"}), &stage.topic).await;
+}
+
+async fn create_one<K>(bench: &Bench, metadata: Value, spec: &Value)
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    K: DeserializeOwned + serde::Serialize + Clone + std::fmt::Debug,
+{
+    let object = json!({
+        "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": metadata, "spec": spec,
+    });
+    let object: K = serde_json::from_value(object).unwrap();
+    bench.api::<K>().create(&PostParams::default(), &object).await.unwrap();
+}
+
+/// Gives both objects the specs of `stage`; what these do not say is gone.
+pub async fn replace(bench: &Bench, stage: &Stage) {
+    let (clusters, topics) = (bench.api::<KafkaCluster>(), bench.api::<KafkaTopic>());
+    eventually("an edit without a conflict", async || {
+        let mut cluster = clusters.get("demo").await.unwrap();
+        cluster.spec = serde_json::from_value(stage.cluster.clone()).unwrap();
+        clusters.replace("demo", &PostParams::default(), &cluster).await.map_err(|error| error.to_string())
+    })
+    .await;
+    eventually("an edit without a conflict", async || {
+        let mut topic = topics.get("orders").await.unwrap();
+        topic.spec = serde_json::from_value(stage.topic.clone()).unwrap();
+        topics.replace("orders", &PostParams::default(), &topic).await.map_err(|error| error.to_string())
+    })
+    .await;
+}
+
 /// Where `left` and `right` differ, by path.
-fn differences(path: &str, left: &Value, right: &Value) -> Vec<String> {
+pub fn differences(path: &str, left: &Value, right: &Value) -> Vec<String> {
     match (left, right) {
         _ if left == right => Vec::new(),
         (Value::Object(ours), Value::Object(theirs)) => {
@@ -125,16 +143,16 @@ fn differences(path: &str, left: &Value, right: &Value) -> Vec<String> {
 
 /// There and back by the specs of `seed`, and what differs from a fresh install then.
 async fn there_and_back(seed: u64) -> (Journey, Vec<String>) {
-    let journey = specs::draw(seed);
+    let journey = draw(seed);
     let play = Play::of(&journey.first).await;
     play.go_to(&journey.second).await;
     play.go_to(&journey.back).await;
     let fresh = Play::of(&journey.back).await;
-    let (found, expected) = (world::look(&play.bench).await, world::look(&fresh.bench).await);
+    let (found, expected) = (look(&play.bench).await, look(&fresh.bench).await);
     (journey, differences("", &found, &expected))
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_cluster_that_was_another_meanwhile_is_as_a_fresh_one() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let every = std::env::var("OTTLA_CAMPAIGN").is_ok_and(|which| which == "all");

@@ -143,7 +143,7 @@ impl Operator {
 
 /// Whether every object is ready, none is on its way out, no partition moves or lacks a copy, and no replica goes to
 /// another disk. Where there is no cluster nothing of it may be left but claims.
-async fn is_settled(bench: &Bench) -> bool {
+pub async fn is_settled(bench: &Bench) -> bool {
     let clusters = bench.api::<KafkaCluster>().list(&ListParams::default()).await.unwrap().items;
     let topics = bench.api::<KafkaTopic>().list(&ListParams::default()).await.unwrap().items;
     if clusters.is_empty() {

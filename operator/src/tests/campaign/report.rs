@@ -56,7 +56,8 @@ impl Report {
     }
 }
 
-const COLUMNS: [&str; 4] = ["killed before", "killed after", "deposed, done late", "watch ended"];
+const COLUMNS: [&str; 7] =
+    ["killed before", "killed after", "deposed, done late", "refused", "answer lost", "old answer", "watch ended"];
 
 fn column(fate: Fate) -> &'static str {
     match fate {
@@ -64,6 +65,9 @@ fn column(fate: Fate) -> &'static str {
         Fate::Die(When::Before) => COLUMNS[0],
         Fate::Die(When::After) => COLUMNS[1],
         Fate::Die(When::Late) => COLUMNS[2],
-        Fate::EndEarly => COLUMNS[3],
+        Fate::Fail(_) => COLUMNS[3],
+        Fate::LoseAnswer(_) => COLUMNS[4],
+        Fate::Stale => COLUMNS[5],
+        Fate::EndEarly => COLUMNS[6],
     }
 }

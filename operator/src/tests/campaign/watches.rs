@@ -20,7 +20,7 @@ const CLUSTER: &str = "apiVersion: ottla.io/v1alpha1\nkind: KafkaCluster\nmetada
 #[tokio::test(start_paused = true)]
 async fn nothing_is_missed_by_an_operator_whose_watches_end_after_every_event() {
     let bench = Bench::living().await;
-    let mortal = Mortal::new(|call| if call.is_watch { Fate::EndEarly } else { Fate::Done });
+    let mortal = Mortal::new(false, |call| if call.is_watch { Fate::EndEarly } else { Fate::Done });
     mortal.begin();
     let context = bench.mortal_context(&mortal);
     let shutdown = CancellationToken::new();

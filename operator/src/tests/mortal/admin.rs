@@ -10,37 +10,54 @@ use crate::kafka::{fake::FakeCluster, *};
 
 /// The way of `mortal` to the brokers.
 pub fn connector(mortal: &Arc<Mortal>, kafka: FakeCluster) -> Arc<dyn Connector> {
-    Arc::new(MortalConnector { mortal: mortal.clone(), kafka })
+    Arc::new(MortalConnector { mortal: mortal.clone(), life: mortal.life(), kafka })
 }
 
 struct MortalConnector {
     mortal: Arc<Mortal>,
+    life: usize,
     kafka: FakeCluster,
 }
 
 impl Connector for MortalConnector {
     fn connect(&self, bootstrap: &Bootstrap) -> Arc<dyn ClusterAdmin> {
-        Arc::new(MortalAdmin { mortal: self.mortal.clone(), admin: self.kafka.connect(bootstrap) })
+        let admin = self.kafka.connect(bootstrap);
+        Arc::new(MortalAdmin { mortal: self.mortal.clone(), life: self.life, admin })
     }
 }
 
 struct MortalAdmin {
     mortal: Arc<Mortal>,
+    life: usize,
     admin: Arc<dyn ClusterAdmin>,
 }
 
-/// Reads pass, writes are done as the fate of each says.
+fn nobody<T>(_: u16) -> Result<T> {
+    Err(Error::Unreachable("the campaign has the call fail".to_owned()))
+}
+
+/// Reads and writes of an admin, handed on as the fate of each says.
 macro_rules! admin {
     (reads { $($read:ident($($arg:ident: $type:ty),*) -> $answer:ty;)* }
      writes { $($write:ident($($warg:ident: $wtype:ty),*) -> $wanswer:ty;)* }) => {
         impl ClusterAdmin for MortalAdmin {
             $(fn $read<'a>(&'a self, $($arg: $type),*) -> BoxFuture<'a, Result<$answer>> {
-                self.admin.$read($($arg),*)
+                // The fake does it when it is called.
+                let done = async move { self.admin.$read($($arg),*).await };
+                async move {
+                    self.mortal.hear(self.life).await;
+                    self.mortal.read(concat!("brokers: ", stringify!($read)), done, nobody).await
+                }
+                .boxed()
             })*
             $(fn $write<'a>(&'a self, $($warg: $wtype),*) -> BoxFuture<'a, Result<$wanswer>> {
-                // The fake does it when it is called.
                 let done = async move { self.admin.$write($($warg),*).await };
-                async move { self.mortal.write(concat!("brokers: ", stringify!($write)).to_owned(), done).await }.boxed()
+                let name = concat!("brokers: ", stringify!($write)).to_owned();
+                async move {
+                    self.mortal.hear(self.life).await;
+                    self.mortal.write(name, true, done, nobody).await
+                }
+                .boxed()
             })*
         }
     };
