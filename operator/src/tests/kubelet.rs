@@ -19,7 +19,7 @@ use super::support::{NAMESPACE, bind_claims};
 use crate::{cluster::mounted_claims, kafka::fake::FakeCluster, names::Names};
 
 /// How often it looks without a reason, for what no watch tells.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// How long it takes to do anything about what it is told.
 const REACTION: Duration = Duration::from_millis(5);
 
@@ -109,7 +109,8 @@ impl Node {
         let status = if self.kafka.start_broker(id, &disks, file) {
             self.running.insert(id, pod.uid().unwrap_or_default());
             let ready = json!({"type": "Ready", "status": "True"});
-            json!({"podIP": format!("10.0.0.{}", id + 1), "phase": "Running", "conditions": [ready]})
+            let (here, node) = (format!("10.0.0.{}", id + 1), format!("192.0.2.{}", id + 1));
+            json!({"podIP": here, "hostIP": node, "phase": "Running", "conditions": [ready]})
         } else {
             let ended = json!({"terminated": {"exitCode": 3, "reason": "Error"}});
             json!({"containerStatuses": [{"name": "broker", "image": "", "imageID": "", "ready": false, "restartCount": 1,
