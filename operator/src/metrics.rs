@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use kube::{Resource, ResourceExt};
@@ -39,6 +39,9 @@ struct Object {
     name: String,
 }
 
+/// A pass that takes longer may be stuck, and is told of by its object's name.
+const LONG_PASS: Duration = Duration::from_secs(60);
+
 /// Counters of passes, and the objects that are not as they should be. Clones count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -46,12 +49,19 @@ pub struct Metrics {
     running: Family<Kind, Gauge>,
     seconds: Family<Kind, Histogram, fn() -> Histogram>,
     elected: Gauge,
-    unsettled: Arc<Unsettled>,
+    unsettled: Arc<Times>,
+    under_way: Arc<Times>,
 }
 
-/// Since when objects are not settled.
-#[derive(Debug, Default)]
-struct Unsettled(Mutex<HashMap<Object, Instant>>);
+/// Since when something has been so of each object.
+#[derive(Debug)]
+struct Times {
+    metric: &'static str,
+    help: &'static str,
+    /// What has been so for less is not told.
+    least: Duration,
+    since: Mutex<HashMap<Object, Instant>>,
+}
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -60,7 +70,16 @@ impl Default for Metrics {
             running: Family::default(),
             seconds: Family::new_with_constructor(durations),
             elected: Gauge::default(),
-            unsettled: Arc::default(),
+            unsettled: Times::new(
+                "ottla_operator_unsettled",
+                "For how long an object is not as its spec asks; objects that are have no value",
+                Duration::ZERO,
+            ),
+            under_way: Times::new(
+                "ottla_operator_pass_under_way",
+                "For how long a pass over an object has been under way; passes of less than a minute have no value",
+                LONG_PASS,
+            ),
         }
     }
 }
@@ -79,6 +98,7 @@ impl Metrics {
         let help = "Whether this operator works: 0 while it stands by for another";
         registry.register("ottla_operator_elected", help, self.elected.clone());
         registry.register_collector(Box::new(self.unsettled.clone()));
+        registry.register_collector(Box::new(self.under_way.clone()));
     }
 
     /// Notes whether this operator works.
@@ -86,17 +106,19 @@ impl Metrics {
         self.elected.set(i64::from(elected));
     }
 
-    /// Counts a pass over objects of `kind` until what it returns is dropped, and how long that took.
-    pub fn begin(&self, kind: &'static str) -> Running {
+    /// Counts a pass over `object` until what it returns is dropped, and how long that took. There is one at a time.
+    pub fn begin<K: Resource<DynamicType = ()>>(&self, kind: &'static str, object: &K) -> Running {
         let running = self.running.get_or_create(&Kind { kind }).clone();
         running.inc();
-        Running { running, metrics: self.clone(), kind, began: Instant::now() }
+        let (object, began) = (Object::of(kind, object), Instant::now());
+        self.under_way.objects().insert(object.clone(), began);
+        Running { running, metrics: self.clone(), object, began }
     }
 
     /// Counts a pass over `object` that ended with `result`: `settled`, `changed`, `stalled`, `paused` or `failed`.
     pub fn ended<K: Resource<DynamicType = ()>>(&self, kind: &'static str, object: &K, result: &'static str) {
         self.passes.get_or_create(&Pass { kind, result }).inc();
-        let object = Object { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+        let object = Object::of(kind, object);
         let mut unsettled = self.unsettled.objects();
         if SETTLED.contains(&result) {
             unsettled.remove(&object);
@@ -112,20 +134,31 @@ impl Metrics {
     }
 }
 
-impl Unsettled {
-    fn objects(&self) -> std::sync::MutexGuard<'_, HashMap<Object, Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Object {
+    fn of<K: Resource<DynamicType = ()>>(kind: &'static str, object: &K) -> Self {
+        Self { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
     }
 }
 
-impl Collector for Unsettled {
+impl Times {
+    fn new(metric: &'static str, help: &'static str, least: Duration) -> Arc<Self> {
+        Arc::new(Self { metric, help, least, since: Mutex::default() })
+    }
+
+    fn objects(&self) -> std::sync::MutexGuard<'_, HashMap<Object, Instant>> {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for Times {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let help = "For how long an object is not as its spec asks; objects that are have no value";
         let unit = Some(&Unit::Seconds);
-        let mut family = encoder.encode_descriptor("ottla_operator_unsettled", help, unit, MetricType::Gauge)?;
+        let mut family = encoder.encode_descriptor(self.metric, self.help, unit, MetricType::Gauge)?;
         for (object, since) in self.objects().iter() {
-            let gauge = ConstGauge::new(since.elapsed().as_secs_f64());
-            gauge.encode(family.encode_family(object)?)?;
+            let time = since.elapsed();
+            if time >= self.least {
+                ConstGauge::new(time.as_secs_f64()).encode(family.encode_family(object)?)?;
+            }
         }
         Ok(())
     }
@@ -135,14 +168,18 @@ impl Collector for Unsettled {
 pub struct Running {
     running: Gauge,
     metrics: Metrics,
-    kind: &'static str,
+    object: Object,
     began: Instant,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.running.dec();
-        self.metrics.seconds.get_or_create(&Kind { kind: self.kind }).observe(self.began.elapsed().as_secs_f64());
+        self.metrics.under_way.objects().remove(&self.object);
+        self.metrics
+            .seconds
+            .get_or_create(&Kind { kind: self.object.kind })
+            .observe(self.began.elapsed().as_secs_f64());
     }
 }
 
@@ -184,11 +221,29 @@ mod tests {
     #[test]
     fn passes_under_way_and_their_times_are_counted() {
         let metrics = Metrics::default();
-        let pass = metrics.begin("KafkaCluster");
+        let pass = metrics.begin("KafkaCluster", &object("good"));
         assert!(written(&metrics).contains(r#"ottla_operator_passes_running{kind="KafkaCluster"} 1"#));
         drop(pass);
         let text = written(&metrics);
         assert!(text.contains(r#"ottla_operator_passes_running{kind="KafkaCluster"} 0"#), "{text}");
         assert!(text.contains(r#"ottla_operator_pass_seconds_count{kind="KafkaCluster"} 1"#), "{text}");
+    }
+    #[test]
+    fn a_pass_that_takes_long_is_told_of_by_its_object_until_it_ends() {
+        let told = |metrics: &Metrics| {
+            let text = written(metrics);
+            let lines = text.lines().filter(|line| line.starts_with("ottla_operator_pass_under_way_seconds{"));
+            lines.map(|line| line.split_inclusive('}').next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let metrics = Metrics::default();
+        let _quick = metrics.begin("KafkaTopic", &object("quick"));
+        assert_eq!(told(&metrics), Vec::<String>::new());
+        let any_is_long = Times::new("ottla_operator_pass_under_way", "", Duration::ZERO);
+        let metrics = Metrics { under_way: any_is_long, ..Metrics::default() };
+        let stuck = metrics.begin("KafkaTopic", &object("stuck"));
+        let line = r#"ottla_operator_pass_under_way_seconds{kind="KafkaTopic",namespace="shop",name="stuck"}"#;
+        assert_eq!(told(&metrics), [line]);
+        drop(stuck);
+        assert_eq!(told(&metrics), Vec::<String>::new());
     }
 }

@@ -293,7 +293,7 @@ async fn drive<K, Pass, PassFuture>(
     PassFuture: Future<Output = error::Result<Action>> + Send + 'static,
 {
     let watched = move |object: Arc<K>, context: Arc<Context>| {
-        let running = context.metrics.begin(kind);
+        let running = context.metrics.begin(kind, &*object);
         pass(object.clone(), context.clone()).inspect(move |result| {
             drop(running);
             match result {
