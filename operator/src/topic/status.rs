@@ -74,6 +74,8 @@ pub fn assess(observed: &Observed, outcome: &Outcome, now: Timestamp) -> KafkaTo
         Outcome::Refused(_) if status.topic_id.is_none() => status.topic_name = None,
         Outcome::Refused(_) | Outcome::Paused | Outcome::Waiting => {}
     }
+    // What was last seen of its health would look like what is.
+    (status.under_replicated, status.moving) = (None, None);
     if let Some((view, _)) = observed.found().filter(|_| status.topic_name.is_some()) {
         describe(&mut status, view);
     }

@@ -330,6 +330,15 @@ fn status_shows_the_topic_and_claims_it_before_it_is_made() {
 }
 
 #[test]
+fn what_a_topic_lacks_is_not_told_while_nobody_can_be_asked() {
+    let owner = claimed(existing("", 4, &[]));
+    let silent = Observed { cluster: Cluster::NotReady, ..owner };
+    let status = assess(&silent, &Outcome::Waiting, NOW);
+    assert_eq!((status.under_replicated, status.moving), (None, None));
+    assert_eq!((status.partitions, status.replicas), (Some(4), Some(1)), "these change only by what is asked for");
+}
+
+#[test]
 fn a_refused_object_claims_nothing_and_one_that_owned_the_topic_keeps_it() {
     let refused = Outcome::Refused(Refusal::new("TopicConflict", "a message"));
     let mut before = observed("");

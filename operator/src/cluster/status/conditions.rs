@@ -257,12 +257,15 @@ fn rebalancing(observed: &Observed, outcome: &Outcome, status: &KafkaClusterStat
             finding(true, "RebalancingPartitions", "partitions are being spread over the brokers")
         }
         Some(_) => finding(false, "Balanced", "no partition is being moved"),
-        None => {
-            let mut unknown = finding(false, "Unknown", "the active controller has not been asked");
-            unknown.status = None;
-            unknown
-        }
+        None => unasked(ConditionType::Rebalancing),
     }
+}
+
+/// What only the active controller could tell, and did not.
+fn unasked(condition: ConditionType) -> Finding {
+    let mut unknown = Finding::new(condition, false, "Unknown", "the active controller has not been asked");
+    unknown.status = None;
+    unknown
 }
 
 fn progressing(outcome: &Outcome, lack: Option<&Lack>) -> Finding {
@@ -307,6 +310,7 @@ fn degraded(observed: &Observed, status: &KafkaClusterStatus) -> Finding {
                 format!("{} partitions have fewer in-sync replicas than replicas", partitions.under_replicated);
             finding(true, "UnderReplicated", &message)
         }
+        None if served => unasked(ConditionType::Degraded),
         _ => finding(false, "AsExpected", "no redundancy is missing"),
     }
 }

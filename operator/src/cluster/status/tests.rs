@@ -194,12 +194,15 @@ fn partitions_without_leader_are_told_also_while_there_is_no_controller() {
 }
 
 #[test]
-fn brokers_that_do_not_answer_make_availability_unknown() {
+fn brokers_that_do_not_answer_make_availability_and_redundancy_unknown() {
     let mut observed = settled(SMALL);
     observed.kafka = Kafka::Failed(kafka::Error::Unreachable("refused".to_owned()));
     let status = assess(&observed, &Outcome::Settled, NOW);
     assert_eq!(condition(&status, ConditionType::Available), ("Unknown", "BrokersUnreachable"));
     assert_eq!(condition(&status, ConditionType::Ready), ("False", "BrokersUnreachable"));
+    for unknown in [ConditionType::Rebalancing, ConditionType::Degraded] {
+        assert_eq!(condition(&status, unknown), ("Unknown", "Unknown"));
+    }
 }
 
 #[test]
