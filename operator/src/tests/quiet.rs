@@ -135,8 +135,8 @@ async fn change(bench: &Bench, spec: serde_json::Value) {
 /// Nothing is written in ten minutes, while the operator goes on looking. On a clock that is advanced.
 async fn is_left_in_peace(bench: &Bench) {
     let writes = || (bench.wiretap.take_writes(), bench.kafka.take_calls());
-    // What the last change brings about comes to its end first.
-    sleep(Duration::from_secs(60)).await;
+    // What the last change brings about comes to its end first: every topic has its turn once a minute.
+    sleep(2 * topic::LOOK_AGAIN).await;
     writes();
     let before = bench.wiretap.requests();
     sleep(Duration::from_secs(600)).await;
