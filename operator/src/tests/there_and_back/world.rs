@@ -64,7 +64,8 @@ fn timeless(mut object: Value) -> Value {
     let owner = |owner: &Value| json!([owner["kind"], owner["name"], owner["controller"], owner["blockOwnerDeletion"]]);
     object["metadata"] = json!({
         "labels": metadata["labels"], "annotations": annotations, "finalizers": metadata["finalizers"],
-        "owners": metadata["ownerReferences"].as_array().map(|owners| owners.iter().map(owner).collect::<Vec<_>>()),
+        // No owners and an empty list of them are the same to a real API server, which leaves the list out.
+        "owners": metadata["ownerReferences"].as_array().into_iter().flatten().map(owner).collect::<Vec<_>>(),
     });
     if object["data"].is_object() && object["type"].is_string() {
         object["data"] = json!("drawn");
