@@ -228,6 +228,7 @@ mod tests {
         assert!(text.contains(r#"ottla_operator_passes_running{kind="KafkaCluster"} 0"#), "{text}");
         assert!(text.contains(r#"ottla_operator_pass_seconds_count{kind="KafkaCluster"} 1"#), "{text}");
     }
+
     #[test]
     fn a_pass_that_takes_long_is_told_of_by_its_object_until_it_ends() {
         let told = |metrics: &Metrics| {

@@ -2,10 +2,7 @@
 //!
 //! Only reads. What cannot be read fails the pass; only brokers that do not answer are a finding, not a failure.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 use k8s_openapi::{
@@ -31,7 +28,8 @@ use super::{
     build::TOKEN_FILE,
     disks, disruption,
     nodes::{self, Nodes},
-    pods, reach, remainder,
+    pods, reach,
+    remainder::{self, Left},
     scaling::Scaling,
 };
 use crate::{
@@ -72,8 +70,8 @@ pub struct Observed {
     pub now: Timestamp,
     /// Brokers that have been seen to hold nothing for a while.
     pub surely_empty: BTreeSet<BrokerId>,
-    /// How long brokers that have something to give away or to get will take for it, as far as that can be told.
-    pub time_left: BTreeMap<BrokerId, Duration>,
+    /// What brokers have still to give away or to get, of those that have.
+    pub left: BTreeMap<BrokerId, Left>,
     /// How many replicas KafkaTopics ask for, where it is another number than there is.
     pub asked_replicas: AskedReplicas,
     /// Brokers of those asked about that could not be spared now.
@@ -269,7 +267,7 @@ pub async fn observe(cluster: &KafkaCluster, context: &Context) -> Result<Option
         nodes,
         now: Timestamp::now(),
         surely_empty: BTreeSet::new(),
-        time_left: BTreeMap::new(),
+        left: BTreeMap::new(),
         asked_replicas,
         unsparable: BTreeSet::new(),
     };
@@ -285,8 +283,10 @@ pub async fn observe(cluster: &KafkaCluster, context: &Context) -> Result<Option
     }
     observed.disks = disks::look(&observed, context).await;
     observed.surely_empty = watch_over_leaving(&observed, context);
-    let left = remainder::bytes_left(&observed);
-    observed.time_left = context.progress.note(&observed.uid, &left, Instant::now());
+    let bytes = remainder::bytes_left(&observed);
+    let times = context.progress.note(&observed.uid, &bytes, Instant::now());
+    let left = |(broker, bytes)| (broker, Left { bytes, time: times.get(&broker).copied() });
+    observed.left = bytes.into_iter().map(left).collect();
     Ok(Some(observed))
 }
 

@@ -1,6 +1,6 @@
 //! What brokers have still to give away, or to get, and for how long. Pure.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use ottla_core::ids::BrokerId;
 
@@ -19,6 +19,15 @@ pub struct Remainder {
     pub bytes: u64,
 }
 
+/// What a broker has to give away because it leaves, or to get by moves or on a new disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Bytes.
+    pub bytes: u64,
+    /// How long they will take, as far as that can be told.
+    pub time: Option<Duration>,
+}
+
 /// What `broker` still holds, or is to get.
 pub fn held(controller: &Controller, broker: BrokerId) -> Remainder {
     sum(controller, |partition| partition.involves(broker))
@@ -29,8 +38,9 @@ pub fn bytes_left(observed: &Observed) -> BTreeMap<BrokerId, u64> {
     let Some(controller) = observed.controller() else {
         return BTreeMap::new();
     };
-    let leaves = |broker: BrokerId| observed.scaling().is_some_and(|scaling| broker.0 >= scaling.to);
-    let is_replaced = |broker: BrokerId| begun(observed).is_some_and(|begun| begun.broker == broker.0);
+    let (stays_below, replaced) = (observed.scaling().map(|scaling| scaling.to), begun(observed).map(|one| one.broker));
+    let leaves = |broker: BrokerId| stays_below.is_some_and(|to| broker.0 >= to);
+    let is_replaced = |broker: BrokerId| replaced == Some(broker.0);
     let left = |broker: BrokerId| match broker {
         _ if leaves(broker) => held(controller, broker),
         _ if is_replaced(broker) => sum(controller, |one| one.involves(broker) && !one.in_sync.contains(&broker)),

@@ -54,7 +54,7 @@ pub fn observed(spec: &str) -> Observed {
         nodes: Nodes::default(),
         now: Timestamp::UNIX_EPOCH,
         surely_empty: BTreeSet::new(),
-        time_left: BTreeMap::new(),
+        left: BTreeMap::new(),
         asked_replicas: AskedReplicas::new(),
         unsparable: BTreeSet::new(),
     }

@@ -8,7 +8,7 @@ use ottla_core::ids::BrokerId;
 use ottla_crds::cluster::{BrokerState, BrokerStatus};
 
 use super::{
-    super::{loss::loss, observe::Observed, plan::repair::begun, pods, remainder},
+    super::{loss::loss, observe::Observed, plan::repair::begun, pods},
     partitions::rounded,
 };
 use crate::{kafka::BrokerView, names::FOUNDED};
@@ -23,11 +23,10 @@ pub(super) fn states(observed: &Observed) -> Vec<BrokerStatus> {
     let mut ids: Vec<i32> = wanted.chain(pods.keys().copied()).chain(registered).collect();
     ids.sort_unstable();
     ids.dedup();
-    let bytes_left = remainder::bytes_left(observed);
-    ids.into_iter().map(|id| state(id, pods.get(&id).copied(), &bytes_left, observed)).collect()
+    ids.into_iter().map(|id| state(id, pods.get(&id).copied(), observed)).collect()
 }
 
-fn state(id: i32, pod: Option<&Pod>, bytes_left: &BTreeMap<BrokerId, u64>, observed: &Observed) -> BrokerStatus {
+fn state(id: i32, pod: Option<&Pod>, observed: &Observed) -> BrokerStatus {
     let registered = observed.controller().and_then(|controller| {
         let mut brokers = controller.brokers.iter();
         brokers.find(|broker| broker.id == BrokerId(id))
@@ -51,8 +50,8 @@ fn state(id: i32, pod: Option<&Pod>, bytes_left: &BTreeMap<BrokerId, u64>, obser
         _ => BrokerState::Starting,
     };
     let count = |number: u32| i32::try_from(number).ok();
-    let bytes_left = bytes_left.get(&BrokerId(id));
-    let time_left = observed.time_left.get(&BrokerId(id)).filter(|_| bytes_left.is_some());
+    let left = observed.left.get(&BrokerId(id));
+    let time_left = left.and_then(|left| left.time);
     BrokerStatus {
         id,
         pod: observed.names.pod(id),
@@ -61,7 +60,7 @@ fn state(id: i32, pod: Option<&Pod>, bytes_left: &BTreeMap<BrokerId, u64>, obser
         epoch: registered.map(|broker| broker.epoch.0),
         leaders: registered.and_then(|broker| count(broker.leaders)),
         replicas: registered.and_then(|broker| count(broker.replicas)),
-        bytes_left: bytes_left.map(|bytes| rounded(*bytes)),
+        bytes_left: left.map(|left| rounded(left.bytes)),
         estimated_seconds_left: time_left.and_then(|time| i64::try_from(time.as_secs()).ok()),
         disk_used_percent: registered.and_then(BrokerView::disk_used_percent),
     }

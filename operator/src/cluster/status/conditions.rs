@@ -119,11 +119,8 @@ fn still_there(id: i32, observed: &Observed) -> String {
         return format!("broker {id} is to leave");
     };
     let left = remainder::held(controller, BrokerId(id));
-    let time = observed
-        .time_left
-        .get(&BrokerId(id))
-        .map(|time| format!(" within {}", quantity::time(*time)))
-        .unwrap_or_default();
+    let time = observed.left.get(&BrokerId(id)).and_then(|left| left.time);
+    let time = time.map(|time| format!(" within {}", quantity::time(time))).unwrap_or_default();
     match left.replicas {
         0 => format!("broker {id} is empty and about to leave"),
         replicas => format!("broker {id} has {replicas} replicas ({}) to give away{time}", quantity::human(left.bytes)),

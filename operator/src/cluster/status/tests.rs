@@ -1,5 +1,7 @@
 //! Conditions and counts from states of the world.
 
+use std::time::Duration;
+
 use k8s_openapi::jiff::Timestamp;
 use ottla_core::ids::BrokerId;
 use ottla_crds::{
@@ -13,6 +15,7 @@ use super::{Outcome, assess};
 use crate::{
     cluster::{
         observe::{Kafka, NoController, Observed},
+        remainder::Left,
         testing::{ID, SMALL, claims, no_controller, observed, of_brokers, pod, settled},
     },
     error::Refusal,
@@ -171,6 +174,15 @@ fn a_cluster_on_its_way_is_starting_and_not_degraded() {
     let status = assess(&observed(SMALL), &Outcome::Settled, NOW);
     assert_eq!(condition(&status, ConditionType::Degraded), ("False", "AsExpected"));
     assert_eq!(status.broker_states[0].state, BrokerState::Starting);
+}
+
+#[test]
+fn a_broker_tells_what_it_has_left_in_two_digits() {
+    let mut observed = settled(SMALL);
+    observed.left.insert(BrokerId(0), Left { bytes: 123_456, time: Some(Duration::from_secs(90)) });
+    let status = assess(&observed, &Outcome::Settled, NOW);
+    let told = (status.broker_states[0].bytes_left, status.broker_states[0].estimated_seconds_left);
+    assert_eq!(told, (Some(120_000), Some(90)));
 }
 
 #[test]
