@@ -43,7 +43,9 @@ async fn a_partition_moves_to_other_brokers_while_it_is_written_and_loses_nothin
     assert_eq!(reassign(&client, Some(target.clone())).await, ErrorCode::NONE);
     let mut written = 50;
     let begun = std::time::Instant::now();
-    while state(0).is_moving() || state(1).is_moving() {
+    // A broker that has not heard of the move yet does not see one either.
+    let has_moved = |id: usize| state(id).brokers().map(|id| id.0).eq(target.iter().copied());
+    while !(has_moved(0) && has_moved(1)) {
         assert!(begun.elapsed() < Duration::from_secs(30), "it does not end: {:?}", state(0));
         let answer = client.produce("t", 0, batch(written), -1, TIMEOUT).await.unwrap();
         // One that the old leader took but could not ack any more is sent again, and both may stay.
