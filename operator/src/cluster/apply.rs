@@ -42,7 +42,8 @@ pub async fn apply(plan: &Plan, observed: &Observed, context: &Context) -> Resul
             Step::Forget { key } => annotate(key, None, observed, context).await?,
             Step::DeleteClaim { name, uid } => delete::<PersistentVolumeClaim>(name, uid, observed, context).await?,
             Step::GrowClaim { name, uid, size } => grow_claim(name, uid, size, observed, context).await?,
-            Step::OrphanBrokers { uid } => orphan_brokers(uid, observed, context).await?,
+            Step::KeepClaims { uid } => keep_claims(uid, observed, context).await?,
+            Step::OrphanBrokers { uid, version } => orphan_brokers(uid, version.as_deref(), observed, context).await?,
             Step::Create(child) => create(child, observed, context).await?,
             Step::Apply(child) | Step::Budget(child) => apply_child(child, observed, context).await?,
             Step::DeleteService { name, uid } => delete::<Service>(name, uid, observed, context).await?,
@@ -246,13 +247,23 @@ async fn grow_claim(name: &str, uid: &str, size: &str, observed: &Observed, cont
     }
 }
 
-/// Deletes that very StatefulSet without its pods, which the next one takes over.
-async fn orphan_brokers(uid: &str, observed: &Observed, context: &Context) -> Result<()> {
+async fn keep_claims(uid: &str, observed: &Observed, context: &Context) -> Result<()> {
     let api: Api<StatefulSet> = Api::namespaced(context.client.clone(), &observed.names.namespace);
-    let preconditions = Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None });
+    let policy = json!({ "persistentVolumeClaimRetentionPolicy": { "whenDeleted": "Retain" } });
+    let patch = json!({ "metadata": { "uid": uid }, "spec": policy });
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let doing = "have the StatefulSet's deletion leave the claims";
+    api.patch(&observed.names.brokers(), &params, &Patch::Merge(&patch)).await.map_err(Error::kubernetes(doing))?;
+    Ok(())
+}
+
+/// Deletes that very StatefulSet, as it was seen, without its pods, which the next one takes over.
+async fn orphan_brokers(uid: &str, version: Option<&str>, observed: &Observed, context: &Context) -> Result<()> {
+    let api: Api<StatefulSet> = Api::namespaced(context.client.clone(), &observed.names.namespace);
+    let preconditions = Some(Preconditions { uid: Some(uid.to_owned()), resource_version: version.map(str::to_owned) });
     let params = DeleteParams { preconditions, ..DeleteParams::orphan() };
     match api.delete(&observed.names.brokers(), &params).await {
-        // It is gone, or another one by now: nothing is left to do.
+        // It is gone, or has changed by now: the next pass sees to it.
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
         other => other.map(|_| ()).map_err(Error::kubernetes("delete the StatefulSet without its pods")),
     }

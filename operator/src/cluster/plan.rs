@@ -16,7 +16,6 @@ mod storage;
 mod voters;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::ResourceExt;
 use ottla_crds::cluster::Mode;
 use uuid::Uuid;
 
@@ -98,7 +97,9 @@ fn objects(sized: &ValidCluster, observed: &Observed, cluster_id: &str, chance: 
     steps.extend(storage::growing(sized, observed));
     for child in build::children(sized, cluster_id)? {
         match observed.children.of(&child) {
-            Some(stored) if storage::has_to_be_made_anew(&child, stored) => steps.extend(orphaning(observed)),
+            Some(stored) if storage::has_to_be_made_anew(&child, stored) => {
+                steps.extend(storage::making_anew(observed))
+            }
             Some(stored) if child.is_in(stored) => {}
             Some(_) if child.resource.kind == "PodDisruptionBudget" => steps.push(Step::Budget(child)),
             Some(stored) if scale::shrinks(&child, stored, sized.brokers) => {
@@ -110,11 +111,6 @@ fn objects(sized: &ValidCluster, observed: &Observed, cluster_id: &str, chance: 
     let left_over = reach::left_over(observed, sized.brokers);
     steps.extend(left_over.map(|(name, uid)| Step::DeleteService { name, uid }));
     Ok(steps)
-}
-
-/// Deletes the StatefulSet and leaves its pods.
-fn orphaning(observed: &Observed) -> Option<Step> {
-    Some(Step::OrphanBrokers { uid: observed.stateful_set()?.uid()? })
 }
 
 /// The one thing that is done next to the running brokers.
@@ -140,8 +136,9 @@ fn disturb_one(cluster: &ValidCluster, observed: &Observed, scale: &Scale, templ
         return steps;
     }
     let balance = balance::next(cluster, observed, scale);
-    let is_draining = !scale.leaving.is_empty() && (balance.is_moving || !balance.steps.is_empty());
-    // Restarts wait until leaving brokers are empty, because those need none any more; other moves wait for restarts.
+    let is_emptied = !scale.leaving.is_empty() && (balance.is_moving || !balance.steps.is_empty());
+    let is_draining = is_emptied || scale::is_about_to_shrink(observed, scale);
+    // Restarts wait until leaving brokers are empty and gone, because those need none any more; other moves wait for restarts.
     if !due.is_empty() && !is_draining {
         return restart(due);
     }

@@ -118,6 +118,10 @@ async fn reconcile(set: Arc<StatefulSet>, context: Arc<Context>) -> Result<contr
     let plan = plan::plan(&set, &ours, &present, now);
     warn_of_partition(&set, &context.recorder);
     write_status(&set, &plan, &context.client).await?;
+    if set.metadata.deletion_timestamp.is_some() {
+        // What goes gets no more pods, and no claims that would go with it.
+        return Ok(controller::Action::await_change());
+    }
     for action in plan.actions {
         act(&set, action, &pods, &claims, &others, &context.recorder).await?;
     }

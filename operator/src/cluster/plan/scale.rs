@@ -142,6 +142,11 @@ pub(super) fn shrinks(wanted: &Child, stored: &Value, size: i32) -> bool {
     wanted.resource.kind == "StatefulSet" && has > i64::from(size)
 }
 
+/// Whether a broker that leaves holds nothing, and only has to be looked at for a while longer before it goes.
+pub(super) fn is_about_to_shrink(observed: &Observed, scale: &Scale) -> bool {
+    scale.leaving.iter().any(|broker| observed.is_empty(*broker) && !observed.surely_empty.contains(broker))
+}
+
 /// What has to be written on the KafkaCluster before anything is done about its size.
 pub(super) fn intent(cluster: &ValidCluster, observed: &Observed, scale: &Scale) -> Option<Step> {
     let recorded = observed.scaling();

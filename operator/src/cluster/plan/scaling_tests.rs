@@ -143,6 +143,23 @@ fn only_the_highest_brokers_that_were_empty_for_a_while_go_and_only_on_the_contr
 }
 
 #[test]
+fn nobody_is_restarted_while_a_broker_that_leaves_needs_only_a_few_more_looks() {
+    let mut observed = leaving();
+    observed.pods = (0..5).map(|id| pod(id, "old", true)).collect();
+    assert_eq!(names(&observed), NOTHING, "it would be another operator that has looked once");
+    surely_empty(&mut observed, &[3, 4]);
+    assert_eq!(names(&observed), ["apply ConfigMap", "shrink to 3"]);
+    // What it holds cannot go anywhere now, and a restart may well be what helps.
+    let mut observed = leaving();
+    observed.pods = (0..5).map(|id| pod(id, "old", true)).collect();
+    place(&mut observed, "orders", &[&[4, 0]]);
+    surely_empty(&mut observed, &[3]);
+    observed.cluster.spec.rebalance.mode = Mode::Paused;
+    let [restart] = names(&observed).try_into().unwrap();
+    assert!(restart.starts_with("Restart("), "{restart}");
+}
+
+#[test]
 fn a_broker_loses_its_vote_before_its_pod() {
     let mut observed = leaving();
     let voter = VoterView { broker: BrokerId(4), directory: "disk-4".to_owned() };

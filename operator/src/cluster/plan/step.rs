@@ -40,10 +40,17 @@ pub enum Step {
         /// How large.
         size: String,
     },
+    /// Have the StatefulSet's deletion leave the claims, and wait until its controller has heard of it.
+    KeepClaims {
+        /// That StatefulSet and no later one.
+        uid: String,
+    },
     /// Delete the StatefulSet and leave its pods to the next one.
     OrphanBrokers {
         /// That StatefulSet and no later one.
         uid: String,
+        /// As it was seen.
+        version: Option<String>,
     },
     /// Make a child that is never changed.
     Create(Child),

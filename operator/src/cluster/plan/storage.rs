@@ -4,6 +4,7 @@
 //! change there, so the set is deleted without its pods and made anew, and takes them over. A claim that somebody made
 //! larger by hand is left as it is: disks never shrink.
 
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::PersistentVolumeClaim};
 use kube::ResourceExt;
 use serde_json::Value;
 
@@ -44,6 +45,28 @@ pub(super) fn has_to_be_made_anew(wanted: &Child, stored: &Value) -> bool {
     is_going || !contains(&claims(stored), &claims(&wanted.body))
 }
 
+/// Deletes the StatefulSet and leaves its pods, once its claims would stay. With `whenDeleted: Delete` its controller makes
+/// them belong to the set: one that has not heard yet that the set goes could do so after they were set free, and they would
+/// be deleted with it.
+pub(super) fn making_anew(observed: &Observed) -> Option<Step> {
+    let set = observed.stateful_set()?;
+    let (uid, version) = (set.uid()?, set.resource_version());
+    let is_going = set.metadata.deletion_timestamp.is_some();
+    let is_safe = is_going || keeps_claims(&set, &observed.claims);
+    Some(if is_safe { Step::OrphanBrokers { uid, version } } else { Step::KeepClaims { uid } })
+}
+
+/// Whether no claim belongs to `set`, and its controller knows that none is to.
+fn keeps_claims(set: &StatefulSet, claims: &[PersistentVolumeClaim]) -> bool {
+    let policy = set.spec.persistent_volume_claim_retention_policy.as_ref();
+    let deletes = policy.and_then(|policy| policy.when_deleted.as_deref()) == Some("Delete");
+    let known = set.status.as_ref().and_then(|status| status.observed_generation);
+    let is_ours = |claim: &PersistentVolumeClaim| {
+        claim.owner_references().iter().any(|owner| Some(&owner.uid) == set.metadata.uid.as_ref())
+    };
+    !deletes && known >= set.metadata.generation && !claims.iter().any(is_ours)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -76,7 +99,7 @@ mod tests {
         let mut observed = grown();
         let step = |id: i32| (format!("data-demo-broker-{id} claim-{id}"), "2Gi".to_owned());
         assert_eq!(steps(&observed), [step(0), step(1)]);
-        let requests = |claim: &mut k8s_openapi::api::core::v1::PersistentVolumeClaim, size: &str| {
+        let requests = |claim: &mut PersistentVolumeClaim, size: &str| {
             let resources = claim.spec.as_mut().unwrap().resources.as_mut().unwrap();
             resources.requests.as_mut().unwrap().get_mut("storage").unwrap().0 = size.to_owned();
         };
@@ -87,6 +110,37 @@ mod tests {
         requests(&mut observed.claims[1], "1Gi");
         observed.claims[1].status.as_mut().unwrap().phase = Some("Pending".to_owned());
         assert_eq!(steps(&observed), [], "it has no disk yet");
+    }
+
+    #[test]
+    fn a_stateful_set_goes_only_once_no_claim_would_go_with_it() {
+        let mut observed = grown();
+        let set = serde_json::to_value(observed.stateful_set().unwrap()).unwrap();
+        let mut next = |policy: &str, generation: i64, known: Option<i64>, owner: Option<&str>, is_going: bool| {
+            let mut set = set.clone();
+            set["metadata"]["uid"] = json!("set-1");
+            set["metadata"]["resourceVersion"] = json!("7");
+            set["metadata"]["generation"] = json!(generation);
+            set["metadata"]["deletionTimestamp"] = is_going.then_some("2026-01-01T00:00:00Z").into();
+            set["spec"]["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] = json!(policy);
+            set["status"] = json!({ "replicas": 2, "observedGeneration": known });
+            observed.children.insert("StatefulSet", "demo-broker", set);
+            let reference = |uid: &str| json!([{ "apiVersion": "v1", "kind": "Some", "name": "some", "uid": uid }]);
+            let owners = owner.map(reference).unwrap_or(json!([]));
+            observed.claims[1].metadata.owner_references = serde_json::from_value(owners).unwrap();
+            making_anew(&observed).unwrap()
+        };
+        let uid = || "set-1".to_owned();
+        let orphan = Step::OrphanBrokers { uid: uid(), version: Some("7".to_owned()) };
+        let keep = Step::KeepClaims { uid: uid() };
+        assert_eq!(next("Retain", 2, Some(2), None, false), orphan);
+        assert_eq!(next("Delete", 2, Some(2), Some("set-1"), false), keep);
+        assert_eq!(next("Delete", 2, Some(2), None, false), keep, "they would soon be its");
+        assert_eq!(next("Retain", 3, Some(2), None, false), keep, "its controller knows only what it was told before");
+        assert_eq!(next("Retain", 3, None, None, false), keep);
+        assert_eq!(next("Retain", 3, Some(3), Some("set-1"), false), keep, "they are not set free yet");
+        assert_eq!(next("Retain", 3, Some(3), Some("other"), false), orphan);
+        assert_eq!(next("Delete", 3, Some(2), Some("set-1"), true), orphan, "it goes already");
     }
 
     #[test]

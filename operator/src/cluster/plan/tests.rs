@@ -26,7 +26,8 @@ fn names(observed: &Observed) -> Vec<String> {
     let name = |step: &Step| match step {
         Step::Annotate { key, value } => format!("annotate {key}={value}"),
         Step::GrowClaim { name, size, .. } => format!("grow claim {name} to {size}"),
-        Step::OrphanBrokers { uid } => format!("orphan brokers of {uid}"),
+        Step::KeepClaims { uid } => format!("keep claims of {uid}"),
+        Step::OrphanBrokers { uid, .. } => format!("orphan brokers of {uid}"),
         Step::Forget { key } => format!("forget {key}"),
         Step::DeleteClaim { name, uid } => format!("delete claim {name} {uid}"),
         Step::DeleteService { name, uid } => format!("delete service {name} {uid}"),
