@@ -16,9 +16,9 @@ pub use load::{LoadOptions, LoadedLog};
 pub use stop::PreviousStop;
 pub(crate) use stop::distrust;
 
+use crate::cache::FileCache;
 use crate::checkpoint::{self, Sync};
 use crate::error::io_error;
-use crate::file::FileCache;
 use crate::flush::{FlushListener, FlushMarks, Flusher, flush_now};
 use crate::meta_properties::MetaProperties;
 use crate::shared::{DirShared, LogShared};

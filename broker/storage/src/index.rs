@@ -5,9 +5,9 @@
 //! that a look-up gives is compared with the entry, and an index that lies is built anew from the log.
 
 use std::io;
-use std::sync::Arc;
 
-use crate::file::{CachedFile, read_at, write_at};
+use crate::cache::CachedFile;
+use crate::file::{read_at, write_at};
 
 /// One entry, as it lies on disk.
 pub(crate) trait Entry: Copy + std::fmt::Debug {
@@ -70,7 +70,7 @@ const BLOCK: usize = 4096;
 /// An index file with its end in memory.
 #[derive(Debug)]
 pub(crate) struct Index<E> {
-    file: Arc<CachedFile>,
+    file: CachedFile,
     /// Number of entries in the file.
     on_disk: usize,
     /// Number of the first entry of `tail`.
@@ -81,7 +81,7 @@ pub(crate) struct Index<E> {
 
 impl<E: Entry> Index<E> {
     /// An index without entries; what the file holds is overwritten by and by.
-    pub(crate) fn empty(file: Arc<CachedFile>) -> Self {
+    pub(crate) fn empty(file: CachedFile) -> Self {
         Self { file, on_disk: 0, tail_start: 0, tail: Vec::new() }
     }
 
@@ -229,10 +229,10 @@ impl<E: Entry> Index<E> {
 mod tests {
     use super::*;
     use crate::FileCache;
-    use crate::names::Kind;
+    use crate::cache::Part;
 
     fn index_in(folder: &std::path::Path) -> Index<OffsetEntry> {
-        Index::empty(CachedFile::new(&FileCache::new(8), &folder.into(), 0, Kind::OffsetIndex))
+        Index::empty(CachedFile::log(&FileCache::new(8), &folder.into(), 0).beside(Part::OffsetIndex))
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! clean compacted logs, which whoever drives it does with [`Clean`], away from the lock of the partition.
 
 mod aborted;
+mod cache;
 mod checkpoint;
 mod clean;
 mod config;
@@ -31,11 +32,12 @@ mod shared;
 mod space;
 mod text_id;
 
+pub use cache::FileCache;
 pub use clean::{Clean, CleanLimits, CleanStats, Cleanable, CleanedSegment, Pace};
 pub use config::{LogConfig, TimestampType};
 pub use dir::{Identity, LoadOptions, LoadedLog, LogDir, LogDirOptions, PreviousStop, is_in_use};
 pub use error::{Error, Result};
-pub use file::{FileCache, FileSlice};
+pub use file::FileSlice;
 pub use flush::{FlushListener, Flushed};
 pub use leader_epochs::EpochEntry;
 pub use log::{AbortedTransaction, AppendInfo, DeletedSegments, Log, MarkerOf};

@@ -16,7 +16,7 @@ use crate::error::io_error;
 pub(crate) use state::Newest;
 use state::State;
 
-use crate::file::{CachedFile, FileCache};
+use crate::cache::{CachedFile, FileCache, Part};
 use crate::index::{Index, OffsetEntry};
 use crate::names::Kind;
 use crate::scan::{Found, Walk, WalkError};
@@ -26,30 +26,27 @@ use crate::{Error, LogConfig, Result};
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) base: i64,
-    pub(crate) log: Arc<CachedFile>,
-    offset_index: Arc<CachedFile>,
-    time_index: Arc<CachedFile>,
+    pub(crate) log: CachedFile,
     state: Mutex<State>,
 }
 
 impl Segment {
-    fn new(file: impl Fn(Kind) -> Arc<CachedFile>, base: i64, loaded: bool) -> Self {
-        let (offset_index, time_index) = (file(Kind::OffsetIndex), file(Kind::TimeIndex));
+    fn new(log: CachedFile, base: i64, loaded: bool) -> Self {
         let state = State {
             loaded,
-            offsets: Index::empty(Arc::clone(&offset_index)),
-            times: Index::empty(Arc::clone(&time_index)),
+            offsets: Index::empty(log.beside(Part::OffsetIndex)),
+            times: Index::empty(log.beside(Part::TimeIndex)),
             newest: Newest { timestamp: -1, offset: base },
             first_timestamp: None,
             bytes_since_entry: 0,
         };
-        Self { base, log: file(Kind::Log), offset_index, time_index, state: Mutex::new(state) }
+        Self { base, log, state: Mutex::new(state) }
     }
 
     /// A new, empty segment; leftovers of the same name are emptied. Its file is not held open: of very many partitions that
     /// are made at once few are written to soon.
     pub(crate) fn create(cache: &Arc<FileCache>, folder: &Arc<Path>, base: i64) -> Result<Self> {
-        let segment = Self::new(|kind| CachedFile::new(cache, folder, base, kind), base, true);
+        let segment = Self::new(CachedFile::log(cache, folder, base), base, true);
         let path = segment.log.path();
         File::create(&path).map_err(io_error("create", &path))?;
         Ok(segment)
@@ -57,12 +54,12 @@ impl Segment {
 
     /// A segment that is on disk.
     pub(crate) fn existing(cache: &Arc<FileCache>, folder: &Arc<Path>, base: i64) -> Self {
-        Self::new(|kind| CachedFile::new(cache, folder, base, kind), base, false)
+        Self::new(CachedFile::log(cache, folder, base), base, false)
     }
 
     /// A new, empty segment that a clean writes beside the log; leftovers of the same name are emptied.
     pub(crate) fn cleaned(cache: &Arc<FileCache>, folder: &Arc<Path>, base: i64) -> Result<Self> {
-        let segment = Self::new(|kind| CachedFile::cleaned(cache, folder, base, kind), base, true);
+        let segment = Self::new(CachedFile::cleaned(cache, folder, base), base, true);
         let make = || segment.files().into_iter().try_for_each(|file| file.open(true)?.set_len(0));
         make().map_err(|e: std::io::Error| io_error("create", &segment.log.path())(e))?;
         Ok(segment)
@@ -78,8 +75,12 @@ impl Segment {
         self.files().into_iter().for_each(|file| file.unretire());
     }
 
-    fn files(&self) -> [&Arc<CachedFile>; 3] {
-        [&self.log, &self.offset_index, &self.time_index]
+    fn files(&self) -> [CachedFile; 3] {
+        Part::ALL.map(|part| self.log.beside(part))
+    }
+
+    fn path_of(&self, part: Part) -> PathBuf {
+        self.log.beside(part).path()
     }
 
     pub(crate) fn file(&self) -> Result<Arc<File>> {
@@ -201,7 +202,7 @@ impl Segment {
                 return Ok(None);
             }
             let floor = state.times.floor(timestamp, |e| e.timestamp);
-            floor.map_err(|e| io_error("read", &self.time_index.path())(e))?
+            floor.map_err(|e| io_error("read", &self.path_of(Part::TimeIndex))(e))?
         };
         let mut start = self.locate(entry.map_or(self.base, |e| self.base + i64::from(e.offset)), size, interval)?;
         // A time index may be stale after a power loss; an entry that is ahead of the batch it names proves nothing.
@@ -243,13 +244,13 @@ impl Segment {
         state
             .offsets
             .truncate(last_kept, |e| i64::from(e.offset))
-            .map_err(|e| io_error("truncate", &self.offset_index.path())(e))?;
+            .map_err(|e| io_error("truncate", &self.path_of(Part::OffsetIndex))(e))?;
         state
             .times
             .truncate(last_kept, |e| i64::from(e.offset))
-            .map_err(|e| io_error("truncate", &self.time_index.path())(e))?;
+            .map_err(|e| io_error("truncate", &self.path_of(Part::TimeIndex))(e))?;
         // The newest timestamp may have been cut off: what is left behind the last time entry is read again.
-        let last = state.times.last().map_err(|e| io_error("read", &self.time_index.path())(e))?;
+        let last = state.times.last().map_err(|e| io_error("read", &self.path_of(Part::TimeIndex))(e))?;
         if self.refresh_newest(&mut state, last, size)? {
             Ok(())
         } else {
@@ -276,7 +277,7 @@ impl Segment {
     /// The paths of its files, of which some may be missing.
     pub(crate) fn paths(&self) -> [PathBuf; 4] {
         let aborted = self.log.path().with_extension(Kind::AbortedIndex.extension());
-        [self.log.path(), self.offset_index.path(), self.time_index.path(), aborted]
+        [self.log.path(), self.path_of(Part::OffsetIndex), self.path_of(Part::TimeIndex), aborted]
     }
 
     /// Bytes of its indexes.
@@ -308,7 +309,7 @@ impl Segment {
             {
                 return Ok((walk, Some(found)));
             }
-            let path = self.offset_index.path();
+            let path = self.path_of(Part::OffsetIndex);
             tracing::warn!(path = %path.display(), position, "offset index does not match its log, rebuilding it");
             self.rebuild(size, interval)?;
         }
@@ -332,6 +333,6 @@ impl Segment {
             let last = i64::try_from(size).unwrap_or(i64::MAX) - 1;
             entry = state.offsets.floor(last, |e| i64::from(e.position));
         }
-        entry.map_err(|e| io_error("read", &self.offset_index.path())(e))
+        entry.map_err(|e| io_error("read", &self.path_of(Part::OffsetIndex))(e))
     }
 }

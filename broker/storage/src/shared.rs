@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock};
 use ottla_core::TopicPartition;
 use parking_lot::RwLock;
 
+use crate::cache::FileCache;
 use crate::error::io_error;
-use crate::file::FileCache;
 use crate::flush::{FlushListener, FlushMarks, FlushQueue, Helpers};
 use crate::offset_file::OffsetFile;
 use crate::segment::Segment;

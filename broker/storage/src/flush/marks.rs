@@ -24,8 +24,10 @@ const FILE: &str = ".ottla-flushed";
 /// crc u32, offset i64, partition i32, name length u8, name.
 const RECORD: usize = 288;
 const NAME: usize = 17;
+/// Bytes of records that are written together.
+const PIECE: usize = 64 << 10;
 
-/// The open file and its content.
+/// The open file and who has which place in it.
 pub(crate) struct FlushMarks {
     path: PathBuf,
     inner: Mutex<Inner>,
@@ -33,7 +35,8 @@ pub(crate) struct FlushMarks {
 
 struct Inner {
     file: File,
-    content: Vec<u8>,
+    /// Bytes of the file that somebody has, or has had.
+    len: usize,
     /// Records of the last run, until their logs take them over.
     found: HashMap<TopicPartition, usize>,
     free: Vec<usize>,
@@ -54,16 +57,14 @@ impl FlushMarks {
         }
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(io_error("open", &path))?;
-        let mut content = content;
-        content.truncate(content.len() / RECORD * RECORD);
-        let inner = Mutex::new(Inner { file, content, found: inner_found, free: Vec::new() });
+        let len = content.len() / RECORD * RECORD;
+        let inner = Mutex::new(Inner { file, len, found: inner_found, free: Vec::new() });
         Ok((Self { path, inner }, offsets))
     }
 
     /// Empties the file, once all that it says is in the recovery points.
     pub(crate) fn clear(&self) -> Result<()> {
         let mut inner = self.inner.lock();
-        inner.content.fill(0);
         let unused: Vec<usize> = inner.found.drain().map(|(_, at)| at).collect();
         inner.free.extend(unused);
         inner.file.set_len(0).and_then(|()| inner.file.sync_data()).map_err(io_error("empty", &self.path))
@@ -72,16 +73,9 @@ impl FlushMarks {
     /// Writes the flushed offsets of `logs`. A failure only weakens the detection of damage.
     pub(crate) fn update(&self, logs: &[&LogShared]) {
         let mut inner = self.inner.lock();
-        let (mut low, mut high) = (usize::MAX, 0);
-        for log in logs {
-            let at = inner.slot(log);
-            let record = encode(&log.partition, log.flushed.load(Ordering::Acquire));
-            inner.content[at..at + RECORD].copy_from_slice(&record);
-            (low, high) = (low.min(at), high.max(at + RECORD));
-        }
-        if low < high
-            && let Err(error) = write_at(&inner.file, &[], &inner.content[low..high], low as u64)
-        {
+        let mut places: Vec<(usize, &LogShared)> = logs.iter().map(|log| (inner.slot(log), *log)).collect();
+        places.sort_unstable_by_key(|(at, _)| *at);
+        if let Err(error) = inner.write(&places) {
             tracing::warn!(path = %self.path.display(), %error, "flush marks not written");
         }
     }
@@ -101,7 +95,6 @@ impl FlushMarks {
     pub(crate) fn forget(&self, log: &LogShared) {
         let mut inner = self.inner.lock();
         let Ok(at) = usize::try_from(log.mark.swap(-1, Ordering::AcqRel)) else { return };
-        inner.content[at..at + RECORD].fill(0);
         inner.free.push(at);
         if let Err(error) = write_at(&inner.file, &[], &[0; RECORD], at as u64) {
             tracing::warn!(path = %self.path.display(), %error, "flush mark not removed");
@@ -115,12 +108,28 @@ impl Inner {
             return at;
         }
         let at = self.found.remove(&log.partition).or_else(|| self.free.pop()).unwrap_or_else(|| {
-            let at = self.content.len();
-            self.content.resize(at + RECORD, 0);
+            let at = self.len;
+            self.len += RECORD;
             at
         });
         log.mark.store(at as i64, Ordering::Release);
         at
+    }
+
+    /// Writes the records of logs whose places ascend, those next to one another together.
+    fn write(&self, places: &[(usize, &LogShared)]) -> std::io::Result<()> {
+        let mut records = Vec::with_capacity(PIECE.min(places.len() * RECORD));
+        for run in places.chunk_by(|(one, _), (next, _)| one + RECORD == *next) {
+            for piece in run.chunks(PIECE / RECORD) {
+                records.clear();
+                for (_, log) in piece {
+                    records.extend_from_slice(&encode(&log.partition, log.flushed.load(Ordering::Acquire)));
+                }
+                let first = piece.first().map_or(0, |(at, _)| *at);
+                write_at(&self.file, &[], &records, first as u64)?;
+            }
+        }
+        Ok(())
     }
 }
 

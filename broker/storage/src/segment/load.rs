@@ -5,6 +5,7 @@ use std::fs::File;
 use super::Segment;
 use super::state::{Newest, State};
 use crate::Result;
+use crate::cache::Part;
 use crate::error::io_error;
 use crate::index::{OffsetEntry, TimeEntry};
 use crate::scan::Walk;
@@ -50,7 +51,7 @@ impl Segment {
         let mut start = 0;
         if let Some(entry) = last {
             let floor = state.offsets.floor(i64::from(entry.offset), |e| i64::from(e.offset));
-            if let Some(floor) = floor.map_err(|e| io_error("read", &self.offset_index.path())(e))? {
+            if let Some(floor) = floor.map_err(|e| io_error("read", &self.path_of(Part::OffsetIndex))(e))? {
                 if !self.entry_holds(&file, floor, size) {
                     return Ok(false);
                 }
