@@ -11,6 +11,9 @@ use uuid::Uuid;
 
 use crate::quota::Quotas;
 
+/// From so many partitions on that one image changes here, the memory that this took for a moment is given back at once.
+const MANY: usize = 1000;
+
 /// What does the file work of a new image: the replica manager.
 pub trait Replicas: Send + Sync + 'static {
     /// Does what leads to `image`, in the order of the fields of [`LocalChanges`]. May block. Returns when the
@@ -66,9 +69,11 @@ impl Publisher {
     /// Publishes one image; false when the replicas have failed in a way that cannot be gone on from.
     async fn publish(&mut self, image: Arc<Image>) -> bool {
         self.serving = self.serving || self.is_in_service(&image);
+        let mut changed = 0;
         if self.serving {
             let changes = local_changes(&self.local, &image, self.me);
             if !changes.is_empty() {
+                changed = changes.partitions();
                 let (replicas, image) = (Arc::clone(&self.replicas), Arc::clone(&image));
                 let work = tokio::task::spawn_blocking(move || replicas.apply(&changes, &image));
                 if let Err(error) = work.await {
@@ -80,6 +85,9 @@ impl Publisher {
         }
         self.quotas.follow(&image);
         self.published.send_replace(image);
+        if changed >= MANY {
+            tokio::task::spawn_blocking(crate::allocator::give_free_pages_back);
+        }
         true
     }
 

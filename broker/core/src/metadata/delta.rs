@@ -53,6 +53,11 @@ impl LocalChanges {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// How many partitions have something new or are gone.
+    pub fn partitions(&self) -> usize {
+        self.delete.len() + self.lead.len() + self.follow.len()
+    }
 }
 
 /// What broker `me` has to do to get from `old` to `new`. Costs what changed, not what there is.
