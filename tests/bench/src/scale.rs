@@ -69,15 +69,25 @@ fn partitions(arguments: &Arguments) -> anyhow::Result<()> {
     }
     for (stop, name) in [(Stop::Clean, "SIGTERM"), (Stop::Kill, "kill −9")] {
         server.restart(stop)?;
-        let (took, memory) = (server.started_in, server.idle_memory >> 20);
-        say(&format!("\nFirst answer after {name} with all of them: {:.2} s, {memory} MiB.", took.as_secs_f64()));
+        let (took, then) = (server.started_in.as_secs_f64(), server.idle_memory >> 20);
+        std::thread::sleep(LENGTH);
+        let memory = server.memory()?;
+        let (each, memory) = (each(memory, empty, arguments.partitions), memory >> 20);
+        say(&format!(
+            "\nFirst answer after {name} with all of them: {took:.2} s, {then} MiB; {LENGTH:?} later {memory} MiB, {each:.2} KiB each."
+        ));
     }
     Ok(())
 }
 
+/// KiB of `memory` that each partition takes, where there were `empty` bytes without them.
+fn each(memory: u64, empty: u64, partitions: i32) -> f64 {
+    memory.saturating_sub(empty) as f64 / f64::from(partitions.max(1)) / 1024.0
+}
+
 fn row(server: &Server, partitions: i32, took: Duration, empty: u64) -> anyhow::Result<()> {
     let memory = server.memory()?;
-    let each = memory.saturating_sub(empty) as f64 / f64::from(partitions.max(1)) / 1024.0;
+    let each = each(memory, empty, partitions);
     let proc = PathBuf::from(format!("/proc/{}", server.pid()));
     let maps = std::fs::read_to_string(proc.join("maps"))?.lines().count();
     let entries = |name: &str| -> anyhow::Result<usize> { Ok(std::fs::read_dir(proc.join(name))?.count()) };
