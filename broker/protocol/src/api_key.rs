@@ -2,7 +2,7 @@
 
 macro_rules! api_keys {
     ($($name:ident = $key:literal,)+) => {
-        /// An API that clients may call. The ones that only Kafka's own brokers and controllers call are not here.
+        /// An API of Kafka's brokers. The ones that only controllers serve are not here.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(i16)]
         pub enum ApiKey {
@@ -102,6 +102,11 @@ api_keys! {
     ShareAcknowledge = 79,
     AddRaftVoter = 80,
     RemoveRaftVoter = 81,
+    InitializeShareGroupState = 83,
+    ReadShareGroupState = 84,
+    WriteShareGroupState = 85,
+    DeleteShareGroupState = 86,
+    ReadShareGroupStateSummary = 87,
     StreamsGroupHeartbeat = 88,
     StreamsGroupDescribe = 89,
     DescribeShareGroupOffsets = 90,

@@ -83,8 +83,9 @@ macro_rules! compare_all {
 
 for_each_api!(compare_all);
 
-/// Kafka 4.1 has none of these, nor have its schemas Produce below 3. The `newest` and `golden` tests look after them.
-const BEYOND_THE_OTHER: [&str; 15] = [
+/// Kafka 4.1 has none of these, nor have its schemas Produce below 3. The `newest`, `share` and
+/// `golden` tests look after them.
+const BEYOND_THE_OTHER: [&str; 23] = [
     "ProduceRequest v0",
     "ProduceRequest v1",
     "ProduceRequest v2",
@@ -100,6 +101,14 @@ const BEYOND_THE_OTHER: [&str; 15] = [
     "WriteTxnMarkersResponse v2",
     "DescribeLogDirsRequest v5",
     "DescribeLogDirsResponse v5",
+    "ShareFetchRequest v2",
+    "ShareFetchResponse v2",
+    "ShareAcknowledgeRequest v2",
+    "ShareAcknowledgeResponse v2",
+    "WriteShareGroupStateRequest v1",
+    "WriteShareGroupStateResponse v1",
+    "ReadShareGroupStateSummaryRequest v1",
+    "ReadShareGroupStateSummaryResponse v1",
 ];
 
 #[test]

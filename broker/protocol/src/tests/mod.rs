@@ -5,6 +5,7 @@ mod golden;
 mod hostile;
 mod newest;
 mod round_trip;
+mod share;
 mod throttle;
 
 use rand::rngs::StdRng;
