@@ -85,7 +85,7 @@ for_each_api!(compare_all);
 
 /// Kafka 4.1 has none of these, nor have its schemas Produce below 3. The `newest`, `share` and
 /// `golden` tests look after them.
-const BEYOND_THE_OTHER: [&str; 23] = [
+const BEYOND_THE_OTHER: [&str; 25] = [
     "ProduceRequest v0",
     "ProduceRequest v1",
     "ProduceRequest v2",
@@ -109,6 +109,8 @@ const BEYOND_THE_OTHER: [&str; 23] = [
     "WriteShareGroupStateResponse v1",
     "ReadShareGroupStateSummaryRequest v1",
     "ReadShareGroupStateSummaryResponse v1",
+    "DescribeShareGroupOffsetsRequest v1",
+    "DescribeShareGroupOffsetsResponse v1",
 ];
 
 #[test]
