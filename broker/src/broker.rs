@@ -7,7 +7,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ottla_core::config::Layers;
+use ottla_core::group::Coordinator as GroupCoordinator;
 use ottla_core::metadata::{Image, Resource};
+use ottla_core::txn::Coordinator as TransactionCoordinator;
 use ottla_core::{BrokerEpoch, BrokerId};
 use parking_lot::Mutex;
 
@@ -18,7 +20,7 @@ use crate::client_metrics::ClientMetrics;
 use crate::config::Config;
 use crate::controller::ControllerHandle;
 use crate::controller::quorum::RaftLog;
-use crate::coordinator::Idle;
+use crate::coordinator::{Handover, Jobs};
 use crate::group::{self, Groups};
 use crate::quota::Quotas;
 use crate::replica::{Error, LocalTopic, Manager, Partition, Unpacking};
@@ -39,10 +41,12 @@ pub struct Broker {
     /// Coordinates the groups that are its own, once [`Coordinators::follow`](crate::coordinator::Coordinators::follow)
     /// runs.
     pub groups: Arc<Groups>,
+    /// What they need done, until [`group::act`] takes it up.
+    pub group_jobs: Mutex<Option<Jobs<GroupCoordinator>>>,
     /// Coordinates the transactional ids that are its own, likewise.
     pub transactions: Arc<Transactions>,
-    /// What they need done, until [`txn::run`] takes it up.
-    pub transaction_jobs: Mutex<Option<txn::Jobs>>,
+    /// What they need done, until [`txn::act`] takes it up.
+    pub transaction_jobs: Mutex<Option<Jobs<TransactionCoordinator>>>,
     /// `transaction.max.timeout.ms`.
     pub max_transaction_timeout: Duration,
     /// How a producer's next transaction waits for its last one.
@@ -69,9 +73,11 @@ impl Broker {
     /// A broker over its parts, not registered yet.
     pub fn new(config: Arc<Config>, controller: ControllerHandle, replicas: Arc<Manager>, quotas: Arc<Quotas>) -> Self {
         let none = BTreeMap::new();
-        let groups = Groups::new(group::settings(&config.layers(&none, &none)), Idle, *replicas.clock(), group::note);
+        let (state_calls, group_jobs) = Handover::new();
+        let group_settings = group::settings(&config.layers(&none, &none));
+        let groups = Groups::new(group_settings, state_calls, *replicas.clock(), group::note);
         let transaction_settings = txn::settings(&config.layers(&none, &none));
-        let (handover, jobs) = txn::Handover::new();
+        let (handover, jobs) = Handover::new();
         Self {
             max_transaction_timeout: transaction_settings.max_timeout,
             next_transaction_retry: txn::retry(&config.layers(&none, &none)),
@@ -82,6 +88,7 @@ impl Broker {
             apis: crate::api::table(),
             controller,
             groups: Arc::new(groups),
+            group_jobs: Mutex::new(Some(group_jobs)),
             serves_consumer_protocol: group::serves_consumer_protocol(&config.layers(&none, &none)),
             quotas,
             replicas,

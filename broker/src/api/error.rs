@@ -145,8 +145,24 @@ pub fn of_group(error: group::Error) -> ErrorCode {
         group::Error::UnreleasedInstanceId => ErrorCode::UNRELEASED_INSTANCE_ID,
         group::Error::UnsupportedAssignor => ErrorCode::UNSUPPORTED_ASSIGNOR,
         group::Error::InvalidRegularExpression => ErrorCode::INVALID_REGULAR_EXPRESSION,
+        group::Error::UnknownTopicOrPartition => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        group::Error::CoordinatorLoadInProgress => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+        group::Error::FencedStateEpoch => ErrorCode::FENCED_STATE_EPOCH,
         group::Error::UnsupportedVersion => ErrorCode::UNSUPPORTED_VERSION,
         group::Error::UnknownServerError => ErrorCode::UNKNOWN_SERVER_ERROR,
+    }
+}
+
+/// What a share coordinator answered to a group coordinator.
+pub fn to_group(code: ErrorCode) -> group::Error {
+    match code {
+        ErrorCode::NOT_COORDINATOR => group::Error::NotCoordinator,
+        ErrorCode::COORDINATOR_NOT_AVAILABLE => group::Error::CoordinatorNotAvailable,
+        ErrorCode::COORDINATOR_LOAD_IN_PROGRESS => group::Error::CoordinatorLoadInProgress,
+        ErrorCode::FENCED_STATE_EPOCH => group::Error::FencedStateEpoch,
+        ErrorCode::INVALID_REQUEST => group::Error::InvalidRequest,
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => group::Error::UnknownTopicOrPartition,
+        _ => group::Error::UnknownServerError,
     }
 }
 

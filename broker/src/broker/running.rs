@@ -19,7 +19,7 @@ use crate::api::Dispatcher;
 use crate::controller::{Life, SubmitError, Uptime, register};
 use crate::net::{Listener, Shared};
 use crate::replica::{Directory, fetcher, send_proposals, watch_lag};
-use crate::txn;
+use crate::{group, txn};
 
 /// Why a broker does not come up.
 #[derive(Debug, thiserror::Error)]
@@ -157,8 +157,11 @@ fn coordinate(broker: &Arc<Broker>, tasks: &TaskTracker, shutdown: &Cancellation
     let (images, replicas, me) = (|| broker.controller.watch(), &broker.replicas, broker.id());
     tasks.spawn(Arc::clone(&broker.groups).follow(images(), Arc::clone(replicas), me, shutdown.clone()));
     tasks.spawn(Arc::clone(&broker.transactions).follow(images(), Arc::clone(replicas), me, shutdown.clone()));
+    if let Some(jobs) = broker.group_jobs.lock().take() {
+        tasks.spawn(jobs.run(Arc::clone(broker), shutdown.clone(), group::act));
+    }
     if let Some(jobs) = broker.transaction_jobs.lock().take() {
-        tasks.spawn(txn::run(Arc::clone(broker), jobs, shutdown.clone()));
+        tasks.spawn(jobs.run(Arc::clone(broker), shutdown.clone(), txn::act));
     }
 }
 

@@ -5,10 +5,12 @@
 
 mod coordinators;
 mod driver;
+mod handover;
 mod log;
 mod replica_log;
 
 pub use coordinators::{Coordinators, Unavailable, partition_of};
 pub use driver::{Actor, Idle, Notes};
+pub use handover::{Handover, Job, Jobs};
 pub use log::{Appended, CoordinatorLog, LoadError, Replay};
 pub use replica_log::ReplicaLog;

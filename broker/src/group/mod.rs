@@ -1,18 +1,21 @@
-//! The group coordinators of this broker, and their section of the configuration.
+//! The group coordinators of this broker, their section of the configuration, and their way to the share coordinators.
 
 mod settings;
+mod states;
 
 use std::sync::Arc;
 
 use ottla_core::group::{Coordinator, ListFilter, Listed, Note, Request, Response};
 use ottla_core::metadata::Image;
 
-use crate::coordinator::{Coordinators, Idle, Unavailable};
+use crate::api::error::to_group;
+use crate::broker::Broker;
+use crate::coordinator::{Coordinators, Handover, Job, Unavailable};
 
 pub use settings::{serves_consumer_protocol, settings};
 
 /// The group coordinators of this broker, by partition of `__consumer_offsets`.
-pub type Groups = Coordinators<Coordinator, Idle>;
+pub type Groups = Coordinators<Coordinator, Handover<Coordinator>>;
 
 impl Groups {
     /// The groups of all coordinators that pass `filter`; "loading" while one of them is.
@@ -29,4 +32,12 @@ impl Groups {
 /// What the coordinators have to know of a change of the cluster: all of it.
 pub fn note(image: &Arc<Image>) -> Option<Note> {
     Some(Note::Metadata(Arc::clone(image)))
+}
+
+/// Asks the share coordinators what a group coordinator wants of them.
+pub async fn act(broker: Arc<Broker>, job: Job<Coordinator>) {
+    let call = job.act;
+    let answers = states::change(&broker, &call.group, &call.ask).await;
+    let results = answers.into_iter().map(|((topic, index), result)| (topic, index, result.map_err(to_group)));
+    job.notes.tell(Note::StatesAnswered(call.id, results.collect()));
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ottla_core::config::Layers;
-use ottla_core::group::{Assignor, Config, ConsumerConfig, MigrationPolicy};
+use ottla_core::group::{Assignor, Config, ConsumerConfig, DurationRange, MigrationPolicy, ShareConfig};
 
 /// Reads the section; what is absent or was refused at the start has Kafka's default.
 pub fn settings(layers: &Layers<'_>) -> Config {
@@ -26,6 +26,7 @@ pub fn settings(layers: &Layers<'_>) -> Config {
         ),
         append_timeout: millis("offsets.commit.timeout.ms", default.append_timeout),
         consumer: consumer_settings(layers),
+        share: share_settings(layers),
     }
 }
 
@@ -38,20 +39,12 @@ pub fn serves_consumer_protocol(layers: &Layers<'_>) -> bool {
 fn consumer_settings(layers: &Layers<'_>) -> ConsumerConfig {
     let default = ConsumerConfig::default();
     let millis = |key, default| number(layers, key).map_or(default, Duration::from_millis);
-    let (least, most) = default.session_timeout_range;
-    let session_timeout_range =
-        (millis("group.consumer.min.session.timeout.ms", least), millis("group.consumer.max.session.timeout.ms", most));
-    let (least, most) = default.heartbeat_interval_range;
-    let heartbeat_interval_range = (
-        millis("group.consumer.min.heartbeat.interval.ms", least),
-        millis("group.consumer.max.heartbeat.interval.ms", most),
-    );
     let assignors = layers.broker_value("group.consumer.assignors").unwrap_or_default();
     ConsumerConfig {
         session_timeout: millis("group.consumer.session.timeout.ms", default.session_timeout),
-        session_timeout_range,
+        session_timeout_range: range(layers, "consumer", "session.timeout", default.session_timeout_range),
         heartbeat_interval: millis("group.consumer.heartbeat.interval.ms", default.heartbeat_interval),
-        heartbeat_interval_range,
+        heartbeat_interval_range: range(layers, "consumer", "heartbeat.interval", default.heartbeat_interval_range),
         max_size: number(layers, "group.consumer.max.size").unwrap_or(default.max_size),
         assignors: assignors.split(',').filter_map(|name| Assignor::from_name(name.trim())).collect(),
         migration: layers
@@ -59,6 +52,26 @@ fn consumer_settings(layers: &Layers<'_>) -> ConsumerConfig {
             .and_then(|name| MigrationPolicy::from_name(name.trim()))
             .unwrap_or(default.migration),
     }
+}
+
+fn share_settings(layers: &Layers<'_>) -> ShareConfig {
+    let default = ShareConfig::default();
+    let millis = |key, default| number(layers, key).map_or(default, Duration::from_millis);
+    ShareConfig {
+        session_timeout: millis("group.share.session.timeout.ms", default.session_timeout),
+        session_timeout_range: range(layers, "share", "session.timeout", default.session_timeout_range),
+        heartbeat_interval: millis("group.share.heartbeat.interval.ms", default.heartbeat_interval),
+        heartbeat_interval_range: range(layers, "share", "heartbeat.interval", default.heartbeat_interval_range),
+        max_size: number(layers, "group.share.max.size").unwrap_or(default.max_size),
+    }
+}
+
+/// What groups of a kind may set of a time.
+fn range(layers: &Layers<'_>, kind: &str, of: &str, (least, most): DurationRange) -> DurationRange {
+    let bound = |bound: &str, default| {
+        number(layers, &format!("group.{kind}.{bound}.{of}.ms")).map_or(default, Duration::from_millis)
+    };
+    (bound("min", least), bound("max", most))
 }
 
 fn number<T: FromStr>(layers: &Layers<'_>, key: &str) -> Option<T> {

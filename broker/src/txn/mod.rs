@@ -3,8 +3,8 @@
 //!
 //! Must decide nothing about transactions: that is ottla-core's.
 
+mod acts;
 mod confirm;
-mod handover;
 mod markers;
 mod peers;
 mod settings;
@@ -14,16 +14,16 @@ use std::sync::Arc;
 use ottla_core::metadata::Image;
 use ottla_core::txn::{Coordinator, Note};
 
-use crate::coordinator::Coordinators;
+use crate::coordinator::{Coordinators, Handover};
 
+pub use acts::act;
 pub use confirm::confirm;
-pub use handover::{Handover, Jobs, run};
 pub use markers::{Marking, write_here};
-pub use peers::Peers;
+pub use peers::{Peers, Unanswered};
 pub use settings::{Retry, retry, settings};
 
 /// The transaction coordinators of this broker, by partition of `__transaction_state`.
-pub type Transactions = Coordinators<Coordinator, Handover>;
+pub type Transactions = Coordinators<Coordinator, Handover<Coordinator>>;
 
 /// What the coordinators have to know of a change of the cluster: nothing. Whether a partition is still there is asked
 /// when its marker is written.

@@ -58,7 +58,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "message.max.bytes",                                      Int,      "1048588",               AtLeast(0), Cluster, used;
     "share.coordinator.state.topic.segment.bytes",            Int,      "104857600",             AtLeast(1), ReadOnly, unused;
     "remote.log.manager.fetch.max.bytes.per.second",          Long,     "9223372036854775807",   AtLeast(1), Cluster, unused;
-    "group.share.session.timeout.ms",                         Int,      "45000",                 AtLeast(1), ReadOnly, unused;
+    "group.share.session.timeout.ms",                         Int,      "45000",                 AtLeast(1), ReadOnly, used;
     "max.connection.creation.rate",                           Int,      "2147483647",            AtLeast(0), Cluster, unused;
     "sasl.oauthbearer.assertion.claim.exp.seconds",           Int,      "300",                   Any, ReadOnly, unused;
     "connections.max.reauth.ms",                              Long,     "0",                     Any, ReadOnly, unused;
@@ -108,7 +108,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "broker.session.timeout.ms",                              Int,      "3000",                  AtLeast(1), ReadOnly, used;
     "security.inter.broker.protocol",                         String,   "PLAINTEXT",             Any, ReadOnly, unused;
     "group.consumer.assignment.interval.ms",                  Int,      "1000",                  Any, Cluster, unused;
-    "group.share.heartbeat.interval.ms",                      Int,      "5000",                  AtLeast(1), ReadOnly, unused;
+    "group.share.heartbeat.interval.ms",                      Int,      "5000",                  AtLeast(1), ReadOnly, used;
     "delegation.token.secret.key",                            Password, None,                    Any, ReadOnly, unused;
     "remote.log.manager.fetch.quota.window.num",              Int,      "11",                    AtLeast(1), ReadOnly, unused;
     "remote.fetch.max.wait.ms",                               Int,      "500",                   AtLeast(1), Cluster, unused;
@@ -130,7 +130,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "log.dir.failure.timeout.ms",                             Long,     "30000",                 AtLeast(1), ReadOnly, unused;
     "transaction.partition.verification.enable",              Boolean,  "true",                  Any, Cluster, unused;
     "controller.quorum.auto.join.enable",                     Boolean,  "false",                 Any, ReadOnly, unused;
-    "group.share.min.heartbeat.interval.ms",                  Int,      "5000",                  AtLeast(1), ReadOnly, unused;
+    "group.share.min.heartbeat.interval.ms",                  Int,      "5000",                  AtLeast(1), ReadOnly, used;
     "ssl.principal.mapping.rules",                            String,   "DEFAULT",               Any, ReadOnly, unused;
     "remote.log.manager.fetch.quota.window.size.seconds",     Int,      "1",                     AtLeast(1), ReadOnly, unused;
     "replica.selector.class",                                 String,   None,                    Any, ReadOnly, used;
@@ -173,7 +173,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "group.share.min.record.lock.duration.ms",                Int,      "15000",                 Between(1000.0, 30000.0), ReadOnly, unused;
     "replica.lag.time.max.ms",                                Long,     "30000",                 Any, ReadOnly, used;
     "num.network.threads",                                    Int,      "3",                     AtLeast(1), Cluster, unused;
-    "group.share.min.session.timeout.ms",                     Int,      "45000",                 AtLeast(1), ReadOnly, unused;
+    "group.share.min.session.timeout.ms",                     Int,      "45000",                 AtLeast(1), ReadOnly, used;
     "ssl.keystore.key",                                       Password, None,                    Any, PerBroker, unused;
     "sasl.client.callback.handler.class",                     Class,    None,                    Any, ReadOnly, unused;
     "compression.gzip.level",                                 Int,      "-1",                    GzipLevel, Cluster, used;
@@ -225,7 +225,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "group.streams.max.size",                                 Int,      "2147483647",            Any, ReadOnly, unused;
     "sasl.login.refresh.buffer.seconds",                      Short,    "300",                   Between(0.0, 3600.0), PerBroker, unused;
     "connection.failed.authentication.delay.ms",              Int,      "100",                   AtLeast(0), ReadOnly, unused;
-    "group.share.max.heartbeat.interval.ms",                  Int,      "15000",                 AtLeast(1), ReadOnly, unused;
+    "group.share.max.heartbeat.interval.ms",                  Int,      "15000",                 AtLeast(1), ReadOnly, used;
     "share.coordinator.write.timeout.ms",                     Int,      "5000",                  AtLeast(1), ReadOnly, unused;
     "delete.topic.enable",                                    Boolean,  "true",                  Any, ReadOnly, used;
     "quota.window.size.seconds",                              Int,      "1",                     AtLeast(1), ReadOnly, used;
@@ -335,7 +335,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "remote.log.manager.follower.thread.pool.size",           Int,      "2",                     Any, Cluster, unused;
     "metadata.log.max.record.bytes.between.snapshots",        Long,     "20971520",              AtLeast(1), ReadOnly, unused;
     "metadata.max.retention.ms",                              Long,     "604800000",             Any, ReadOnly, unused;
-    "group.share.max.size",                                   Int,      "200",                   Between(10.0, 1000.0), ReadOnly, unused;
+    "group.share.max.size",                                   Int,      "200",                   Between(10.0, 1000.0), ReadOnly, used;
     "controller.quorum.election.backoff.max.ms",              Int,      "1000",                  Any, ReadOnly, unused;
     "max.incremental.fetch.session.cache.slots",              Int,      "1000",                  AtLeast(0), ReadOnly, used;
     "sasl.oauthbearer.assertion.claim.iss",                   String,   None,                    Any, ReadOnly, unused;
@@ -352,7 +352,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "num.replica.alter.log.dirs.threads",                     Int,      None,                    Any, ReadOnly, unused;
     "sasl.enabled.mechanisms",                                List,     "GSSAPI",                Any, PerBroker, unused;
     "sasl.oauthbearer.jwt.retriever.class",                   Class,    "org.apache.kafka.common.security.oauthbearer.DefaultJwtRetriever", Any, ReadOnly, unused;
-    "group.share.max.session.timeout.ms",                     Int,      "60000",                 AtLeast(1), ReadOnly, unused;
+    "group.share.max.session.timeout.ms",                     Int,      "60000",                 AtLeast(1), ReadOnly, used;
     "group.min.session.timeout.ms",                           Int,      "6000",                  Any, ReadOnly, used;
     "metadata.log.dir",                                       String,   None,                    Any, ReadOnly, unused;
     "log.cleaner.io.buffer.load.factor",                      Double,   "0.9",                   Any, Cluster, used;

@@ -8,8 +8,9 @@ use super::coordinator::Coordinator;
 use super::event::Response;
 use super::record::{GroupChange, Record};
 use super::request::{Described, GroupKind, GroupState, ListFilter, Listed};
+use super::share::DescribedShareGroup;
 use super::subscription::CONSUMER;
-use super::{Error, offsets};
+use super::{Error, offsets, share};
 use crate::coordinator::RequestId;
 
 /// Handles ListGroups.
@@ -26,9 +27,15 @@ pub(super) fn list(coordinator: &Coordinator, filter: &ListFilter) -> Vec<Listed
         state: group.state().name(),
         kind: GroupKind::Consumer,
     });
+    let shares = coordinator.shares.values().map(|group| Listed {
+        group: group.id.to_string(),
+        protocol_type: GroupKind::Share.name().to_owned(),
+        state: group.state().name(),
+        kind: GroupKind::Share,
+    });
     let passes = |names: &[String], name: &str| names.is_empty() || names.iter().any(|n| n.eq_ignore_ascii_case(name));
     let is_wanted = |group: &Listed| passes(&filter.types, group.kind.name()) && passes(&filter.states, group.state);
-    classic.chain(consumers).filter(is_wanted).collect()
+    classic.chain(consumers).chain(shares).filter(is_wanted).collect()
 }
 
 /// Handles ConsumerGroupDescribe for one group.
@@ -36,17 +43,23 @@ pub(super) fn describe_consumer(coordinator: &Coordinator, id: &str) -> Result<D
     let context = &coordinator.context;
     match coordinator.consumers.get(id) {
         Some(group) => Ok(describe::describe(group, &context.config.consumer, context.image.topics())),
-        None if coordinator.groups.contains_key(id) => {
+        None if coordinator.has_group(id) => {
             Err(Refusal::new(Error::GroupIdNotFound, format!("Group {id} is not a consumer group.")))
         }
         None => Err(Refusal::new(Error::GroupIdNotFound, format!("Group {id} not found."))),
     }
 }
 
+/// Handles ShareGroupDescribe for one group.
+pub(super) fn describe_share(coordinator: &Coordinator, id: &str) -> Result<DescribedShareGroup, Refusal> {
+    let group = coordinator.share_group(id)?;
+    Ok(share::describe::describe(group, coordinator.context.image.topics()))
+}
+
 /// Handles DescribeGroups for one group.
 pub(super) fn describe(coordinator: &Coordinator, id: &str) -> Result<Described, Refusal> {
     let Some(group) = coordinator.groups.get(id) else {
-        let what = if coordinator.consumers.contains_key(id) { "is not a classic group" } else { "not found" };
+        let what = if coordinator.has_group(id) { "is not a classic group" } else { "not found" };
         return Err(Refusal::new(Error::GroupIdNotFound, format!("Group {id} {what}.")));
     };
     // Between generations what members say belongs to no protocol yet.
@@ -59,8 +72,14 @@ pub(super) fn describe(coordinator: &Coordinator, id: &str) -> Result<Described,
     })
 }
 
-/// Handles DeleteGroups for one group: its offsets go with it. Answered when durable.
+/// Handles DeleteGroups for one group: its offsets go with it, and before it the states of a share group. Answered when
+/// durable.
 pub(super) fn delete(coordinator: &mut Coordinator, request: RequestId, group: &str) {
+    match share::offsets::delete_all(coordinator, request, group) {
+        Ok(false) => {}
+        Ok(true) => return,
+        Err(error) => return coordinator.context.reply(request, Response::Delete(Err(error))),
+    }
     let (group, records) = match deletion(coordinator, group) {
         Ok(found) => found,
         Err(error) => return coordinator.context.reply(request, Response::Delete(Err(error))),
@@ -76,6 +95,9 @@ fn deletion(coordinator: &Coordinator, id: &str) -> Result<(Arc<str>, Vec<Record
     if let Some(group) = coordinator.consumers.get(id) {
         let is_empty = group.is_empty();
         return is_empty.then(|| (Arc::clone(&group.id), consumer_tombstones(group))).ok_or(Error::NonEmptyGroup);
+    }
+    if let Some(group) = coordinator.shares.get(id) {
+        return Ok((Arc::clone(&group.id), share::of_group(&group.id, group.tombstones()).collect()));
     }
     let group = coordinator.groups.get(id).ok_or(Error::GroupIdNotFound)?;
     if !group.is(GroupState::Empty) {

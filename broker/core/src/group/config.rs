@@ -3,6 +3,11 @@
 use std::time::Duration;
 
 use super::consumer::ConsumerConfig;
+use super::share::ShareConfig;
+use crate::metadata::{Image, Resource};
+
+/// The least and the most that a group may set.
+pub type DurationRange = (Duration, Duration);
 
 /// What `server.properties` says about groups and committed offsets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +32,8 @@ pub struct Config {
     pub append_timeout: Duration,
     /// Groups of the consumer protocol.
     pub consumer: ConsumerConfig,
+    /// Share groups.
+    pub share: ShareConfig,
 }
 
 impl Default for Config {
@@ -43,6 +50,13 @@ impl Default for Config {
             offsets_retention_check_interval: Duration::from_secs(600),
             append_timeout: Duration::from_secs(5),
             consumer: ConsumerConfig::default(),
+            share: ShareConfig::default(),
         }
     }
+}
+
+/// What the group itself sets under `key`, moved into `range`.
+pub(super) fn own_duration(group: &str, image: &Image, key: &str, range: DurationRange) -> Option<Duration> {
+    let milliseconds = image.config_value(&Resource::group(group), key)?.trim().parse().ok()?;
+    Some(Duration::from_millis(milliseconds).max(range.0).min(range.1))
 }

@@ -10,6 +10,8 @@ use super::consumer::group::Change;
 use super::event::{Effect, Response};
 use super::record::{OffsetChange, Record};
 use super::request::{FetchOffsets, Joined, PartitionResults, Synced};
+use super::share::calls::Calls;
+use super::share::{self, StateCall, Told};
 use super::state::Group;
 use super::timers::Timer;
 use super::{Config, Error};
@@ -55,6 +57,8 @@ pub(super) struct Deletes {
     pub(super) classic: bool,
     /// The group of the consumer protocol.
     pub(super) consumer: bool,
+    /// The share group.
+    pub(super) share: bool,
 }
 
 /// An append that is on its way.
@@ -66,8 +70,8 @@ pub(super) struct InFlight {
     /// The producer of the transaction that the offsets wait for.
     pub(super) transaction: Option<ProducerId>,
     pub(super) deletes: Deletes,
-    /// It changes a group of the consumer protocol.
-    pub(super) changes_consumers: bool,
+    /// It changes a group of the consumer protocol or a share group, which were changed before.
+    pub(super) follows_memory: bool,
     /// Its records that delete something else than offsets.
     pub(super) deletions: Vec<Record>,
     pub(super) then: Then,
@@ -75,6 +79,8 @@ pub(super) struct InFlight {
     pub(super) fetches: Vec<(RequestId, FetchOffsets)>,
     /// Answers that tell what is true once this is durable.
     pub(super) answers: Vec<(RequestId, Response)>,
+    /// Calls of the share coordinators that are made once this is durable.
+    pub(super) calls: Vec<StateCall>,
 }
 
 /// See the module.
@@ -86,9 +92,11 @@ pub(super) struct Context {
     pub(super) image: Arc<Image>,
     pub(super) timers: Timers<Timer>,
     pub(super) in_flight: BTreeMap<AppendId, InFlight>,
-    /// The groups of which the log refused records of the consumer protocol, with the deletions among them. The next
-    /// record of such a group comes after these, and after the whole group where it is still one of that protocol.
+    /// The groups of which the log refused records of the consumer protocol or of share groups, with the deletions among
+    /// them. The next record of such a group comes after these, and after the whole group where it is still one of that
+    /// kind.
     pub(super) unwritten: BTreeMap<Arc<str>, Vec<Record>>,
+    pub(super) calls: Calls,
     next_append: AppendId,
     effects: Vec<Effect>,
 }
@@ -102,6 +110,7 @@ impl Context {
             timers: Timers::default(),
             in_flight: BTreeMap::new(),
             unwritten: BTreeMap::new(),
+            calls: Calls::default(),
             next_append: AppendId::default(),
             effects: Vec::new(),
         }
@@ -177,11 +186,12 @@ impl Context {
             offsets: Vec::new(),
             transaction: transaction.map(|transaction| transaction.producer.id),
             deletes: Deletes::default(),
-            changes_consumers: false,
+            follows_memory: false,
             deletions: Vec::new(),
             then,
             fetches: Vec::new(),
             answers: Vec::new(),
+            calls: Vec::new(),
         };
         for record in records {
             match record {
@@ -192,11 +202,18 @@ impl Context {
                 }
                 // These were applied before they were sent.
                 Record::Consumer(record) => {
-                    in_flight.changes_consumers = true;
+                    in_flight.follows_memory = true;
                     if let Change::Epoch(value) = &record.change {
                         in_flight.deletes.consumer = value.is_none();
                     }
                     in_flight.deletions.extend(record.change.is_deletion().then_some(Record::Consumer(record)));
+                }
+                Record::Share(record) => {
+                    in_flight.follows_memory = true;
+                    if let share::group::Change::Epoch(value) = &record.change {
+                        in_flight.deletes.share = value.is_none();
+                    }
+                    in_flight.deletions.extend(record.change.is_deletion().then_some(Record::Share(record)));
                 }
             }
         }
@@ -204,6 +221,21 @@ impl Context {
         let timeout = self.config.append_timeout;
         self.schedule(Timer::Append(id), timeout);
         id
+    }
+
+    /// Adds to `records` what the log refused of a group whose changes were made in memory: the deletions, and then the
+    /// group as it is, which `snapshot` gives.
+    pub(super) fn write_refused<R: Iterator<Item = Record>>(
+        &mut self,
+        group: &Arc<str>,
+        records: &mut Vec<Record>,
+        snapshot: impl FnOnce() -> R,
+    ) {
+        let Some(mut deletions) = self.unwritten.remove(group) else { return };
+        // What was deleted and is there again is in the snapshot, and the group is there.
+        deletions.retain(|record| !record.ends_group());
+        records.extend(deletions);
+        records.extend(snapshot());
     }
 
     /// Sends records of one group to the log, if there are any, in as many appends as it takes; `answers` are given when
@@ -214,6 +246,12 @@ impl Context {
         records: Vec<Record>,
         answers: impl IntoIterator<Item = (RequestId, Response)>,
     ) {
+        let told = Told { answers: answers.into_iter().collect(), calls: Vec::new() };
+        self.append_and_tell(group, records, told);
+    }
+
+    /// The same, and calls of the share coordinators are made then.
+    pub(super) fn append_and_tell(&mut self, group: &Arc<str>, records: Vec<Record>, told: Told) {
         self.write_refused_deletions(group, &records);
         let mut last = None;
         for (records, encoded) in pieces(records) {
@@ -221,15 +259,22 @@ impl Context {
         }
         let last = last.or_else(|| self.last_change_in_flight(group));
         let Some((id, append)) = last.and_then(|id| Some((id, self.in_flight.get_mut(&id)?))) else {
-            return answers.into_iter().for_each(|(request, response)| self.reply(request, response));
+            return self.tell(told);
         };
-        append.answers.extend(answers);
+        append.answers.extend(told.answers);
+        append.calls.extend(told.calls);
         let timer = Timer::Append(id);
         if !append.answers.is_empty() && !self.timers.is_set(&timer) {
             // The append is overdue already; the answers have their own time to wait.
             let timeout = self.config.append_timeout;
             self.schedule(timer, timeout);
         }
+    }
+
+    /// Gives answers and makes calls.
+    pub(super) fn tell(&mut self, told: Told) {
+        told.answers.into_iter().for_each(|(request, response)| self.reply(request, response));
+        self.effects.extend(told.calls.into_iter().map(Effect::Act));
     }
 
     /// Lets a fetch wait for the offsets of its group that are not durable yet; gives it back if there are none.
@@ -247,9 +292,9 @@ impl Context {
         None
     }
 
-    /// The newest append on its way that changes `group` as one of the consumer protocol; offsets do not.
+    /// The newest append on its way that changes `group` after memory was changed; offsets do not.
     pub(super) fn last_change_in_flight(&self, group: &str) -> Option<AppendId> {
-        let changes = |append: &InFlight| *append.group == *group && append.changes_consumers;
+        let changes = |append: &InFlight| *append.group == *group && append.follows_memory;
         self.in_flight.iter().rev().find(|(_, append)| changes(append)).map(|(id, _)| *id)
     }
 

@@ -1,24 +1,23 @@
 //! The machine itself: which rule handles which event.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::consumer::group::Change;
 use super::consumer::{self, Refusal};
 use super::context::{Context, Deletes, InFlight, Then, complete_join, complete_sync};
 use super::event::{Effect, Event, Note, Request, Response};
 use super::offset_store::OffsetStore;
-use super::record::{GroupChange, OffsetChange, Record};
+use super::record::Record;
+use super::share::{StateCall, Told};
 use super::state::Group;
 use super::timers::Timer;
 use super::transactions::Transactions;
-use super::{Config, Error, admin, offsets, rebalance, sync};
+use super::{Config, Error, admin, offsets, rebalance, replay, share, sync};
 use crate::controller::internal_topics::CONSUMER_OFFSETS;
 use crate::coordinator::{AppendError, AppendId, Machine, RecordError, Replayed, RequestId};
 use crate::metadata::{Image, Topics};
-use crate::{Now, ProducerId, TopicName};
+use crate::{Now, TopicId, TopicName};
 
 /// The groups and committed offsets of one `__consumer_offsets` partition.
 ///
@@ -28,8 +27,10 @@ pub struct Coordinator {
     /// Classic groups, and those that have committed offsets only.
     pub(super) groups: BTreeMap<Arc<str>, Group>,
     pub(super) context: Context,
-    /// Those of the consumer protocol; a group is in one of the two at most.
+    /// Those of the consumer protocol; a group is of one of the three kinds at most.
     pub(super) consumers: BTreeMap<Arc<str>, consumer::group::Group>,
+    /// Share groups.
+    pub(super) shares: BTreeMap<Arc<str>, share::group::Group>,
     pub(super) offsets: OffsetStore,
     pub(super) transactions: Transactions,
 }
@@ -40,12 +41,13 @@ impl Machine for Coordinator {
     type Request = Request;
     type Response = Response;
     type Note = Note;
-    type Act = Infallible;
+    type Act = StateCall;
 
     fn new(config: Config) -> Self {
         Self {
             groups: BTreeMap::new(),
             consumers: BTreeMap::new(),
+            shares: BTreeMap::new(),
             offsets: OffsetStore::default(),
             context: Context::new(config),
             transactions: Transactions::default(),
@@ -53,24 +55,7 @@ impl Machine for Coordinator {
     }
 
     fn replay(&mut self, replayed: Replayed<'_>) -> Result<(), RecordError> {
-        let (key, value, transaction) = match replayed {
-            Replayed::Record { key, value, transaction } => (key, value, transaction),
-            Replayed::TransactionEnd { producer, commit } => {
-                self.transaction_ended(producer, commit);
-                return Ok(());
-            }
-        };
-        match Record::decode(key, value)? {
-            Some(Record::Offset(change)) => self.offset_stored(change, transaction),
-            Some(Record::Group(GroupChange { group, value: Some(value) })) => {
-                self.consumers.remove(&group);
-                self.group_or_new(&group).restore(value);
-            }
-            Some(Record::Group(GroupChange { group, value: None })) => self.forget_group(&group),
-            Some(Record::Consumer(record)) => self.replay_consumer(record),
-            None => {}
-        }
-        Ok(())
+        replay::replay(self, replayed)
     }
 
     fn start(&mut self, now: Now) -> Vec<Effect> {
@@ -99,6 +84,7 @@ impl Machine for Coordinator {
             Event::Note(Note::Stalled) => self.begin_sessions(),
             Event::Note(Note::TransactionEnded { producer, commit }) => self.transaction_ended(producer, commit),
             Event::Note(Note::Metadata(image)) => self.metadata_changed(image),
+            Event::Note(Note::StatesAnswered(call, results)) => share::calls::answered(self, call, results),
             Event::Tick => {
                 while let Some(timer) = self.context.timers.pop_due(now.monotonic) {
                     self.alarm(timer);
@@ -109,6 +95,7 @@ impl Machine for Coordinator {
     }
 
     fn unload(mut self) -> Vec<Effect> {
+        share::calls::refuse_all(&mut self.context, Error::NotCoordinator);
         for mut append in std::mem::take(&mut self.context.in_flight).into_values() {
             self.time_out(&mut append, Error::NotCoordinator);
         }
@@ -138,6 +125,9 @@ impl Coordinator {
         for group in self.consumers.values() {
             consumer::session::begin_all(&mut self.context, group);
         }
+        for group in self.shares.values() {
+            share::session::begin_all(&mut self.context, group);
+        }
     }
 
     fn request(&mut self, id: RequestId, request: Request) {
@@ -145,6 +135,9 @@ impl Coordinator {
             Request::Join(join) => return super::join::join(self, id, join),
             Request::Sync(request) => return sync::sync(self, id, request),
             Request::ConsumerHeartbeat(beat) => return consumer::heartbeat::heartbeat(self, id, beat),
+            Request::ShareHeartbeat(beat) => return share::heartbeat::heartbeat(self, id, &beat),
+            Request::AlterShareOffsets(alter) => return share::offsets::alter(self, id, alter),
+            Request::DeleteShareOffsets(delete) => return share::offsets::delete(self, id, delete),
             Request::Commit(commit) => return offsets::commit(self, id, commit),
             Request::FetchOffsets(fetch) => return offsets::fetch(self, id, fetch),
             Request::DeleteOffsets(delete) => return offsets::delete(self, id, delete),
@@ -153,6 +146,10 @@ impl Coordinator {
             Request::Heartbeat(heartbeat) => Response::Heartbeat(sync::heartbeat(self, &heartbeat)),
             Request::List(filter) => Response::List(admin::list(self, &filter)),
             Request::Describe(group) => Response::Describe(admin::describe(self, &group)),
+            Request::DescribeShare(group) => Response::DescribeShare(admin::describe_share(self, &group)),
+            Request::SharePartitions(group) => Response::SharePartitions(
+                self.shares.get(group.as_str()).map(|group| group.states.initialized.clone()).unwrap_or_default(),
+            ),
             Request::DescribeConsumer(group) => Response::DescribeConsumer(admin::describe_consumer(self, &group)),
         };
         self.context.reply(id, response);
@@ -172,6 +169,9 @@ impl Coordinator {
             }
             Timer::Session(group, member) => match self.groups.get_mut(&group) {
                 Some(group) => rebalance::session_is_over(group, &mut self.context, &member),
+                None if self.shares.contains_key(&group) => {
+                    share::session::remove(self, &group, &member, Told::default());
+                }
                 None => consumer::session::is_over(self, &group, &member),
             },
             Timer::Revocation(group, member) | Timer::Rejoin(group, member) | Timer::Resync(group, member) => {
@@ -198,7 +198,7 @@ impl Coordinator {
                 }
                 self.drop_deleted(&append.group, append.deletes);
             }
-            Err(error) if append.changes_consumers => {
+            Err(error) if append.follows_memory => {
                 self.change_refused(id, &append.group, append.deletions, error);
             }
             Err(_) => {}
@@ -210,20 +210,33 @@ impl Coordinator {
             };
             self.context.reply(request, told);
         }
+        match result {
+            Ok(()) => self.context.tell(Told { answers: Vec::new(), calls: append.calls }),
+            Err(error) => self.drop_calls(append.calls, error),
+        }
         self.finish(&append.group, append.then, result);
         for (request, fetch) in append.fetches {
             offsets::fetch(self, request, fetch);
         }
     }
 
-    /// The log has refused changes of a group of the consumer protocol: they are written again with what comes next of
+    fn drop_calls(&mut self, calls: Vec<StateCall>, error: AppendError) {
+        calls.into_iter().for_each(|call| share::calls::drop_call(&mut self.context, call.id, error.for_group()));
+    }
+
+    /// The log has refused changes of a group that were made in memory: they are written again with what comes next of
     /// the group. Whoever waits for a later append was promised these as well.
     fn change_refused(&mut self, id: AppendId, group: &Arc<str>, deletions: Vec<Record>, error: AppendError) {
-        if !deletions.is_empty() || self.consumers.contains_key(group) {
+        if !deletions.is_empty() || self.consumers.contains_key(group) || self.shares.contains_key(group) {
             self.context.unwritten.entry(Arc::clone(group)).or_default().extend(deletions);
         }
         let later = self.context.in_flight.range_mut(id..).filter(|(_, append)| append.group == *group);
-        let answers: Vec<_> = later.flat_map(|(_, append)| append.answers.drain(..)).collect();
+        let (mut answers, mut calls) = (Vec::new(), Vec::new());
+        for (_, append) in later {
+            answers.append(&mut append.answers);
+            calls.append(&mut append.calls);
+        }
+        self.drop_calls(calls, error);
         for (request, response) in answers {
             self.context.reply(request, response.refused(error.for_group()));
         }
@@ -281,6 +294,7 @@ impl Coordinator {
         for (request, response) in append.answers.drain(..) {
             self.context.reply(request, response.refused(error));
         }
+        append.calls.iter().for_each(|call| share::calls::time_out(&mut self.context, call.id, error));
         for (request, _) in append.fetches.drain(..) {
             self.context.reply(request, Response::FetchOffsets(Err(error)));
         }
@@ -291,78 +305,18 @@ impl Coordinator {
         self.groups.entry(id.clone()).or_insert_with(|| Group::new(id.clone(), now))
     }
 
-    /// A change is durable: it counts at once, or when its transaction is committed.
-    fn offset_stored(&mut self, change: OffsetChange, transaction: Option<ProducerId>) {
-        match transaction {
-            None => {
-                self.transactions.superseded_by(&change);
-                self.apply_offset(change);
-            }
-            Some(producer) => self.transactions.add(producer, change),
-        }
-    }
-
-    fn transaction_ended(&mut self, producer: ProducerId, commit: bool) {
-        for change in self.transactions.end(producer, commit) {
-            self.apply_offset(change);
-        }
-    }
-
-    /// Applies a durable change; the first offset of an unknown group makes a simple group.
-    fn apply_offset(&mut self, change: OffsetChange) {
-        if change.value.is_some() && !self.consumers.contains_key(&change.group) {
-            self.group_or_new(&change.group);
-        }
-        self.offsets.apply(change);
-    }
-
-    /// Applies a stored change of a group of the consumer protocol.
-    fn replay_consumer(&mut self, consumer::Record { group, change }: consumer::Record) {
-        match change {
-            Change::Epoch(None) => {
-                self.consumers.remove(&group);
-                self.keep_offsets_of(&group);
-            }
-            change if change.is_deletion() => {
-                if let Some(group) = self.consumers.get_mut(&group) {
-                    group.apply(change);
-                }
-            }
-            change => {
-                if matches!(change, Change::Epoch(_)) {
-                    self.groups.remove(&group);
-                }
-                let new = || consumer::group::Group::new(Arc::clone(&group));
-                self.consumers.entry(Arc::clone(&group)).or_insert_with(new).apply(change);
-            }
-        }
-    }
-
     /// The cluster is another: offsets of topics that are gone go, groups that subscribe to what has changed look again.
     fn metadata_changed(&mut self, image: Arc<Image>) {
         let before = std::mem::replace(&mut self.context.image, image);
         let (before, after) = (before.topics(), self.context.image.topics());
         consumer::topics::mark_stale(self.consumers.values_mut(), before, after);
-        let deleted: Vec<TopicName> = Topics::differences(before, after)
-            .filter(|(_, after)| after.is_none())
-            .filter_map(|(before, _)| Some(before?.name.clone()))
-            .collect();
-        if !deleted.is_empty() {
-            offsets::topics_deleted(self, &deleted);
-        }
-    }
-
-    /// A stored group was deleted, or changed its protocol. Its offsets have deletions of their own, also those that wait
-    /// for the end of a transaction: of what the group was, a compacted log may not tell any more.
-    fn forget_group(&mut self, id: &Arc<str>) {
-        self.groups.remove(id);
-        self.keep_offsets_of(id);
-    }
-
-    /// Offsets without a group are those of a simple consumer.
-    fn keep_offsets_of(&mut self, id: &Arc<str>) {
-        if self.offsets.of(id).is_some() && !self.consumers.contains_key(id) {
-            self.group_or_new(id);
+        share::group::mark_stale(self.shares.values_mut(), before, after);
+        let gone = Topics::differences(before, after).filter(|(_, after)| after.is_none());
+        let (names, ids): (Vec<TopicName>, Vec<TopicId>) =
+            gone.filter_map(|(before, _)| Some((before?.name.clone(), before?.id))).unzip();
+        if !names.is_empty() {
+            offsets::topics_deleted(self, &names);
+            share::offsets::topics_deleted(self, &ids);
         }
     }
 
@@ -376,14 +330,32 @@ impl Coordinator {
             self.consumers.remove(id);
             self.keep_offsets_of(id);
         }
+        let is_deserted = self.shares.get(id).is_some_and(share::group::Group::is_empty);
+        if deletes.share && is_deserted && self.context.last_change_in_flight(id).is_none() {
+            self.shares.remove(id);
+        }
     }
 
     /// The group of the consumer protocol called `id`.
     pub(super) fn consumer_group(&self, id: &str) -> Result<&consumer::group::Group, Refusal> {
-        let message = match self.groups.get(id) {
-            Some(_) => format!("Group {id} is not a consumer group."),
-            None => format!("Consumer group {id} not found."),
+        let message = match self.has_group(id) {
+            true => format!("Group {id} is not a consumer group."),
+            false => format!("Consumer group {id} not found."),
         };
         self.consumers.get(id).ok_or_else(|| Refusal::new(Error::GroupIdNotFound, message))
+    }
+
+    /// The share group called `id`.
+    pub(super) fn share_group(&self, id: &str) -> Result<&share::group::Group, Refusal> {
+        let message = match self.has_group(id) {
+            true => format!("Group {id} is not a share group."),
+            false => format!("Group {id} not found."),
+        };
+        self.shares.get(id).ok_or_else(|| Refusal::new(Error::GroupIdNotFound, message))
+    }
+
+    /// Whether there is a group called `id`, of whatever kind.
+    pub(super) fn has_group(&self, id: &str) -> bool {
+        self.groups.contains_key(id) || self.consumers.contains_key(id) || self.shares.contains_key(id)
     }
 }

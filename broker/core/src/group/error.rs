@@ -80,6 +80,15 @@ pub enum Error {
     /// The pattern cannot be compiled (KIP-848).
     #[error("the regular expression is not valid")]
     InvalidRegularExpression,
+    /// There is no such topic or partition, or nothing of it that could be deleted.
+    #[error("the topic or partition is not known")]
+    UnknownTopicOrPartition,
+    /// The share coordinator of a partition is not loaded yet (KIP-932).
+    #[error("the share coordinator is being loaded")]
+    CoordinatorLoadInProgress,
+    /// The state of a partition was made in a later epoch of the share group (KIP-932).
+    #[error("the state epoch is not the newest")]
+    FencedStateEpoch,
     /// The request has to be made in a newer version.
     #[error("the version is too old for this group")]
     UnsupportedVersion,

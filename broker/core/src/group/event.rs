@@ -1,6 +1,5 @@
 //! What goes into the coordinator and what comes out. The driver performs the effects in their order.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::consumer::{Beat, ConsumerHeartbeat, DescribedConsumerGroup, Refusal};
@@ -9,6 +8,11 @@ use super::request::{
     Commit, DeleteOffsets, Described, FetchOffsets, FetchedTopic, Heartbeat, Join, Joined, Leave, LeftMember,
     ListFilter, Listed, PartitionResults, Sync, Synced,
 };
+use super::share::{
+    AlterShareOffsets, AlteredShareOffsets, CallId, DeleteShareOffsets, DeletedShareOffsets, DescribedShareGroup,
+    ShareBeat, ShareHeartbeat, StateCall, StateResults,
+};
+use crate::group::Partitions;
 use crate::metadata::Image;
 use crate::{ProducerId, coordinator};
 
@@ -16,7 +20,7 @@ use crate::{ProducerId, coordinator};
 pub type Event = coordinator::Event<Request, Note>;
 
 /// What its driver has to do.
-pub type Effect = coordinator::Effect<Response, Infallible>;
+pub type Effect = coordinator::Effect<Response, StateCall>;
 
 /// What a group coordinator has to know besides requests.
 #[derive(Clone, Debug)]
@@ -31,6 +35,8 @@ pub enum Note {
         /// Committed, or aborted.
         commit: bool,
     },
+    /// The share coordinators have answered a [`StateCall`].
+    StatesAnswered(CallId, StateResults),
     /// The whole process stood still past its deadlines: heartbeats may wait unread, so sessions begin anew.
     Stalled,
 }
@@ -60,6 +66,16 @@ pub enum Request {
     Describe(String),
     /// ConsumerGroupDescribe, one group.
     DescribeConsumer(String),
+    /// ShareGroupHeartbeat.
+    ShareHeartbeat(ShareHeartbeat),
+    /// ShareGroupDescribe, one group.
+    DescribeShare(String),
+    /// DescribeShareGroupOffsets, one group: the partitions that have a state.
+    SharePartitions(String),
+    /// AlterShareGroupOffsets.
+    AlterShareOffsets(AlterShareOffsets),
+    /// DeleteShareGroupOffsets.
+    DeleteShareOffsets(DeleteShareOffsets),
     /// DeleteGroups, one group.
     Delete(String),
 }
@@ -89,6 +105,16 @@ pub enum Response {
     Describe(Result<Described, Refusal>),
     /// To DescribeConsumer.
     DescribeConsumer(Result<DescribedConsumerGroup, Refusal>),
+    /// To ShareHeartbeat.
+    ShareHeartbeat(Result<ShareBeat, Refusal>),
+    /// To DescribeShare.
+    DescribeShare(Result<DescribedShareGroup, Refusal>),
+    /// To SharePartitions; none for a group that is not there.
+    SharePartitions(Partitions),
+    /// To AlterShareOffsets.
+    AlterShareOffsets(Result<AlteredShareOffsets, Refusal>),
+    /// To DeleteShareOffsets.
+    DeleteShareOffsets(Result<DeletedShareOffsets, Refusal>),
     /// To Delete.
     Delete(Result<(), Error>),
 }
@@ -107,9 +133,13 @@ impl Response {
             Self::DeleteOffsets(_) => Self::DeleteOffsets(Err(error)),
             Self::Describe(_) => Self::Describe(Err(error.into())),
             Self::DescribeConsumer(_) => Self::DescribeConsumer(Err(error.into())),
+            Self::ShareHeartbeat(_) => Self::ShareHeartbeat(Err(error.into())),
+            Self::DescribeShare(_) => Self::DescribeShare(Err(error.into())),
+            Self::AlterShareOffsets(_) => Self::AlterShareOffsets(Err(error.into())),
+            Self::DeleteShareOffsets(_) => Self::DeleteShareOffsets(Err(error.into())),
             Self::Delete(_) => Self::Delete(Err(error)),
             // What is listed waits for nothing.
-            Self::List(listed) => Self::List(listed),
+            listed @ (Self::List(_) | Self::SharePartitions(_)) => listed,
         }
     }
 }

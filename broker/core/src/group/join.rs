@@ -17,13 +17,16 @@ const CLIENT_ID_PREFIX: usize = 200;
 
 /// Handles JoinGroup: answered at once, or parked with the member until the generation begins.
 pub(super) fn join(coordinator: &mut Coordinator, request: RequestId, mut join: Join) {
-    let Coordinator { groups, consumers, context, .. } = coordinator;
+    let Coordinator { groups, consumers, shares, context, .. } = coordinator;
     let refuse = |context: &mut Context, error| context.reply_join_error(request, &join.member_id, error);
     if join.group.is_empty() || join.group.len() > MAX_STRING {
         return refuse(context, Error::InvalidGroupId);
     }
     if !(context.config.min_session_timeout..=context.config.max_session_timeout).contains(&join.session_timeout) {
         return refuse(context, Error::InvalidSessionTimeout);
+    }
+    if shares.contains_key(join.group.as_str()) {
+        return context.reply_join_error(request, "", Error::InconsistentGroupProtocol);
     }
     if has_text_too_long(&join) {
         return refuse(context, Error::InconsistentGroupProtocol);

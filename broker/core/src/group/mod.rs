@@ -1,8 +1,8 @@
 //! The consumer-group coordinator of one `__consumer_offsets` partition, as a pure machine: events in,
 //! effects out, the state rebuilt from its records.
 //!
-//! Groups are of two kinds: classic ones, whose members assign (this module), and those of the consumer protocol
-//! ([`consumer`]). It must not know wire versions, threads or the log; whether the topics of committed offsets exist is
+//! Groups are of three kinds: classic ones, whose members assign (this module), those of the consumer protocol
+//! ([`consumer`]), and share groups ([`share`]). It must not know wire versions, threads or the log; whether the topics of committed offsets exist is
 //! the caller's to check.
 
 mod admin;
@@ -19,14 +19,16 @@ mod offset_store;
 mod offsets;
 mod rebalance;
 mod record;
+mod replay;
 mod request;
+mod share;
 mod state;
 mod subscription;
 mod sync;
 mod timers;
 mod transactions;
 
-pub use config::Config;
+pub use config::{Config, DurationRange};
 pub use consumer::{
     Assignor, Beat, ConsumerConfig, ConsumerGroupState, ConsumerHeartbeat, DescribedConsumer, DescribedConsumerGroup,
     JOIN, LEAVE, LEAVE_FOR_A_WHILE, MigrationPolicy, NamedPartitions, Partitions, Refusal,
@@ -38,4 +40,9 @@ pub use request::{
     Commit, Committed, DeleteOffsets, Described, DescribedMember, FetchOffsets, FetchedTopic, GroupKind, GroupState,
     Heartbeat, Join, Joined, JoinedGeneration, JoinedMember, Leave, LeftMember, ListFilter, Listed, MemberIdentity,
     PartitionCommit, PartitionResults, Protocol, Sync, Synced,
+};
+pub use share::{
+    AlterShareOffsets, AlteredShareOffsets, AskStates, CallId, DeleteShareOffsets, DeletedShareOffsets,
+    DescribedShareGroup, DescribedShareMember, ShareBeat, ShareConfig, ShareGroupState, ShareHeartbeat, StateCall,
+    StateResults,
 };

@@ -23,6 +23,9 @@ use crate::{Timestamp, TopicName};
 
 /// Handles OffsetCommit: answered when the offsets are durable.
 pub(super) fn commit(coordinator: &mut Coordinator, request: RequestId, commit: Commit) {
+    if coordinator.shares.contains_key(commit.group.as_str()) {
+        return coordinator.context.reply(request, Response::Commit(Err(Error::GroupIdNotFound)));
+    }
     let Coordinator { groups, consumers, context, .. } = coordinator;
     let (group, consumer) = (groups.get(commit.group.as_str()), consumers.get(commit.group.as_str()));
     let validated = match consumer {
@@ -220,7 +223,7 @@ pub(super) fn topics_deleted(coordinator: &mut Coordinator, topics: &[TopicName]
 pub(super) fn expire(coordinator: &mut Coordinator) {
     let interval = coordinator.context.config.offsets_retention_check_interval;
     coordinator.context.schedule(Timer::Retention, interval);
-    let Coordinator { groups, consumers, offsets, context, transactions } = coordinator;
+    let Coordinator { groups, consumers, offsets, context, transactions, .. } = coordinator;
     for group in groups.values() {
         // What is on its way may be a newer commit: look again next time.
         if context.has_in_flight(&group.id) || transactions.has_offsets_of(&group.id) {

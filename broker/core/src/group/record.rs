@@ -1,6 +1,6 @@
 //! The records of `__consumer_offsets` in Kafka's own format: OffsetCommit key 1 / value 3 (1 with an expiry of its
 //! own) and GroupMetadata key 2 / value 3 are written; every version up to value 4 is read. Those of the consumer
-//! protocol are in [`consumer`].
+//! protocol are in [`consumer`], those of share groups in [`share`].
 //!
 //! Keys and values come from disk: lengths are checked against the bytes that remain before anything is allocated.
 
@@ -11,6 +11,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::consumer;
 use super::request::Committed;
+use super::share;
 use crate::coordinator::{EncodedRecord, Reader, RecordError, put_bytes, put_count, put_nullable_string, put_string};
 use crate::{LeaderEpoch, Offset, Timestamp, TopicName};
 
@@ -72,13 +73,16 @@ pub(super) enum Record {
     Group(GroupChange),
     /// Of a group of the consumer protocol.
     Consumer(consumer::Record),
+    /// Of a share group.
+    Share(share::Record),
 }
 
 impl Record {
     /// Reads a record; none if it belongs to a kind of group that is not coordinated here.
     pub(super) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Option<Self>, RecordError> {
         let mut key = Reader::new(key);
-        match key.i16()? {
+        let kind = key.i16()?;
+        match kind {
             0 | 1 => {
                 let group = key.string()?.into();
                 let topic = TopicName::new(&key.string()?).map_err(|_| RecordError::InvalidTopic)?;
@@ -91,7 +95,23 @@ impl Record {
                 let value = value.map(decode_group).transpose()?;
                 Ok(Some(Self::Group(GroupChange { group, value })))
             }
-            kind => Ok(consumer::record::decode(kind, key, value)?.map(Self::Consumer)),
+            10..=15 => Ok(share::record::decode(kind, key, value)?.map(Self::Share)),
+            _ => Ok(consumer::record::decode(kind, key, value)?.map(Self::Consumer)),
+        }
+    }
+
+    /// Whether it deletes what says that a group of the consumer protocol or a share group is there.
+    pub(super) fn ends_group(&self) -> bool {
+        match self {
+            Self::Consumer(record) => {
+                use consumer::group::Change;
+                matches!(record.change, Change::Epoch(None) | Change::AssignmentEpoch(None))
+            }
+            Self::Share(record) => {
+                use share::group::Change;
+                matches!(record.change, Change::Epoch(None) | Change::AssignmentEpoch(None) | Change::States(None))
+            }
+            Self::Offset(_) | Self::Group(_) => false,
         }
     }
 
@@ -100,6 +120,7 @@ impl Record {
         let mut key = BytesMut::new();
         let value = match self {
             Self::Consumer(record) => return record.encode(),
+            Self::Share(record) => return record.encode(),
             Self::Offset(change) => {
                 key.put_i16(1);
                 put_string(&mut key, &change.group);

@@ -256,13 +256,15 @@ pub struct Listed {
     pub kind: GroupKind,
 }
 
-/// The two kinds of groups (KIP-848).
+/// The kinds of groups (KIP-848, KIP-932).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupKind {
     /// Its members assign.
     Classic,
     /// The coordinator assigns.
     Consumer,
+    /// The coordinator assigns, a partition to several members.
+    Share,
 }
 
 impl GroupKind {
@@ -271,6 +273,7 @@ impl GroupKind {
         match self {
             Self::Classic => "classic",
             Self::Consumer => "consumer",
+            Self::Share => "share",
         }
     }
 }

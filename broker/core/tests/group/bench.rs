@@ -7,8 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use ottla_core::coordinator::{AppendError, AppendId, EncodedRecord, Machine as _, NewBatch, Replayed, RequestId};
 use ottla_core::group::{
-    Commit, Config, ConsumerHeartbeat, Coordinator, Effect, Event, FetchOffsets, Heartbeat, Join, Joined, Leave,
-    MemberIdentity, Note, PartitionCommit, Partitions, Protocol, Request, Response, Sync,
+    AskStates, Commit, Config, ConsumerHeartbeat, Coordinator, Effect, Error, Event, FetchOffsets, Heartbeat, Join,
+    Joined, Leave, MemberIdentity, Note, PartitionCommit, Partitions, Protocol, Request, Response, ShareHeartbeat,
+    StateCall, Sync,
 };
 use ottla_core::metadata::{Image, LeaderRecovery, Partition, Record};
 use ottla_core::{BrokerId, LeaderEpoch, Now, Offset, PartitionEpoch, ProducerId, Timestamp, TopicId, TopicName};
@@ -39,6 +40,8 @@ pub struct Bench {
     /// Whether appends are durable at once.
     pub is_prompt: bool,
     pub replies: BTreeMap<RequestId, Response>,
+    /// Calls of the share coordinators that have no answer yet.
+    pub calls: VecDeque<StateCall>,
     next_request: u64,
 }
 
@@ -53,6 +56,7 @@ impl Bench {
             in_flight: VecDeque::new(),
             is_prompt: true,
             replies: BTreeMap::new(),
+            calls: VecDeque::new(),
             next_request: 0,
         };
         let effects = bench.coordinator.start(bench.now());
@@ -111,6 +115,7 @@ impl Bench {
                     assert!(size < MAX_BATCH, "a batch of {size} bytes is never taken by the log");
                     self.in_flight.push_back((id, batch));
                 }
+                Effect::Act(call) => self.calls.push_back(call),
             }
         }
         while self.is_prompt && !self.in_flight.is_empty() {
@@ -167,6 +172,18 @@ impl Bench {
         self.log = log.into_iter().rev().collect();
     }
 
+    /// The share coordinators answer the oldest call: the same for each partition.
+    pub fn answer_call(&mut self, result: Result<(), Error>) -> StateCall {
+        let call = self.calls.pop_front().expect("a call was made");
+        let partitions: Vec<(TopicId, i32)> = match &call.ask {
+            AskStates::Initialize { partitions, .. } => partitions.iter().map(|(t, index, _)| (*t, *index)).collect(),
+            AskStates::Delete(partitions) => partitions.iter().collect(),
+        };
+        let results = partitions.into_iter().map(|(topic, index)| (topic, index, result)).collect();
+        self.handle(Event::Note(Note::StatesAnswered(call.id, results)));
+        call
+    }
+
     /// Moves the clock, with a tick at every deadline on the way.
     pub fn advance(&mut self, by: Duration) {
         let end = self.clock + by;
@@ -184,10 +201,11 @@ impl Bench {
         for effect in unloaded.unload() {
             match effect {
                 Effect::Reply(id, response) => assert_eq!(self.replies.insert(id, response), None, "{id:?}"),
-                Effect::Append(..) => panic!("an unloaded coordinator appends"),
+                Effect::Append(..) | Effect::Act(_) => panic!("an unloaded coordinator has things done"),
             }
         }
         self.in_flight.clear();
+        self.calls.clear();
         self.coordinator = loaded(&self.config, &self.log);
         let effects = self.coordinator.start(self.now());
         self.perform(effects);
@@ -341,6 +359,25 @@ pub fn first_beat(group: &str, member_id: &str, topics: &[&str]) -> ConsumerHear
         owned: Some(Partitions::default()),
         ..beat(group, member_id, 0)
     }
+}
+
+/// A heartbeat of a member of a share group that says nothing new.
+pub fn share_beat(group: &str, member_id: &str, member_epoch: i32) -> ShareHeartbeat {
+    ShareHeartbeat {
+        group: group.into(),
+        member_id: member_id.into(),
+        member_epoch,
+        rack_id: None,
+        topics: None,
+        client_id: "client".into(),
+        client_host: "/127.0.0.1".into(),
+    }
+}
+
+/// The first heartbeat of a member of a share group that subscribes to `topics`.
+pub fn first_share_beat(group: &str, member_id: &str, topics: &[&str]) -> ShareHeartbeat {
+    let topics = Some(topics.iter().map(|topic| (*topic).to_owned()).collect());
+    ShareHeartbeat { topics, ..share_beat(group, member_id, 0) }
 }
 
 /// Partitions of one topic.

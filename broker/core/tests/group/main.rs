@@ -9,5 +9,7 @@ mod migration;
 mod oracle;
 mod refusals;
 mod scenarios;
+mod share_simulation;
+mod shares;
 mod simulation;
 mod transactions;

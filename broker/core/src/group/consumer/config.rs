@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::assignor::Assignor;
-use crate::metadata::{Image, Resource};
+use crate::group::config::{DurationRange, own_duration};
+use crate::metadata::Image;
 
 /// What `server.properties` says about groups of the consumer protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,11 +12,11 @@ pub struct ConsumerConfig {
     /// `group.consumer.session.timeout.ms`, where the group sets no `consumer.session.timeout.ms`.
     pub session_timeout: Duration,
     /// `group.consumer.min.session.timeout.ms` and `group.consumer.max.session.timeout.ms`.
-    pub session_timeout_range: (Duration, Duration),
+    pub session_timeout_range: DurationRange,
     /// `group.consumer.heartbeat.interval.ms`, where the group sets no `consumer.heartbeat.interval.ms`.
     pub heartbeat_interval: Duration,
     /// `group.consumer.min.heartbeat.interval.ms` and `group.consumer.max.heartbeat.interval.ms`.
-    pub heartbeat_interval_range: (Duration, Duration),
+    pub heartbeat_interval_range: DurationRange,
     /// `group.consumer.max.size`: members in one group.
     pub max_size: usize,
     /// `group.consumer.assignors`; the first is for groups whose members do not say.
@@ -65,15 +66,14 @@ impl Default for ConsumerConfig {
 impl ConsumerConfig {
     /// How long a member of `group` may be silent.
     pub(crate) fn session_timeout_of(&self, group: &str, image: &Image) -> Duration {
-        let (least, most) = self.session_timeout_range;
-        own(group, image, "consumer.session.timeout.ms").map_or(self.session_timeout, |own| own.max(least).min(most))
+        let own = own_duration(group, image, "consumer.session.timeout.ms", self.session_timeout_range);
+        own.unwrap_or(self.session_timeout)
     }
 
     /// How often the members of `group` are to send heartbeats.
     pub(crate) fn heartbeat_interval_of(&self, group: &str, image: &Image) -> Duration {
-        let (least, most) = self.heartbeat_interval_range;
-        own(group, image, "consumer.heartbeat.interval.ms")
-            .map_or(self.heartbeat_interval, |own| own.max(least).min(most))
+        let own = own_duration(group, image, "consumer.heartbeat.interval.ms", self.heartbeat_interval_range);
+        own.unwrap_or(self.heartbeat_interval)
     }
 
     /// The assignor called `name`, if it may be used here.
@@ -87,16 +87,10 @@ impl ConsumerConfig {
     }
 }
 
-/// What the group itself sets.
-fn own(group: &str, image: &Image, key: &str) -> Option<Duration> {
-    let milliseconds = image.config_value(&Resource::group(group), key)?.trim().parse().ok()?;
-    Some(Duration::from_millis(milliseconds))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metadata::Record;
+    use crate::metadata::{Record, Resource};
 
     #[test]
     fn a_group_sets_its_own_times_within_the_brokers_range() {

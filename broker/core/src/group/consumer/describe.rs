@@ -36,7 +36,7 @@ fn described(id: &str, member: &Member, topics: &Topics) -> DescribedConsumer {
 }
 
 /// Topics that are gone have no name, and are left out.
-fn named(partitions: &Partitions, topics: &Topics) -> NamedPartitions {
+pub(in crate::group) fn named(partitions: &Partitions, topics: &Topics) -> NamedPartitions {
     let topic =
         |(id, set): (_, &std::collections::BTreeSet<i32>)| Some((id, topics.by_id(id)?.name.clone(), set.clone()));
     partitions.topics().filter_map(topic).collect()

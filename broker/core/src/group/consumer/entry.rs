@@ -33,6 +33,9 @@ impl Entry {
             return Ok(Self { group, origin: Origin::Known });
         }
         let is_not_one = || Refusal::new(Error::GroupIdNotFound, format!("Group {id} is not a consumer group."));
+        if coordinator.shares.contains_key(id) {
+            return Err(is_not_one());
+        }
         match coordinator.groups.get(id) {
             None if is_joining => Ok(Self { group: Group::new(id.into()), origin: Origin::New }),
             None => Err(Refusal::new(Error::GroupIdNotFound, format!("Consumer group {id} not found."))),

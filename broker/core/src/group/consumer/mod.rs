@@ -31,6 +31,8 @@ mod upgrade;
 use group::{Change, Group};
 
 pub(super) use entry::of_group;
+pub(super) use member::{MAX_SAID, size_of_names};
+pub(super) use step::metadata_hash;
 
 use super::Response;
 use super::context::Context;
@@ -55,16 +57,7 @@ fn write(
     changes: Vec<Change>,
     answers: impl IntoIterator<Item = (RequestId, Response)>,
 ) {
-    if let Some(mut deletions) = context.unwritten.remove(&group.id) {
-        // What was deleted and is there again is in the snapshot, and the group is there.
-        let is_of_group = |record: &super::record::Record| {
-            let super::record::Record::Consumer(record) = record else { return false };
-            matches!(record.change, Change::Epoch(None) | Change::AssignmentEpoch(None))
-        };
-        deletions.retain(|record| !is_of_group(record));
-        records.extend(deletions);
-        records.extend(of_group(&group.id, group.snapshot()));
-    }
+    context.write_refused(&group.id, &mut records, || of_group(&group.id, group.snapshot()));
     records.extend(of_group(&group.id, changes));
     context.append_and_answer(&group.id, records, answers);
 }

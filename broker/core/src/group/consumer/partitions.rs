@@ -24,6 +24,11 @@ impl Partitions {
         self.0.get(&topic).is_some_and(|partitions| partitions.contains(&partition))
     }
 
+    /// Whether any of the topic is in it.
+    pub fn has_topic(&self, topic: TopicId) -> bool {
+        self.0.contains_key(&topic)
+    }
+
     /// Whether all of these are in `other`.
     pub fn is_subset(&self, other: &Self) -> bool {
         self.iter().all(|(topic, partition)| other.contains(topic, partition))
@@ -42,6 +47,11 @@ impl Partitions {
                 self.0.remove(&topic);
             }
         }
+    }
+
+    /// Takes all of a topic out.
+    pub fn remove_topic(&mut self, topic: TopicId) {
+        self.0.remove(&topic);
     }
 
     /// One by one.

@@ -75,7 +75,7 @@ impl Record {
         let value = match &self.change {
             Change::Epoch(value) => {
                 start(GROUP, None);
-                value.as_ref().map(|(epoch, hash)| write(|out| put_epoch(out, *epoch, *hash)))
+                value.as_ref().map(|(epoch, hash)| value_of(|out| put_epoch(out, *epoch, *hash)))
             }
             Change::LegacyTopics => {
                 start(LEGACY_TOPICS, None);
@@ -83,12 +83,12 @@ impl Record {
             }
             Change::Member(id, value) => {
                 start(MEMBER, Some(id));
-                value.as_ref().map(|profile| write(|out| put_profile(out, profile)))
+                value.as_ref().map(|profile| value_of(|out| put_profile(out, profile)))
             }
             Change::AssignmentEpoch(value) => {
                 start(ASSIGNMENT_EPOCH, None);
                 value.map(|epoch| {
-                    write(|out| {
+                    value_of(|out| {
                         out.put_i32(epoch);
                         put_tagged(out, &[]);
                     })
@@ -97,7 +97,7 @@ impl Record {
             Change::Target(id, value) => {
                 start(TARGET, Some(id));
                 value.as_ref().map(|partitions| {
-                    write(|out| {
+                    value_of(|out| {
                         put_partitions(out, partitions);
                         put_tagged(out, &[]);
                     })
@@ -105,11 +105,11 @@ impl Record {
             }
             Change::Current(id, value) => {
                 start(CURRENT, Some(id));
-                value.as_ref().map(|current| write(|out| put_current(out, current)))
+                value.as_ref().map(|current| value_of(|out| put_current(out, current)))
             }
             Change::Regex(pattern, value) => {
                 start(REGEX, Some(pattern));
-                value.as_ref().map(|resolved| write(|out| put_resolved(out, resolved)))
+                value.as_ref().map(|resolved| value_of(|out| put_resolved(out, resolved)))
             }
         };
         EncodedRecord { key: key.freeze(), value }
@@ -117,7 +117,7 @@ impl Record {
 }
 
 /// A value of version 0.
-fn write(put: impl FnOnce(&mut BytesMut)) -> Bytes {
+pub(in crate::group) fn value_of(put: impl FnOnce(&mut BytesMut)) -> Bytes {
     let mut out = BytesMut::new();
     out.put_i16(0);
     put(&mut out);
@@ -235,7 +235,7 @@ fn put_current(out: &mut BytesMut, current: &Current) {
     put_tagged(out, &[]);
 }
 
-fn read_partitions(value: &mut Reader<'_>) -> Result<Partitions, RecordError> {
+pub(in crate::group) fn read_partitions(value: &mut Reader<'_>) -> Result<Partitions, RecordError> {
     let mut partitions = Partitions::default();
     for _ in 0..value.count(1)? {
         let topic = TopicId(Uuid::from_bytes(value.array()?));
@@ -247,7 +247,7 @@ fn read_partitions(value: &mut Reader<'_>) -> Result<Partitions, RecordError> {
     Ok(partitions)
 }
 
-fn put_partitions(out: &mut BytesMut, partitions: &Partitions) {
+pub(in crate::group) fn put_partitions(out: &mut BytesMut, partitions: &Partitions) {
     put_compact_count(out, partitions.topics().len());
     for (topic, partitions) in partitions.topics() {
         out.put_slice(topic.0.as_bytes());

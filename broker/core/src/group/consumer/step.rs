@@ -161,7 +161,7 @@ fn question<'a>(group: &'a Group, topics: &Topics) -> Question<'a> {
 }
 
 /// Tells one set of existing topics, with their numbers of partitions, from another. Of no meaning outside of Ottla.
-fn metadata_hash(names: &BTreeSet<&str>, topics: &Topics) -> i64 {
+pub(in crate::group) fn metadata_hash(names: &BTreeSet<&str>, topics: &Topics) -> i64 {
     let mut hasher = FnvHasher::default();
     for topic in names.iter().filter_map(|name| topics.by_name(name)) {
         hasher.write(topic.id.0.as_bytes());

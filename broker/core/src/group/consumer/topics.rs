@@ -10,12 +10,7 @@ pub(crate) fn mark_stale<'a>(groups: impl Iterator<Item = &'a mut Group>, before
     if fresh.peek().is_none() {
         return;
     }
-    let size = |topic: &Topic| topic.partitions.len();
-    let changes = Topics::differences(before, after).filter_map(|pair| match pair {
-        (Some(before), Some(after)) if size(before) == size(after) => None,
-        (before, after) => after.or(before).map(|topic| (topic.name.as_str(), before.is_none())),
-    });
-    let changes: Vec<(&str, bool)> = changes.collect();
+    let changes = changed_topics(before, after);
     if changes.is_empty() {
         return;
     }
@@ -25,4 +20,14 @@ pub(crate) fn mark_stale<'a>(groups: impl Iterator<Item = &'a mut Group>, before
             group.is_subscribed(name) || *is_new && patterns.iter().any(|pattern| pattern.matches(name))
         });
     }
+}
+
+/// The names of topics that came, went or got other partitions; true for those that came.
+pub(in crate::group) fn changed_topics<'a>(before: &'a Topics, after: &'a Topics) -> Vec<(&'a str, bool)> {
+    let size = |topic: &Topic| topic.partitions.len();
+    let changes = Topics::differences(before, after).filter_map(|pair| match pair {
+        (Some(before), Some(after)) if size(before) == size(after) => None,
+        (before, after) => after.or(before).map(|topic| (topic.name.as_str(), before.is_none())),
+    });
+    changes.collect()
 }

@@ -1,0 +1,211 @@
+//! The way of the group coordinators to the share coordinators of partitions (KIP-932): over the wire, as often as it
+//! takes for a while. Where a share coordinator is, the broker is asked as any client would ask it.
+//!
+//! Must decide nothing about groups: that is ottla-core's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::future::join_all;
+use ottla_core::group::{AskStates, Partitions};
+use ottla_core::{BrokerId, TopicId};
+use ottla_protocol::ErrorCode;
+use ottla_protocol::codec::{Request, Str};
+use ottla_protocol::messages::delete_share_group_state::{
+    self as delete, DeleteShareGroupStateRequest, DeleteShareGroupStateResponse,
+};
+use ottla_protocol::messages::find_coordinator::FindCoordinatorRequest;
+use ottla_protocol::messages::initialize_share_group_state::{
+    self as initialize, InitializeShareGroupStateRequest, InitializeShareGroupStateResponse,
+};
+use tokio::time::Instant;
+use tracing::debug;
+use uuid::Uuid;
+
+use crate::broker::Broker;
+use crate::txn::Unanswered;
+
+/// `key_type` of share partitions in FindCoordinator.
+const SHARE: i8 = 2;
+/// How long share coordinators are asked again that cannot answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an attempt that failed rests.
+const REST: Duration = Duration::from_millis(50);
+
+/// What came of each partition that was asked for.
+pub type StateAnswers<T> = BTreeMap<(TopicId, i32), Result<T, ErrorCode>>;
+
+/// Partitions of topics, by index, in a request.
+type Asked = Vec<(Uuid, BTreeSet<i32>)>;
+
+/// The answers of one broker, in no particular order.
+type Told<T> = Vec<(Uuid, i32, Result<T, ErrorCode>)>;
+
+/// A question about partitions: the request that asks some of them of one broker, and what its answer tells.
+struct Question<F, R: Request, T> {
+    request: F,
+    read: fn(R::Response) -> Told<T>,
+}
+
+/// Has the share coordinators make states, or delete them.
+pub async fn change(broker: &Broker, group: &str, ask: &AskStates) -> StateAnswers<()> {
+    match ask {
+        AskStates::Initialize { epoch, partitions } => {
+            let all = partitions.iter().map(|(topic, index, _)| (*topic, *index)).collect();
+            let offsets = partitions.iter().map(|(topic, index, offset)| ((topic.0, *index), offset.0)).collect();
+            let request = |asked| initialization(group, asked, *epoch, &offsets);
+            pursue(broker, group, &all, &Question { request, read: initialized }).await
+        }
+        AskStates::Delete(partitions) => {
+            let request = |asked| deletion(group, asked);
+            pursue(broker, group, partitions, &Question { request, read: deleted }).await
+        }
+    }
+}
+
+/// Asks until each partition has an answer that counts.
+async fn pursue<F: Fn(Asked) -> R, R: Request, T>(
+    broker: &Broker,
+    group: &str,
+    partitions: &Partitions,
+    question: &Question<F, R, T>,
+) -> StateAnswers<T> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut answers = StateAnswers::new();
+    let mut open = partitions.clone();
+    while !open.is_empty() {
+        answers.extend(ask_each(broker, group, &open, question).await);
+        open = open.filter(|topic, index| matches!(answers.get(&(topic, index)), Some(Err(code)) if is_passing(*code)));
+        if open.is_empty() || Instant::now() >= deadline {
+            break;
+        }
+        debug!(group, partitions = open.len(), "share coordinators cannot be asked yet");
+        tokio::time::sleep(REST).await;
+    }
+    answers
+}
+
+/// Asks once for all partitions, each broker at the same time.
+async fn ask_each<F: Fn(Asked) -> R, R: Request, T>(
+    broker: &Broker,
+    group: &str,
+    partitions: &Partitions,
+    question: &Question<F, R, T>,
+) -> StateAnswers<T> {
+    let mut answers = StateAnswers::new();
+    let mut by_leader: BTreeMap<BrokerId, Partitions> = BTreeMap::new();
+    for (partition, coordinator) in coordinators(broker, group, partitions).await {
+        match coordinator {
+            Ok(leader) => drop(by_leader.entry(leader).or_default().insert(partition.0, partition.1)),
+            Err(code) => drop(answers.insert(partition, Err(code))),
+        }
+    }
+    let requests: Vec<(BrokerId, Partitions, R)> = by_leader
+        .into_iter()
+        .map(|(leader, partitions)| {
+            let asked = partitions.topics().map(|(topic, indexes)| (topic.0, indexes.clone())).collect();
+            (leader, partitions, (question.request)(asked))
+        })
+        .collect();
+    let calls = requests.iter().map(|(leader, _, request)| broker.peers.call(broker, *leader, request));
+    let responses = join_all(calls).await;
+    for ((leader, partitions, _), response) in requests.iter().zip(responses) {
+        answers.extend(told_of(*leader, partitions, response.map(question.read)));
+    }
+    answers
+}
+
+/// What is known of each partition that `leader` was asked for; one that it does not mention was refused.
+fn told_of<T>(leader: BrokerId, partitions: &Partitions, told: Result<Told<T>, Unanswered>) -> StateAnswers<T> {
+    let (default, told) = match told {
+        Ok(told) => (ErrorCode::UNKNOWN_SERVER_ERROR, told),
+        Err(error) => {
+            debug!(%leader, %error, "a share coordinator gives no answer");
+            (ErrorCode::COORDINATOR_NOT_AVAILABLE, Vec::new())
+        }
+    };
+    let mut answers: StateAnswers<T> = partitions.iter().map(|partition| (partition, Err(default))).collect();
+    for (topic, index, result) in told {
+        if let Some(answer) = answers.get_mut(&(TopicId(topic), index)) {
+            *answer = result;
+        }
+    }
+    answers
+}
+
+fn is_passing(code: ErrorCode) -> bool {
+    [ErrorCode::NOT_COORDINATOR, ErrorCode::COORDINATOR_NOT_AVAILABLE, ErrorCode::COORDINATOR_LOAD_IN_PROGRESS]
+        .contains(&code)
+}
+
+/// Which broker has the share coordinator of each partition.
+async fn coordinators(broker: &Broker, group: &str, partitions: &Partitions) -> StateAnswers<BrokerId> {
+    let key = |topic: TopicId, index: i32| Str::from(format!("{group}:{}:{index}", ottla_storage::id_text(topic.0)));
+    let keys: Vec<Str> = partitions.iter().map(|(topic, index)| key(topic, index)).collect();
+    let request = FindCoordinatorRequest { key_type: SHARE, coordinator_keys: keys, ..Default::default() };
+    let found = match broker.peers.call(broker, broker.id(), &request).await {
+        Ok(response) => response.coordinators,
+        Err(error) => {
+            debug!(%error, "cannot ask for share coordinators");
+            return partitions.iter().map(|at| (at, Err(ErrorCode::COORDINATOR_NOT_AVAILABLE))).collect();
+        }
+    };
+    let found: BTreeMap<Str, Result<BrokerId, ErrorCode>> =
+        found.into_iter().map(|found| (found.key, found.error_code.ok().map(|()| BrokerId(found.node_id)))).collect();
+    let of = |at: (TopicId, i32)| found.get(&key(at.0, at.1)).copied().unwrap_or(Err(ErrorCode::UNKNOWN_SERVER_ERROR));
+    partitions.iter().map(|at| (at, of(at))).collect()
+}
+
+fn initialization(
+    group: &str,
+    asked: Asked,
+    state_epoch: i32,
+    offsets: &BTreeMap<(Uuid, i32), i64>,
+) -> InitializeShareGroupStateRequest {
+    let partition = |topic: Uuid, partition: i32| initialize::PartitionData {
+        partition,
+        state_epoch,
+        start_offset: offsets.get(&(topic, partition)).copied().unwrap_or(-1),
+    };
+    let topics = asked.into_iter().map(|(topic_id, indexes)| initialize::InitializeStateData {
+        topic_id,
+        partitions: indexes.into_iter().map(|index| partition(topic_id, index)).collect(),
+    });
+    InitializeShareGroupStateRequest { group_id: group.into(), topics: topics.collect() }
+}
+
+fn initialized(response: InitializeShareGroupStateResponse) -> Told<()> {
+    let topics = response.results.into_iter();
+    let told = topics.flat_map(|topic| topic.partitions.into_iter().map(move |found| (topic.topic_id, found)));
+    told.map(|(topic, found)| (topic, found.partition, found.error_code.ok())).collect()
+}
+
+fn deletion(group: &str, asked: Asked) -> DeleteShareGroupStateRequest {
+    let topics = asked.into_iter().map(|(topic_id, indexes)| delete::DeleteStateData {
+        topic_id,
+        partitions: indexes.into_iter().map(|partition| delete::PartitionData { partition }).collect(),
+    });
+    DeleteShareGroupStateRequest { group_id: group.into(), topics: topics.collect() }
+}
+
+fn deleted(response: DeleteShareGroupStateResponse) -> Told<()> {
+    let topics = response.results.into_iter();
+    let told = topics.flat_map(|topic| topic.partitions.into_iter().map(move |found| (topic.topic_id, found)));
+    told.map(|(topic, found)| (topic, found.partition, found.error_code.ok())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: TopicId = TopicId(Uuid::from_u128(7));
+
+    #[test]
+    fn a_broker_that_is_silent_is_asked_again_and_one_that_leaves_a_partition_out_is_not() {
+        let partitions: Partitions = [(T, 0), (T, 1)].into_iter().collect();
+        let told = told_of(BrokerId(1), &partitions, Ok(vec![(T.0, 1, Ok(5)), (T.0, 9, Ok(6))]));
+        assert_eq!(told, [((T, 0), Err(ErrorCode::UNKNOWN_SERVER_ERROR)), ((T, 1), Ok(5))].into());
+        let silent: StateAnswers<()> = told_of(BrokerId(1), &partitions, Err(Unanswered::NoAddress(BrokerId(1))));
+        assert!(silent.values().all(|answer| answer.is_err_and(is_passing)), "{silent:?}");
+    }
+}
