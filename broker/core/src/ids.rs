@@ -55,6 +55,10 @@ number!(
     Offset(i64)
 );
 number!(
+    /// Raised by the group coordinator each time a share group begins anew with a partition (KIP-932). −1 means unknown.
+    StateEpoch(i32)
+);
+number!(
     /// Identity of an idempotent or transactional producer (KIP-98). −1 means none.
     ProducerId(i64)
 );
@@ -77,6 +81,11 @@ impl LeaderEpoch {
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
+}
+
+impl StateEpoch {
+    /// The epoch is not given.
+    pub const NONE: Self = Self(-1);
 }
 
 impl PartitionEpoch {

@@ -1,5 +1,5 @@
 //! The rules of an Ottla cluster as pure state machines: partition leader and follower, metadata image,
-//! controller decisions, group coordinator, configuration definitions.
+//! controller decisions, group coordinator, share partitions, configuration definitions.
 //!
 //! This crate must not do I/O, read a clock or draw random numbers: time enters as [`Now`], identifiers arrive in
 //! events, and what has to happen leaves as effects.
@@ -15,12 +15,13 @@ pub mod mutant;
 pub mod partition;
 mod pattern;
 pub mod quota;
+pub mod share;
 pub mod throttle;
 pub mod time;
 pub mod txn;
 
 pub use ids::{
     BrokerEpoch, BrokerId, ControllerEpoch, DirectoryId, LeaderEpoch, LogIndex, Offset, PartitionEpoch, Producer,
-    ProducerEpoch, ProducerId, TopicId, TopicName, TopicPartition,
+    ProducerEpoch, ProducerId, StateEpoch, TopicId, TopicName, TopicPartition,
 };
 pub use time::{Now, Timestamp};

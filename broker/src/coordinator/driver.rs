@@ -145,8 +145,9 @@ async fn load<M: Machine, L: CoordinatorLog>(partition: i32, log: Arc<L>, config
 fn replay<M: Machine>(log: &impl CoordinatorLog, config: M::Config, partition: i32) -> Result<(M, u64), LoadError> {
     let mut machine = M::new(config);
     let mut records = 0;
-    log.replay(&mut |replayed| {
+    log.replay(&mut |offset, replayed| {
         records += 1;
+        machine.replaying(offset);
         if let Err(error) = machine.replay(replayed) {
             warn!(topic = M::TOPIC, partition, %error, "skipped a record that cannot be read");
         }
@@ -250,8 +251,12 @@ impl<M: Machine, L: CoordinatorLog, A: Actor<M>> Serving<M, L, A> {
             match effect {
                 Effect::Reply(id, response) => self.answer(id, Ok(response)),
                 Effect::Act(act) => self.actor.act(act, self.epoch, &self.notes),
+                Effect::Prune(offset) => self.log.prune(offset),
                 Effect::Append(id, batch) => match self.log.append(&batch, self.clock.now()) {
-                    Ok(appended) => self.appends.push_back((id, appended)),
+                    Ok((offset, appended)) => {
+                        self.machine.placed(id, offset);
+                        self.appends.push_back((id, appended));
+                    }
                     Err(error) => {
                         effects.extend(self.machine.handle(self.clock.now(), Event::Appended(id, Err(error))));
                     }

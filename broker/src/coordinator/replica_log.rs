@@ -9,6 +9,7 @@ use ottla_core::partition::{Refusal, RequiredAcks};
 use ottla_core::{LeaderEpoch, Now, Offset, ProducerId};
 use ottla_records::{Attributes, BatchBuilder, Compression, Limits, Marker, ProducerStamp, RecordReader, batches};
 use ottla_storage::ProducerError;
+use tracing::warn;
 
 use super::log::{Appended, CoordinatorLog, LoadError, Replay};
 use crate::replica::{Error, FetchWait, Outcome, Partition, ProduceWait};
@@ -31,7 +32,7 @@ impl ReplicaLog {
 }
 
 impl CoordinatorLog for ReplicaLog {
-    fn append(&self, new: &NewBatch, now: Now) -> Result<Appended, AppendError> {
+    fn append(&self, new: &NewBatch, now: Now) -> Result<(Offset, Appended), AppendError> {
         let mut batch = BatchBuilder::new(Compression::None);
         if let Some(InTransaction { producer, .. }) = new.transaction {
             // As Kafka's coordinators do, without a sequence: the coordinator answers for repeated requests.
@@ -44,9 +45,9 @@ impl CoordinatorLog for ReplicaLog {
         let wait = Arc::new(ProduceWait::new(1));
         let appended =
             self.partition.append(&batch.build(0), new.transaction, RequiredAcks::All, Some((&wait, 0)), now);
-        appended.map_err(refusal)?;
+        let offset = appended.map_err(refusal)?.base_offset;
         wait.sealed();
-        Ok(Box::pin(poll_fn(move |context| {
+        let appended: Appended = Box::pin(poll_fn(move |context| {
             wait.register(context.waker());
             match wait.ended(0) {
                 None => Poll::Pending,
@@ -55,7 +56,14 @@ impl CoordinatorLog for ReplicaLog {
                     Poll::Ready(Err(AppendError::NotLeader))
                 }
             }
-        })))
+        }));
+        Ok((offset, appended))
+    }
+
+    fn prune(&self, offset: Offset) {
+        if let Err(error) = self.partition.delete_records(offset) {
+            warn!(partition = %self.partition.id(), %offset, %error, "cannot delete what the coordinator needs no more");
+        }
     }
 
     fn replay(&self, each: Replay<'_>) -> Result<(), LoadError> {
@@ -70,10 +78,11 @@ impl CoordinatorLog for ReplicaLog {
             for batch in batches(&bytes) {
                 let batch = batch.map_err(failed)?;
                 next = Offset(batch.header.last_offset() + 1);
+                let offset = Offset(batch.header.base_offset);
                 let producer = ProducerId(batch.header.producer_id);
                 if batch.header.attributes.is_control() {
                     if let Some(Marker { commit, .. }) = Marker::read(batch.bytes).map_err(failed)? {
-                        each(Replayed::TransactionEnd { producer, commit });
+                        each(offset, Replayed::TransactionEnd { producer, commit });
                     }
                     continue;
                 }
@@ -81,7 +90,7 @@ impl CoordinatorLog for ReplicaLog {
                 let mut records = RecordReader::new(batch.bytes, Limits::default()).map_err(failed)?;
                 while let Some(record) = records.next_record().map_err(failed)? {
                     if let Some(key) = record.key {
-                        each(Replayed::Record { key: &key, value: record.value.as_deref(), transaction });
+                        each(offset, Replayed::Record { key: &key, value: record.value.as_deref(), transaction });
                     }
                 }
             }

@@ -15,12 +15,16 @@ pub const TRANSACTION_VERSION: &str = "transaction.version";
 /// The feature that says which kinds of groups there are (KIP-848).
 pub const GROUP_VERSION: &str = "group.version";
 
+/// The feature that says whether there are share groups (KIP-932).
+pub const SHARE_VERSION: &str = "share.version";
+
 /// What this build can run with, by feature. A feature of Kafka is above 0 only once its semantics are there.
 pub fn supported_features() -> impl Iterator<Item = (&'static str, FeatureRange)> {
     [
         (OTTLA_VERSION, FeatureRange { min: 1, max: 1 }),
         (TRANSACTION_VERSION, FeatureRange { min: 0, max: 2 }),
         (GROUP_VERSION, FeatureRange { min: 0, max: 1 }),
+        (SHARE_VERSION, FeatureRange { min: 0, max: 1 }),
     ]
     .into_iter()
 }

@@ -8,9 +8,12 @@ pub const CONSUMER_OFFSETS: &str = "__consumer_offsets";
 /// Transactions.
 pub const TRANSACTION_STATE: &str = "__transaction_state";
 
+/// What share groups have made of partitions.
+pub const SHARE_GROUP_STATE: &str = "__share_group_state";
+
 /// Whether clients may not write to the topic as they like.
 pub fn is_internal(topic: &str) -> bool {
-    topic == CONSUMER_OFFSETS || topic == TRANSACTION_STATE
+    [CONSUMER_OFFSETS, TRANSACTION_STATE, SHARE_GROUP_STATE].contains(&topic)
 }
 
 /// How `topic` is to be made if it is internal.
@@ -18,6 +21,7 @@ pub fn new_internal_topic(topic: &str, id: TopicId, settings: &Settings) -> Opti
     match topic {
         CONSUMER_OFFSETS => Some(consumer_offsets(id, settings)),
         TRANSACTION_STATE => Some(transaction_state(id, settings)),
+        SHARE_GROUP_STATE => Some(share_group_state(id, settings)),
         _ => None,
     }
 }
@@ -50,6 +54,24 @@ fn transaction_state(id: TopicId, settings: &Settings) -> NewTopic {
             ("unclean.leader.election.enable", "false"),
         ]),
         ..NewTopic::with_defaults(TRANSACTION_STATE, id)
+    }
+}
+
+/// Not compacted: the share coordinator deletes what it needs no more from the front.
+fn share_group_state(id: TopicId, settings: &Settings) -> NewTopic {
+    let segment_bytes: i64 = settings.number("share.coordinator.state.topic.segment.bytes");
+    let min_isr: i64 = settings.number("share.coordinator.state.topic.min.isr");
+    NewTopic {
+        partitions: settings.number("share.coordinator.state.topic.num.partitions"),
+        replication_factor: settings.number("share.coordinator.state.topic.replication.factor"),
+        configs: configs(&[
+            ("cleanup.policy", "delete"),
+            ("compression.type", "producer"),
+            ("min.insync.replicas", &min_isr.to_string()),
+            ("retention.ms", "-1"),
+            ("segment.bytes", &segment_bytes.to_string()),
+        ]),
+        ..NewTopic::with_defaults(SHARE_GROUP_STATE, id)
     }
 }
 

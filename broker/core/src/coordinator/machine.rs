@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use super::{AppendError, AppendId, NewBatch, RecordError, Replayed, RequestId};
-use crate::Now;
+use crate::{Now, Offset};
 
 /// What happens to a coordinator.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub enum Effect<Response, Act> {
     Append(AppendId, NewBatch),
     /// Something that this kind of coordinator needs done.
     Act(Act),
+    /// Nothing of the log below this offset is needed any more: it may be deleted.
+    Prune(Offset),
 }
 
 /// A coordinator of what one partition of its topic keeps.
@@ -55,6 +57,12 @@ pub trait Machine: Sized + Send + 'static {
     /// Applies what the partition holds, in log order, before the start. Records of kinds that are not coordinated here
     /// are passed over. After an error the coordinator is unchanged; the record is best skipped with a warning.
     fn replay(&mut self, replayed: Replayed<'_>) -> Result<(), RecordError>;
+
+    /// What is replayed next stands at `offset` of the log. Only a machine that prunes its log need know.
+    fn replaying(&mut self, _offset: Offset) {}
+
+    /// The log has put the records of `append` at `offset`; said before the machine hears of the fate of the append.
+    fn placed(&mut self, _append: AppendId, _offset: Offset) {}
 
     /// Everything is replayed.
     fn start(&mut self, now: Now) -> Vec<Effect<Self::Response, Self::Act>>;

@@ -23,9 +23,12 @@ pub enum RecordError {
     /// The record names an impossible topic.
     #[error("the record names an invalid topic")]
     InvalidTopic,
-    /// The record has a transaction in a state this release does not know.
-    #[error("the record has the unknown transaction state {0}")]
+    /// The record has a transaction or a delivery in a state this release does not know.
+    #[error("the record has the unknown state {0}")]
     UnknownState(i8),
+    /// The record names offsets that are no range, or a count below 0.
+    #[error("the record names impossible offsets")]
+    InvalidOffsets,
 }
 
 /// Reads a slice from its front.

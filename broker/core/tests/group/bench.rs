@@ -116,6 +116,7 @@ impl Bench {
                     self.in_flight.push_back((id, batch));
                 }
                 Effect::Act(call) => self.calls.push_back(call),
+                Effect::Prune(offset) => panic!("a compacted log is pruned below {offset}"),
             }
         }
         while self.is_prompt && !self.in_flight.is_empty() {
@@ -201,7 +202,7 @@ impl Bench {
         for effect in unloaded.unload() {
             match effect {
                 Effect::Reply(id, response) => assert_eq!(self.replies.insert(id, response), None, "{id:?}"),
-                Effect::Append(..) | Effect::Act(_) => panic!("an unloaded coordinator has things done"),
+                Effect::Append(..) | Effect::Act(_) | Effect::Prune(_) => panic!("an unloaded coordinator has things done"),
             }
         }
         self.in_flight.clear();

@@ -4,8 +4,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures::task::AtomicWaker;
-use ottla_core::Now;
 use ottla_core::coordinator::{EncodedRecord, NewBatch, RecordError, Replayed};
+use ottla_core::{Now, Offset};
 use parking_lot::Mutex;
 
 use super::super::log::Replay;
@@ -83,9 +83,11 @@ impl Future for Ended {
 }
 
 impl CoordinatorLog for Arc<Slow> {
-    fn append(&self, _: &NewBatch, _: Now) -> Result<Appended, AppendError> {
-        Ok(Box::pin(Ended(Arc::clone(self))))
+    fn append(&self, _: &NewBatch, _: Now) -> Result<(Offset, Appended), AppendError> {
+        Ok((Offset::ZERO, Box::pin(Ended(Arc::clone(self)))))
     }
+
+    fn prune(&self, _: Offset) {}
 
     fn replay(&self, _: Replay<'_>) -> Result<(), LoadError> {
         Ok(())

@@ -93,6 +93,7 @@ impl Bench {
                     }
                     None => self.held.push((id, records)),
                 },
+                Effect::Prune(offset) => panic!("a compacted log is pruned below {offset}"),
             }
         }
     }
