@@ -118,6 +118,8 @@ fn defaults(cluster: &ValidCluster) -> BTreeMap<String, String> {
         ("default.replication.factor", replicas),
         ("min.insync.replicas", min_in_sync),
         ("offsets.topic.replication.factor", replicas),
+        ("share.coordinator.state.topic.replication.factor", replicas),
+        ("share.coordinator.state.topic.min.isr", min_in_sync),
         ("transaction.state.log.replication.factor", replicas),
         ("transaction.state.log.min.isr", min_in_sync),
     ]

@@ -1,11 +1,11 @@
 //! Internal topics follow the size of the cluster: their copies, and how many of these acks=all needs.
 //!
-//! Brokers write the minimum of in-sync replicas into the topic of transactions when they make it, so it would stay what
-//! it was for one broker; the topic of offsets has the brokers' default, which their files say.
+//! Brokers write the minimum of in-sync replicas into the topics of transactions and of share groups when they make them, so
+//! it would stay what it was for one broker; the topic of offsets has the brokers' default, which their files say.
 
 use std::collections::BTreeMap;
 
-use ottla_core::controller::internal_topics::{CONSUMER_OFFSETS, TRANSACTION_STATE, is_internal};
+use ottla_core::controller::internal_topics::{CONSUMER_OFFSETS, SHARE_GROUP_STATE, TRANSACTION_STATE, is_internal};
 
 use super::{
     super::{build::properties, observe::Observed, validate::ValidCluster},
@@ -32,6 +32,7 @@ impl InternalTopics {
     pub(super) fn copies(&self, topic: &str, now: usize) -> usize {
         let factor = match topic {
             CONSUMER_OFFSETS => self.number("offsets.topic.replication.factor"),
+            SHARE_GROUP_STATE => self.number("share.coordinator.state.topic.replication.factor"),
             _ => self.number("transaction.state.log.replication.factor"),
         };
         if is_internal(topic) { now.max(factor).min(self.brokers) } else { now }
@@ -42,18 +43,26 @@ impl InternalTopics {
     }
 }
 
-/// The setting that the topic of transactions lacks, once its partitions have all their copies.
+/// The topics that keep a minimum of in-sync replicas of their own, with the brokers' key for it.
+const WITH_MINIMUM: [(&str, &str); 2] = [
+    (TRANSACTION_STATE, "transaction.state.log.min.isr"),
+    (SHARE_GROUP_STATE, "share.coordinator.state.topic.min.isr"),
+];
+
+/// The setting that an internal topic lacks, once its partitions have all their copies.
 pub(super) fn setting(cluster: &ValidCluster, observed: &Observed) -> Option<Step> {
+    WITH_MINIMUM.into_iter().find_map(|(topic, key)| setting_of(topic, key, cluster, observed))
+}
+
+fn setting_of(name: &str, key: &str, cluster: &ValidCluster, observed: &Observed) -> Option<Step> {
     let placements = &observed.controller()?.placements;
-    let topic = placements.iter().find(|topic| topic.topic == TRANSACTION_STATE)?;
+    let topic = placements.iter().find(|topic| topic.topic == name)?;
     let topics = InternalTopics::of(cluster);
     let is_complete = |partition: &PartitionPlacement| {
         let copies = partition.target.len();
-        partition.adding.is_empty()
-            && partition.removing.is_empty()
-            && copies == topics.copies(TRANSACTION_STATE, copies)
+        partition.adding.is_empty() && partition.removing.is_empty() && copies == topics.copies(name, copies)
     };
-    let wanted = topics.number("transaction.state.log.min.isr");
+    let wanted = topics.number(key);
     let is_due = topic.min_in_sync != wanted && topic.partitions.iter().all(is_complete);
     let changes = vec![ConfigChange::Set("min.insync.replicas".to_owned(), wanted.to_string())];
     is_due.then(|| Step::Ask(Request::Configure { topic: topic.topic.clone(), changes }))

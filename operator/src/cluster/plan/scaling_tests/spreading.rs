@@ -36,23 +36,26 @@ fn topics_get_the_replicas_that_are_asked_for_as_many_at_once_as_may_move() {
 }
 
 #[test]
-fn the_topic_of_transactions_needs_two_in_sync_once_it_has_three_copies() {
-    let mut observed = settled(&of_brokers(3));
-    place(&mut observed, "__transaction_state", &[&[0]]);
-    assert_eq!(names(&observed), ["move __transaction_state-0 to 0,1,2"], "copies first");
-    let partition = &mut controller(&mut observed).placements[0].partitions[0];
-    (partition.target, partition.adding) = ([0, 1, 2].map(BrokerId).to_vec(), [1, 2].map(BrokerId).to_vec());
-    assert_eq!(names(&observed), NOTHING, "they are on their way");
-    let partition = &mut controller(&mut observed).placements[0].partitions[0];
-    (partition.in_sync, partition.adding) = (partition.target.clone(), Vec::new());
-    assert_eq!(
-        names(&observed),
-        [r#"Configure { topic: "__transaction_state", changes: [Set("min.insync.replicas", "2")] }"#]
-    );
-    controller(&mut observed).placements[0].min_in_sync = 2;
-    assert_eq!(names(&observed), NOTHING);
-    observed.cluster.spec.config = serde_json::from_value(json!({"transaction.state.log.min.isr": 3})).unwrap();
-    assert!(names(&observed).iter().any(|step| step.contains(r#"Set("min.insync.replicas", "3")"#)));
+fn topics_with_a_minimum_of_their_own_need_two_in_sync_once_they_have_three_copies() {
+    for (topic, key) in [
+        ("__transaction_state", "transaction.state.log.min.isr"),
+        ("__share_group_state", "share.coordinator.state.topic.min.isr"),
+    ] {
+        let mut observed = settled(&of_brokers(3));
+        place(&mut observed, topic, &[&[0]]);
+        assert_eq!(names(&observed), [format!("move {topic}-0 to 0,1,2")], "copies first");
+        let partition = &mut controller(&mut observed).placements[0].partitions[0];
+        (partition.target, partition.adding) = ([0, 1, 2].map(BrokerId).to_vec(), [1, 2].map(BrokerId).to_vec());
+        assert_eq!(names(&observed), NOTHING, "they are on their way");
+        let partition = &mut controller(&mut observed).placements[0].partitions[0];
+        (partition.in_sync, partition.adding) = (partition.target.clone(), Vec::new());
+        let configure = format!(r#"Configure {{ topic: "{topic}", changes: [Set("min.insync.replicas", "2")] }}"#);
+        assert_eq!(names(&observed), [configure]);
+        controller(&mut observed).placements[0].min_in_sync = 2;
+        assert_eq!(names(&observed), NOTHING);
+        observed.cluster.spec.config = serde_json::from_value(json!({ key: 3 })).unwrap();
+        assert!(names(&observed).iter().any(|step| step.contains(r#"Set("min.insync.replicas", "3")"#)));
+    }
 }
 
 #[test]
