@@ -24,6 +24,7 @@ use crate::coordinator::{Handover, Jobs};
 use crate::group::{self, Groups};
 use crate::quota::Quotas;
 use crate::replica::{Error, LocalTopic, Manager, Partition, Unpacking};
+use crate::share::{self, Deliveries, DeliverySettings, ShareSessions, ShareStates};
 use crate::txn::{self, Peers, Transactions};
 
 /// A running broker, as the API handlers see it.
@@ -45,7 +46,15 @@ pub struct Broker {
     pub group_jobs: Mutex<Option<Jobs<GroupCoordinator>>>,
     /// Coordinates the transactional ids that are its own, likewise.
     pub transactions: Arc<Transactions>,
-    /// What they need done, until [`txn::act`] takes it up.
+    /// Coordinates the state of the share groups that is its own, likewise.
+    pub share_states: Arc<ShareStates>,
+    /// The share partitions that it leads.
+    pub deliveries: Deliveries,
+    /// What the broker says of their delivery.
+    pub delivery_settings: DeliverySettings,
+    /// The sessions of members of share groups.
+    pub share_sessions: ShareSessions,
+    /// What the transactions need done, until [`txn::act`] takes it up.
     pub transaction_jobs: Mutex<Option<Jobs<TransactionCoordinator>>>,
     /// `transaction.max.timeout.ms`.
     pub max_transaction_timeout: Duration,
@@ -78,10 +87,15 @@ impl Broker {
         let groups = Groups::new(group_settings, state_calls, *replicas.clock(), group::note);
         let transaction_settings = txn::settings(&config.layers(&none, &none));
         let (handover, jobs) = Handover::new();
+        let share_settings = share::state_settings(&config.layers(&none, &none));
         Self {
             max_transaction_timeout: transaction_settings.max_timeout,
             next_transaction_retry: txn::retry(&config.layers(&none, &none)),
             transactions: Arc::new(Transactions::new(transaction_settings, handover, *replicas.clock(), txn::note)),
+            share_states: Arc::new(ShareStates::new(share_settings, Idle, *replicas.clock(), share::note)),
+            deliveries: Deliveries::default(),
+            delivery_settings: DeliverySettings::read(&config.layers(&none, &none)),
+            share_sessions: ShareSessions::default(),
             transaction_jobs: Mutex::new(Some(jobs)),
             peers: Peers::default(),
             client_metrics: ClientMetrics::new(&config, *replicas.clock(), replicas.metrics().client_metrics.clone()),

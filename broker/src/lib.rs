@@ -17,6 +17,7 @@ pub mod node;
 pub mod process;
 pub mod quota;
 pub mod replica;
+pub mod share;
 pub mod telemetry;
 pub mod txn;
 

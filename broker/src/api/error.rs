@@ -4,6 +4,7 @@ use ottla_core::client_metrics;
 use ottla_core::controller;
 use ottla_core::group;
 use ottla_core::partition::Refusal;
+use ottla_core::share;
 use ottla_core::txn;
 use ottla_protocol::ErrorCode;
 use ottla_storage::ProducerError;
@@ -203,6 +204,37 @@ pub fn of_push(error: &PushError) -> ErrorCode {
         PushError::Refused(refusal) => of_client_metrics(*refusal),
         PushError::Expanded => ErrorCode::TELEMETRY_TOO_LARGE,
         PushError::Unpacked(_) | PushError::Malformed(_) => ErrorCode::INVALID_RECORD,
+    }
+}
+
+/// The code where a member of a share group is refused.
+pub fn of_delivery(error: share::partition::Error) -> ErrorCode {
+    use share::partition::Error;
+    match error {
+        Error::InvalidRecordState => ErrorCode::INVALID_RECORD_STATE,
+        Error::InvalidRequest => ErrorCode::INVALID_REQUEST,
+        Error::Fenced => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        Error::CoordinatorNotAvailable => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        Error::UnknownTopicOrPartition => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        Error::Unexpected => ErrorCode::UNKNOWN_SERVER_ERROR,
+    }
+}
+
+/// The code of a refusal by a share coordinator.
+pub fn of_share_state(error: share::state::Error) -> ErrorCode {
+    use share::state::Error;
+    match error {
+        Error::NegativePartition
+        | Error::GroupIdTooLong
+        | Error::InvalidBatch
+        | Error::WriteUninitialized
+        | Error::ReadUninitialized => ErrorCode::INVALID_REQUEST,
+        Error::FencedLeaderEpoch => ErrorCode::FENCED_LEADER_EPOCH,
+        Error::FencedStateEpoch => ErrorCode::FENCED_STATE_EPOCH,
+        Error::UnknownTopicOrPartition => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        Error::CoordinatorNotAvailable => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        Error::NotCoordinator => ErrorCode::NOT_COORDINATOR,
+        Error::RecordTooLarge => ErrorCode::UNKNOWN_SERVER_ERROR,
     }
 }
 

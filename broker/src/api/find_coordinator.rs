@@ -1,11 +1,14 @@
-//! FindCoordinator (KIP-699 for several keys): which broker coordinates a group or a transactional id. The coordinators'
+//! FindCoordinator (KIP-699 for several keys): which broker coordinates a group, a transactional id or the state of a share
+//! partition (KIP-932). The coordinators'
 //! topics are made when they are first asked for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ottla_core::TopicId;
-use ottla_core::controller::internal_topics::{CONSUMER_OFFSETS, TRANSACTION_STATE, new_internal_topic};
+use ottla_core::controller::internal_topics::{
+    CONSUMER_OFFSETS, SHARE_GROUP_STATE, TRANSACTION_STATE, new_internal_topic,
+};
 use ottla_core::controller::{CreateTopics, Error, Settings};
 use ottla_core::metadata::{Image, Topic};
 use ottla_protocol::ErrorCode;
@@ -16,11 +19,14 @@ use uuid::Uuid;
 
 use super::Context;
 use crate::coordinator::partition_of;
+use crate::share::is_coordinator_key;
 
 /// `key_type` of groups.
 const GROUP: i8 = 0;
 /// `key_type` of transactions.
 const TRANSACTION: i8 = 1;
+/// `key_type` of share partitions, since version 6.
+const SHARE: i8 = 2;
 
 /// Tells where the coordinators are.
 pub(super) async fn handle(context: Context, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
@@ -44,6 +50,7 @@ async fn find(context: &Context, key_type: i8, keys: &[Str]) -> Vec<Coordinator>
     let topic = match key_type {
         GROUP => CONSUMER_OFFSETS,
         TRANSACTION => TRANSACTION_STATE,
+        SHARE if context.version >= 6 && keys.iter().all(|key| is_coordinator_key(key)) => SHARE_GROUP_STATE,
         _ => return refuse_all(ErrorCode::INVALID_REQUEST, "The key type is unknown, or its keys are malformed."),
     };
     if keys.is_empty() {

@@ -18,6 +18,7 @@ mod create_partitions;
 mod create_topics;
 mod delete_groups;
 mod delete_records;
+mod delete_share_group_state;
 mod delete_topics;
 mod describe_client_quotas;
 mod describe_cluster;
@@ -39,6 +40,7 @@ mod groups;
 mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod initialize_share_group_state;
 mod join_group;
 mod leaders;
 mod leave_group;
@@ -55,6 +57,12 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod push_telemetry;
+mod read_share_group_state;
+mod read_share_group_state_summary;
+mod share_acknowledge;
+mod share_fetch;
+mod share_groups;
+mod share_states;
 mod stopwatch;
 mod sync_group;
 mod table;
@@ -62,6 +70,7 @@ mod transactions;
 mod txn_offset_commit;
 mod unregister_broker;
 mod update_features;
+mod write_share_group_state;
 mod write_txn_markers;
 
 use std::sync::Arc;
@@ -169,5 +178,12 @@ pub fn table() -> Table {
         Api::answering(0..=0, push_telemetry::handle).advertised_if(|it| it.client_metrics.has_collector()),
         Api::answering(0..=1, list_config_resources::handle),
         Api::answering(0..=0, describe_topic_partitions::handle),
+        Api::answering(1..=2, share_fetch::handle),
+        Api::answering(1..=2, share_acknowledge::handle),
+        Api::between_brokers(0..=0, initialize_share_group_state::handle),
+        Api::between_brokers(0..=0, read_share_group_state::handle),
+        Api::between_brokers(0..=1, write_share_group_state::handle),
+        Api::between_brokers(0..=0, delete_share_group_state::handle),
+        Api::between_brokers(0..=1, read_share_group_state_summary::handle),
     ])
 }

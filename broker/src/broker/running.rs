@@ -19,7 +19,7 @@ use crate::api::Dispatcher;
 use crate::controller::{Life, SubmitError, Uptime, register};
 use crate::net::{Listener, Shared};
 use crate::replica::{Directory, fetcher, send_proposals, watch_lag};
-use crate::{group, txn};
+use crate::{group, share, txn};
 
 /// Why a broker does not come up.
 #[derive(Debug, thiserror::Error)]
@@ -118,9 +118,10 @@ impl Running {
         self.shutdown.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        // After this nothing more is appended for groups and transactions.
+        // After this nothing more is appended for groups, transactions and share groups.
         self.broker.groups.stop().await;
         self.broker.transactions.stop().await;
+        self.broker.share_states.stop().await;
         self.shared.drained().await;
         let epoch = self.broker.epoch.get().copied().unwrap_or(BrokerEpoch(-1));
         let replicas = Arc::clone(&self.broker.replicas);
@@ -160,6 +161,8 @@ fn coordinate(broker: &Arc<Broker>, tasks: &TaskTracker, shutdown: &Cancellation
     if let Some(jobs) = broker.group_jobs.lock().take() {
         tasks.spawn(jobs.run(Arc::clone(broker), shutdown.clone(), group::act));
     }
+    tasks.spawn(Arc::clone(&broker.share_states).follow(images(), Arc::clone(replicas), me, shutdown.clone()));
+    tasks.spawn(share::run(Arc::clone(broker), shutdown.clone()));
     if let Some(jobs) = broker.transaction_jobs.lock().take() {
         tasks.spawn(jobs.run(Arc::clone(broker), shutdown.clone(), txn::act));
     }

@@ -196,6 +196,8 @@ fn alone() -> BTreeMap<String, String> {
         ("group.initial.rebalance.delay.ms", "0"),
         ("transaction.state.log.replication.factor", "1"),
         ("transaction.state.log.min.isr", "1"),
+        ("share.coordinator.state.topic.replication.factor", "1"),
+        ("share.coordinator.state.topic.min.isr", "1"),
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .into()

@@ -13,6 +13,8 @@ mod groups;
 mod offsets;
 mod operation;
 mod quotas;
+mod share_states;
+mod shares;
 mod topics;
 mod transactions;
 mod world;
@@ -26,7 +28,7 @@ use ottla_protocol::ApiKey;
 use world::{Scenario, World};
 
 /// The scenarios, by what they are about.
-const SCENARIOS: [&[(ApiKey, Scenario)]; 10] = [
+const SCENARIOS: [&[(ApiKey, Scenario)]; 12] = [
     data::SCENARIOS,
     groups::SCENARIOS,
     offsets::SCENARIOS,
@@ -37,6 +39,8 @@ const SCENARIOS: [&[(ApiKey, Scenario)]; 10] = [
     operation::SCENARIOS,
     quotas::SCENARIOS,
     client_metrics::SCENARIOS,
+    share_states::SCENARIOS,
+    shares::SCENARIOS,
 ];
 
 /// Plays each scenario at every version that is advertised, and makes sure that it was asked. All that fail are told.
@@ -114,4 +118,14 @@ async fn quotas_are_set_and_told_at_every_version() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_are_told_what_to_push_and_push_it_at_every_version() {
     play(1, client_metrics::SCENARIOS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_state_of_share_groups_is_kept_at_every_version() {
+    play(1, share_states::SCENARIOS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_of_share_groups_are_served_at_every_version() {
+    play(1, shares::SCENARIOS).await;
 }

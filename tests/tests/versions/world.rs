@@ -70,6 +70,9 @@ impl World {
             ("transaction.state.log.replication.factor", "1"),
             ("transaction.state.log.min.isr", "1"),
             ("transaction.state.log.num.partitions", "1"),
+            ("share.coordinator.state.topic.replication.factor", "1"),
+            ("share.coordinator.state.topic.min.isr", "1"),
+            ("share.coordinator.state.topic.num.partitions", "1"),
         ];
         let cluster = Cluster::start_with(brokers, &properties).await;
         cluster.settled().await;

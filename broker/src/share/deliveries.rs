@@ -1,0 +1,92 @@
+//! The share partitions that this broker leads, each loaded when it is first asked for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ottla_core::share::Key;
+use ottla_core::share::partition::SharePartition;
+use ottla_core::{LeaderEpoch, Offset};
+use ottla_protocol::ErrorCode;
+use parking_lot::Mutex;
+use tokio::sync::{Mutex as AsyncMutex, Notify};
+
+use super::delivery::Delivery;
+use super::persister;
+use crate::broker::Broker;
+use crate::replica::Partition;
+
+/// A share partition that is loaded, or being loaded by whoever holds the lock.
+type Slot = Arc<AsyncMutex<Option<Arc<Delivery>>>>;
+
+/// The share partitions of this broker.
+#[derive(Default)]
+pub struct Deliveries {
+    slots: Mutex<HashMap<Key, Slot>>,
+    /// Told when there is something to look after.
+    pub(super) begun: Notify,
+}
+
+impl Deliveries {
+    /// The share partition `key` over `partition`, which is its log; loaded if this term has not yet.
+    pub async fn get(
+        &self,
+        broker: &Arc<Broker>,
+        key: &Key,
+        partition: &Arc<Partition>,
+    ) -> Result<Arc<Delivery>, ErrorCode> {
+        let slot = Arc::clone(self.slots.lock().entry(key.clone()).or_default());
+        // Held while it is loaded, so that those who wait share it.
+        let mut slot = slot.lock().await;
+        if let Some(delivery) = slot.as_ref().filter(|delivery| delivery.is_current()) {
+            return Ok(Arc::clone(delivery));
+        }
+        if let Some(former) = slot.take() {
+            former.end();
+        }
+        let epoch = partition.check_leader(LeaderEpoch::NONE).map_err(|_| ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
+        let state = persister::read_state(broker, key, epoch).await.map_err(of_load)?;
+        let reading = broker.delivery_settings.of_group(&key.group, &broker.image());
+        let machine = SharePartition::new(reading.delivery, epoch, &state, reset(partition, reading.from_earliest));
+        let delivery = Arc::new(Delivery::new(key.clone(), epoch, Arc::clone(partition), machine));
+        self.begun.notify_one();
+        Ok(Arc::clone(slot.insert(delivery)))
+    }
+
+    /// The share partition `key`, if it is loaded.
+    pub async fn loaded(&self, key: &Key) -> Option<Arc<Delivery>> {
+        let slot = self.slots.lock().get(key).cloned()?;
+        let delivery = slot.lock().await.clone();
+        delivery.filter(|delivery| delivery.is_current())
+    }
+
+    /// Those that are loaded and not just being looked for; what counts no more is ended and forgotten.
+    pub(super) fn all(&self) -> Vec<Arc<Delivery>> {
+        let mut all = Vec::new();
+        self.slots.lock().retain(|_, slot| {
+            // Whoever holds it may be about to load it; there must not be two of one key.
+            let is_wanted = Arc::strong_count(slot) > 1;
+            let Ok(mut held) = slot.try_lock() else { return true };
+            if let Some(delivery) = held.take_if(|delivery| !delivery.is_current()) {
+                delivery.end();
+            }
+            all.extend(held.clone());
+            is_wanted || held.is_some()
+        });
+        all
+    }
+}
+
+/// Where delivery begins that nobody has begun.
+fn reset(partition: &Partition, from_earliest: bool) -> Offset {
+    if from_earliest { partition.reader().log_start() } else { partition.high_watermark() }
+}
+
+fn of_load(code: ErrorCode) -> ErrorCode {
+    match code {
+        ErrorCode::FENCED_LEADER_EPOCH | ErrorCode::FENCED_STATE_EPOCH => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        code if persister::is_passing(code) => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        // The group coordinator begins with a partition before it gives it to a member.
+        ErrorCode::INVALID_REQUEST => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        code => code,
+    }
+}
