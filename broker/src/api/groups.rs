@@ -12,6 +12,9 @@ use super::Context;
 use super::error::{of_group, of_unavailable};
 use crate::coordinator::partition_of;
 
+/// The feature of share groups (KIP-932).
+const SHARE_VERSION: &str = "share.version";
+
 /// What may be done with a group where nothing restricts it: read, delete, describe, and describe and alter its
 /// configuration; a bit each, by Kafka's number of the operation.
 pub(super) const OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
@@ -21,6 +24,14 @@ pub(super) const OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 pub(super) fn serves_consumer_protocol(context: &Context) -> bool {
     context.broker.serves_consumer_protocol && context.broker.image().feature(GROUP_VERSION) >= 1
 }
+
+/// Whether share groups are served: the cluster has finalized them.
+pub(super) fn serves_share_groups(context: &Context) -> bool {
+    context.broker.image().feature(SHARE_VERSION) >= 1
+}
+
+/// Why a request about one group was refused, with the words for a person if there are any.
+pub(super) type Refused = (ErrorCode, Option<String>);
 
 /// Has the coordinator of `group` handle `request`.
 pub(super) async fn coordinate(context: &Context, group: &str, request: Request) -> Result<Response, ErrorCode> {

@@ -9,6 +9,7 @@ mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
+mod alter_share_group_offsets;
 mod api_versions;
 mod client_quotas;
 mod config_changes;
@@ -18,6 +19,7 @@ mod create_partitions;
 mod create_topics;
 mod delete_groups;
 mod delete_records;
+mod delete_share_group_offsets;
 mod delete_share_group_state;
 mod delete_topics;
 mod describe_client_quotas;
@@ -27,6 +29,7 @@ mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_quorum;
+mod describe_share_group_offsets;
 mod describe_topic_partitions;
 mod describe_transactions;
 mod dispatch;
@@ -61,6 +64,8 @@ mod read_share_group_state;
 mod read_share_group_state_summary;
 mod share_acknowledge;
 mod share_fetch;
+mod share_group_describe;
+mod share_group_heartbeat;
 mod share_groups;
 mod share_states;
 mod stopwatch;
@@ -185,5 +190,10 @@ pub fn table() -> Table {
         Api::between_brokers(0..=1, write_share_group_state::handle),
         Api::between_brokers(0..=0, delete_share_group_state::handle),
         Api::between_brokers(0..=1, read_share_group_state_summary::handle),
+        Api::answering(1..=1, share_group_heartbeat::handle),
+        Api::answering(1..=1, share_group_describe::handle),
+        Api::answering(0..=1, describe_share_group_offsets::handle),
+        Api::answering(0..=0, alter_share_group_offsets::handle),
+        Api::answering(0..=0, delete_share_group_offsets::handle),
     ])
 }

@@ -13,6 +13,7 @@ use crate::broker::Broker;
 use crate::coordinator::{Coordinators, Handover, Job, Unavailable};
 
 pub use settings::{serves_consumer_protocol, settings};
+pub use states::{Summary, summaries};
 
 /// The group coordinators of this broker, by partition of `__consumer_offsets`.
 pub type Groups = Coordinators<Coordinator, Handover<Coordinator>>;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use ottla_core::group::{AskStates, Partitions};
-use ottla_core::{BrokerId, TopicId};
+use ottla_core::{BrokerId, Offset, TopicId};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::{Request, Str};
 use ottla_protocol::messages::delete_share_group_state::{
@@ -17,6 +17,9 @@ use ottla_protocol::messages::delete_share_group_state::{
 use ottla_protocol::messages::find_coordinator::FindCoordinatorRequest;
 use ottla_protocol::messages::initialize_share_group_state::{
     self as initialize, InitializeShareGroupStateRequest, InitializeShareGroupStateResponse,
+};
+use ottla_protocol::messages::read_share_group_state_summary::{
+    self as summary, ReadShareGroupStateSummaryRequest, ReadShareGroupStateSummaryResponse,
 };
 use tokio::time::Instant;
 use tracing::debug;
@@ -34,6 +37,17 @@ const REST: Duration = Duration::from_millis(50);
 
 /// What came of each partition that was asked for.
 pub type StateAnswers<T> = BTreeMap<(TopicId, i32), Result<T, ErrorCode>>;
+
+/// Where a group stands in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The first offset that is not consumed; none if the group has not begun.
+    pub start: Option<Offset>,
+    /// The leader epoch of the partition that was told last.
+    pub leader_epoch: i32,
+    /// How many offsets from the start on are done with; none if that is not known.
+    pub complete: Option<i32>,
+}
 
 /// Partitions of topics, by index, in a request.
 type Asked = Vec<(Uuid, BTreeSet<i32>)>;
@@ -61,6 +75,12 @@ pub async fn change(broker: &Broker, group: &str, ask: &AskStates) -> StateAnswe
             pursue(broker, group, partitions, &Question { request, read: deleted }).await
         }
     }
+}
+
+/// Asks the share coordinators where the group stands.
+pub async fn summaries(broker: &Broker, group: &str, partitions: &Partitions) -> StateAnswers<Summary> {
+    let request = |asked| summary_request(group, asked);
+    pursue(broker, group, partitions, &Question { request, read: summarized }).await
 }
 
 /// Asks until each partition has an answer that counts.
@@ -192,6 +212,27 @@ fn deleted(response: DeleteShareGroupStateResponse) -> Told<()> {
     let topics = response.results.into_iter();
     let told = topics.flat_map(|topic| topic.partitions.into_iter().map(move |found| (topic.topic_id, found)));
     told.map(|(topic, found)| (topic, found.partition, found.error_code.ok())).collect()
+}
+
+fn summary_request(group: &str, asked: Asked) -> ReadShareGroupStateSummaryRequest {
+    // Whoever only looks fences nobody.
+    let partition = |partition| summary::PartitionData { partition, leader_epoch: -1 };
+    let topics = asked.into_iter().map(|(topic_id, indexes)| summary::ReadStateSummaryData {
+        topic_id,
+        partitions: indexes.into_iter().map(partition).collect(),
+    });
+    ReadShareGroupStateSummaryRequest { group_id: group.into(), topics: topics.collect() }
+}
+
+fn summarized(response: ReadShareGroupStateSummaryResponse) -> Told<Summary> {
+    let summary = |found: &summary::PartitionResult| Summary {
+        start: (found.start_offset >= 0).then_some(Offset(found.start_offset)),
+        leader_epoch: found.leader_epoch,
+        complete: (found.delivery_complete_count >= 0).then_some(found.delivery_complete_count),
+    };
+    let topics = response.results.into_iter();
+    let told = topics.flat_map(|topic| topic.partitions.into_iter().map(move |found| (topic.topic_id, found)));
+    told.map(|(topic, found)| (topic, found.partition, found.error_code.ok().map(|()| summary(&found)))).collect()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod groups;
 mod offsets;
 mod operation;
 mod quotas;
+mod share_groups;
 mod share_states;
 mod shares;
 mod topics;
@@ -28,7 +29,7 @@ use ottla_protocol::ApiKey;
 use world::{Scenario, World};
 
 /// The scenarios, by what they are about.
-const SCENARIOS: [&[(ApiKey, Scenario)]; 12] = [
+const SCENARIOS: [&[(ApiKey, Scenario)]; 13] = [
     data::SCENARIOS,
     groups::SCENARIOS,
     offsets::SCENARIOS,
@@ -41,6 +42,7 @@ const SCENARIOS: [&[(ApiKey, Scenario)]; 12] = [
     client_metrics::SCENARIOS,
     share_states::SCENARIOS,
     shares::SCENARIOS,
+    share_groups::SCENARIOS,
 ];
 
 /// Plays each scenario at every version that is advertised, and makes sure that it was asked. All that fail are told.
@@ -88,6 +90,11 @@ async fn offsets_are_committed_and_told_at_every_version() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn groups_of_the_consumer_protocol_work_at_every_version() {
     play(1, consumer_groups::SCENARIOS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn share_groups_form_and_stand_somewhere_at_every_version() {
+    play(1, share_groups::SCENARIOS).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
