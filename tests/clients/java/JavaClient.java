@@ -7,6 +7,7 @@ final class JavaClient {
     new Transactions(cluster).all(scenarios);
     new Consumers(cluster).all(scenarios);
     new Groups(cluster).all(scenarios);
+    new Shares(cluster).all(scenarios);
     new TopicAdmin(cluster).all(scenarios);
     new ClusterAdmin(cluster).all(scenarios);
     System.exit(scenarios.sum() ? 0 : 1);
