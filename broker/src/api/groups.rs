@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ottla_core::controller::GROUP_VERSION;
 use ottla_core::controller::internal_topics::CONSUMER_OFFSETS;
+use ottla_core::controller::{GROUP_VERSION, SHARE_VERSION};
 use ottla_core::group::{Error, Request, Response};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::Str;
@@ -11,9 +11,6 @@ use ottla_protocol::codec::Str;
 use super::Context;
 use super::error::{of_group, of_unavailable};
 use crate::coordinator::partition_of;
-
-/// The feature of share groups (KIP-932).
-const SHARE_VERSION: &str = "share.version";
 
 /// What may be done with a group where nothing restricts it: read, delete, describe, and describe and alter its
 /// configuration; a bit each, by Kafka's number of the operation.

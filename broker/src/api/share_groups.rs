@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use ottla_core::controller::SHARE_VERSION;
 use ottla_core::share::Key;
 use ottla_core::share::partition::Acknowledgement;
 use ottla_core::{Offset, TopicId};
@@ -12,6 +11,7 @@ use ottla_protocol::codec::Str;
 
 use super::Context;
 use super::error::{of_delivery, of_replica};
+use super::groups::serves_share_groups;
 use crate::replica::{Error, Partition};
 use crate::share::{At, Delivery, Member};
 
@@ -41,7 +41,7 @@ impl From<Error> for Unserved {
 
 /// Who asks; refused while share groups are not finalized.
 pub(super) fn member_of(context: &Context, group: Option<&Str>, member: Option<&Str>) -> Result<Member, ErrorCode> {
-    if context.broker.image().feature(SHARE_VERSION) < 1 {
+    if !serves_share_groups(context) {
         return Err(ErrorCode::UNSUPPORTED_VERSION);
     }
     let text = |text: Option<&Str>| text.filter(|text| !text.is_empty()).map(|text| text.to_string());

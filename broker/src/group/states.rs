@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use ottla_core::group::{AskStates, Partitions};
+use ottla_core::share::Key;
 use ottla_core::{BrokerId, Offset, TopicId};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::{Request, Str};
@@ -26,6 +27,7 @@ use tracing::debug;
 use uuid::Uuid;
 
 use crate::broker::Broker;
+use crate::share::coordinator_key;
 use crate::txn::Unanswered;
 
 /// `key_type` of share partitions in FindCoordinator.
@@ -160,7 +162,7 @@ fn is_passing(code: ErrorCode) -> bool {
 
 /// Which broker has the share coordinator of each partition.
 async fn coordinators(broker: &Broker, group: &str, partitions: &Partitions) -> StateAnswers<BrokerId> {
-    let key = |topic: TopicId, index: i32| Str::from(format!("{group}:{}:{index}", ottla_storage::id_text(topic.0)));
+    let key = |topic: TopicId, index: i32| Str::from(coordinator_key(&Key::new(group, topic, index)));
     let keys: Vec<Str> = partitions.iter().map(|(topic, index)| key(topic, index)).collect();
     let request = FindCoordinatorRequest { key_type: SHARE, coordinator_keys: keys, ..Default::default() };
     let found = match broker.peers.call(broker, broker.id(), &request).await {

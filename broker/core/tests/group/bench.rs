@@ -202,7 +202,9 @@ impl Bench {
         for effect in unloaded.unload() {
             match effect {
                 Effect::Reply(id, response) => assert_eq!(self.replies.insert(id, response), None, "{id:?}"),
-                Effect::Append(..) | Effect::Act(_) | Effect::Prune(_) => panic!("an unloaded coordinator has things done"),
+                Effect::Append(..) | Effect::Act(_) | Effect::Prune(_) => {
+                    panic!("an unloaded coordinator has things done")
+                }
             }
         }
         self.in_flight.clear();
