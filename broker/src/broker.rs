@@ -20,7 +20,7 @@ use crate::client_metrics::ClientMetrics;
 use crate::config::Config;
 use crate::controller::ControllerHandle;
 use crate::controller::quorum::RaftLog;
-use crate::coordinator::{Handover, Jobs};
+use crate::coordinator::{Handover, Idle, Jobs};
 use crate::group::{self, Groups};
 use crate::quota::Quotas;
 use crate::replica::{Error, LocalTopic, Manager, Partition, Unpacking};

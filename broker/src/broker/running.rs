@@ -158,11 +158,11 @@ fn coordinate(broker: &Arc<Broker>, tasks: &TaskTracker, shutdown: &Cancellation
     let (images, replicas, me) = (|| broker.controller.watch(), &broker.replicas, broker.id());
     tasks.spawn(Arc::clone(&broker.groups).follow(images(), Arc::clone(replicas), me, shutdown.clone()));
     tasks.spawn(Arc::clone(&broker.transactions).follow(images(), Arc::clone(replicas), me, shutdown.clone()));
+    tasks.spawn(Arc::clone(&broker.share_states).follow(images(), Arc::clone(replicas), me, shutdown.clone()));
+    tasks.spawn(share::run(Arc::clone(broker), shutdown.clone()));
     if let Some(jobs) = broker.group_jobs.lock().take() {
         tasks.spawn(jobs.run(Arc::clone(broker), shutdown.clone(), group::act));
     }
-    tasks.spawn(Arc::clone(&broker.share_states).follow(images(), Arc::clone(replicas), me, shutdown.clone()));
-    tasks.spawn(share::run(Arc::clone(broker), shutdown.clone()));
     if let Some(jobs) = broker.transaction_jobs.lock().take() {
         tasks.spawn(jobs.run(Arc::clone(broker), shutdown.clone(), txn::act));
     }
