@@ -20,7 +20,9 @@ impl SharePartition {
         for (first, last, kind) in said.iter().flat_map(|one| one.ranges(start)) {
             self.decide(now, first, last, kind, write, &mut batches);
         }
-        if batches.is_empty() {
+        // What is said of records that are over is answered once it is certain that they stay so.
+        let is_certain = !said.iter().any(|one| one.first < start && self.may_come_back(one.last));
+        if batches.is_empty() && is_certain {
             return self.reply(id, Ok(()));
         }
         self.write(batches, Some(id));
@@ -77,7 +79,7 @@ impl SharePartition {
                 return Err(Error::InvalidRecordState);
             }
             if one.last < self.start {
-                // All is over there, and nobody minds.
+                // All is over there.
                 continue;
             }
             if self.runs.is_empty() {

@@ -1,6 +1,7 @@
 //! What a member says of records that it has.
 
 use super::Error;
+use super::run::length;
 use crate::Offset;
 
 /// What was done with a record.
@@ -44,8 +45,8 @@ impl Acknowledgement {
     /// `codes` as on the wire, of the offsets `first` to `last`, inclusive: one for each of them or one for all.
     pub fn new(first: Offset, last: Offset, codes: &[i8]) -> Result<Self, Error> {
         let is_range = Offset::ZERO <= first && first <= last && last < Offset(i64::MAX);
-        let is_for_each = i64::try_from(codes.len()).is_ok_and(|count| count == last.0.saturating_sub(first.0) + 1);
-        if !is_range || !(codes.len() == 1 || is_for_each) {
+        let is_for_each = || u64::try_from(codes.len()).is_ok_and(|count| count == length(first, last));
+        if !is_range || !(codes.len() == 1 || is_for_each()) {
             return Err(Error::InvalidRequest);
         }
         let kinds: Option<Vec<Kind>> = codes.iter().map(|code| Kind::from_code(*code)).collect();

@@ -28,6 +28,14 @@ struct Changes {
     replies: Vec<RequestId>,
 }
 
+/// Changes on their way to the coordinator.
+#[derive(Debug)]
+struct Writing {
+    id: WriteId,
+    start: Offset,
+    replies: Vec<RequestId>,
+}
+
 /// One share group's view of a partition, at the partition's leader.
 #[derive(Debug)]
 pub struct SharePartition {
@@ -36,12 +44,14 @@ pub struct SharePartition {
     state_epoch: StateEpoch,
     /// All before is over (SPSO).
     pub(super) start: Offset,
+    /// The start as the coordinator has it for certain; −1 if it has none.
+    kept_start: Offset,
     /// One past the last record that was delivered (SPEO).
     pub(super) end: Offset,
     /// The records between the two.
     pub(super) runs: Runs,
     /// The write that is on its way, and who waits for it.
-    writing: Option<(WriteId, Vec<RequestId>)>,
+    writing: Option<Writing>,
     /// What goes with the next one.
     next: Changes,
     last_write: WriteId,
@@ -58,6 +68,7 @@ impl SharePartition {
             leader_epoch,
             state_epoch: state.state_epoch,
             start,
+            kept_start: state.start.unwrap_or(Offset(-1)),
             end: start,
             runs: Runs::default(),
             writing: None,
@@ -132,7 +143,10 @@ impl SharePartition {
 
     /// What became of the [`Effect::Write`].
     pub fn written(&mut self, result: Result<(), Error>) {
-        let Some((id, replies)) = self.writing.take() else { return };
+        let Some(Writing { id, start, replies }) = self.writing.take() else { return };
+        if result.is_ok() {
+            self.kept_start = start;
+        }
         for (_, run) in self.runs.iter_mut() {
             let Standing::Acquired(lock) = &mut run.standing else { continue };
             let Some((_, state)) = lock.decided.filter(|(write, _)| *write == id) else { continue };
@@ -163,7 +177,12 @@ impl SharePartition {
         WriteId(self.last_write.0 + 1)
     }
 
-    /// Has `batches` written, with the next write if one is on its way.
+    /// Whether a crash could make records up to `last` available again that are over here.
+    pub(super) fn may_come_back(&self, last: Offset) -> bool {
+        self.kept_start < self.start.min(last.plus(1))
+    }
+
+    /// Has `batches` written, and the start with them, with the next write if one is on its way.
     pub(super) fn write(&mut self, batches: Vec<StateBatch>, reply: Option<RequestId>) {
         self.next.batches.extend(batches);
         self.next.replies.extend(reply);
@@ -174,11 +193,11 @@ impl SharePartition {
 
     fn send(&mut self) {
         let Changes { batches, replies } = std::mem::take(&mut self.next);
-        if batches.is_empty() {
+        if batches.is_empty() && replies.is_empty() {
             return;
         }
         self.last_write = self.next_write();
-        self.writing = Some((self.last_write, replies));
+        self.writing = Some(Writing { id: self.last_write, start: self.start, replies });
         let complete: u64 =
             self.runs.iter().filter(|(_, run)| run.is_complete()).map(|(first, run)| length(first, run.last)).sum();
         self.effects.push(Effect::Write(Write {

@@ -282,8 +282,12 @@ fn what_retention_deletes_is_over_and_may_be_spoken_of_in_vain() {
     partition.log_starts_at(Offset(7));
     assert_eq!((partition.start(), partition.take_effects()), (Offset(7), vec![Effect::Wake]));
     partition.acknowledge(at(1), RequestId(1), "a", &said(0, 4, &[1]));
-    assert_eq!(partition.take_effects(), [reply(1, Ok(()))]);
-    partition.acknowledge(at(1), RequestId(2), "a", &said(5, 9, &[1]));
+    assert_eq!(partition.take_effects(), [write(7, 0, vec![])], "what is over has to stay so");
+    partition.written(Ok(()));
+    assert_eq!(partition.take_effects(), [reply(1, Ok(())), Effect::Wake]);
+    partition.acknowledge(at(1), RequestId(2), "a", &said(0, 4, &[1]));
+    assert_eq!(partition.take_effects(), [reply(2, Ok(()))]);
+    partition.acknowledge(at(1), RequestId(3), "a", &said(5, 9, &[1]));
     assert_eq!(partition.take_effects(), [write(7, 3, vec![batch(7, 9, Acknowledged, 1)])]);
     partition.written(Ok(()));
     partition.log_starts_at(Offset(3));
