@@ -1,7 +1,7 @@
 //! AlterShareGroupOffsets (KIP-932): where an empty share group begins.
 
 use ottla_core::Offset;
-use ottla_core::group::{AlterShareOffsets, AlteredShareOffsets, Refusal, Request, Response};
+use ottla_core::group::{AlterShareOffsets, AlteredShareOffsets, AlteredShareTopic, Refusal, Request, Response};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::Str;
 use ottla_protocol::messages::alter_share_group_offsets::{
@@ -45,9 +45,7 @@ async fn alter(context: &Context, request: AlterShareGroupOffsetsRequest) -> Res
     }
 }
 
-fn topic(
-    (name, id, partitions): (String, Option<ottla_core::TopicId>, Vec<(i32, Result<(), ottla_core::group::Error>)>),
-) -> ResponseTopic {
+fn topic((name, id, partitions): AlteredShareTopic) -> ResponseTopic {
     let partitions = partitions.into_iter().map(|(partition_index, result)| ResponsePartition {
         partition_index,
         error_code: code(result),

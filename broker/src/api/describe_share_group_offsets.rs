@@ -59,7 +59,7 @@ async fn describe(
     // What has no state has no beginning either.
     let wanted: Partitions = wanted.filter(|(id, index)| initialized.contains(*id, *index)).collect();
     let found = summaries(&context.broker, group, &wanted).await;
-    let begun = wanted.filter(|id, index| found.get(&(id, index)).is_some_and(|found| has_lag(found)));
+    let begun = wanted.filter(|id, index| found.get(&(id, index)).is_some_and(has_lag));
     let ends = ends(context, &image, &begun).await;
     let answers = asked.into_iter().map(|topic| {
         let id = image.topic(&topic.topic_name).map(|topic| topic.id);

@@ -72,7 +72,9 @@ impl ShareSessions {
         let session = open.get_mut(member).ok_or(ErrorCode::SHARE_SESSION_NOT_FOUND)?;
         session.advance(epoch)?;
         session.partitions.extend(added);
-        forgotten.for_each(|at| drop(session.partitions.shift_remove(&at)));
+        for at in forgotten {
+            session.partitions.shift_remove(&at);
+        }
         let mut all: Vec<At> = session.partitions.iter().copied().collect();
         if !all.is_empty() {
             // Each fetch begins with another one, so that all get their turn.
@@ -157,7 +159,9 @@ mod tests {
     #[test]
     fn there_are_no_more_sessions_than_may_be_and_they_end_with_their_connections() {
         let (sessions, first, second) = (ShareSessions::default(), peer(), peer());
-        let open = |name, peer| sessions.fetch(&member(name), 0, [(T, 0)].into_iter(), std::iter::empty(), peer, 2);
+        let open = |name: &str, peer: &Arc<Peer>| {
+            sessions.fetch(&member(name), 0, [(T, 0)].into_iter(), std::iter::empty(), peer, 2)
+        };
         assert!(open("a", &first).is_ok() && open("b", &second).is_ok());
         assert_eq!(open("c", &second), Err(ErrorCode::SHARE_SESSION_LIMIT_REACHED));
         assert_eq!(sessions.abandoned(), []);

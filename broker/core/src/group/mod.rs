@@ -42,7 +42,7 @@ pub use request::{
     PartitionCommit, PartitionResults, Protocol, Sync, Synced,
 };
 pub use share::{
-    AlterShareOffsets, AlteredShareOffsets, AskStates, CallId, DeleteShareOffsets, DeletedShareOffsets,
-    DescribedShareGroup, DescribedShareMember, ShareBeat, ShareConfig, ShareGroupState, ShareHeartbeat, StateCall,
-    StateResults,
+    AlterShareOffsets, AlteredShareOffsets, AlteredShareTopic, AskStates, CallId, DeleteShareOffsets,
+    DeletedShareOffsets, DescribedShareGroup, DescribedShareMember, ShareBeat, ShareConfig, ShareGroupState,
+    ShareHeartbeat, StateCall, StateResults,
 };

@@ -31,8 +31,8 @@ use crate::coordinator::RequestId;
 pub use calls::{AskStates, CallId, StateCall, StateResults};
 pub use config::ShareConfig;
 pub use request::{
-    AlterShareOffsets, AlteredShareOffsets, DeleteShareOffsets, DeletedShareOffsets, DescribedShareGroup,
-    DescribedShareMember, ShareBeat, ShareGroupState, ShareHeartbeat,
+    AlterShareOffsets, AlteredShareOffsets, AlteredShareTopic, DeleteShareOffsets, DeletedShareOffsets,
+    DescribedShareGroup, DescribedShareMember, ShareBeat, ShareGroupState, ShareHeartbeat,
 };
 
 pub(super) use record::Record;

@@ -99,8 +99,11 @@ pub struct AlterShareOffsets {
     pub topics: Vec<(String, Vec<(i32, Offset)>)>,
 }
 
-/// One answer per partition, topic by topic, in the order asked; a topic that does not exist has no id.
-pub type AlteredShareOffsets = Vec<(String, Option<TopicId>, Vec<(i32, Result<(), Error>)>)>;
+/// The answers of a topic, one per partition; a topic that does not exist has no id.
+pub type AlteredShareTopic = (String, Option<TopicId>, Vec<(i32, Result<(), Error>)>);
+
+/// One answer per topic, in the order asked.
+pub type AlteredShareOffsets = Vec<AlteredShareTopic>;
 
 /// DeleteShareGroupOffsets: what an empty group has of topics.
 #[derive(Clone, Debug)]

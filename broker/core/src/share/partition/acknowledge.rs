@@ -34,7 +34,7 @@ impl SharePartition {
         let limit = self.config.max_deliveries;
         let mut batches = Vec::new();
         for (first, run) in self.runs.iter_mut() {
-            if !run.lock().is_some_and(|lock| &*lock.member == member) {
+            if run.lock().is_none_or(|lock| &*lock.member != member) {
                 continue;
             }
             let state = given_back(run.count, limit);
