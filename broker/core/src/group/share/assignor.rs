@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn more_partitions_than_members_are_with_one_each() {
         let shares = shares(&[(1, 4), (2, 1)], &vec![fresh(&[1, 2]); 2]);
-        assert_eq!(shares, [vec![(1, 0), (1, 2), (2, 0)], vec![(1, 1), (1, 3)]]);
+        assert_eq!(shares, [vec![(1, 0), (1, 1), (1, 3)], vec![(1, 2), (2, 0)]]);
     }
 
     #[test]
