@@ -1,8 +1,6 @@
 //! ShareAcknowledge (KIP-932, KIP-1222): what a member of a share group did with its records.
 
 use futures::future::join_all;
-use ottla_core::TopicId;
-use ottla_core::share::Key;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::share_acknowledge::{
     AcknowledgeTopic, LeaderIdAndEpoch, NodeEndpoint, PartitionData, ShareAcknowledgeRequest, ShareAcknowledgeResponse,
@@ -11,7 +9,7 @@ use ottla_protocol::messages::share_acknowledge::{
 
 use super::share_groups::{Unserved, lock_millis, member_of, say};
 use super::{Context, leaders};
-use crate::share::{FINAL, Member, give_back};
+use crate::share::{FINAL, Member, take_leave};
 
 /// Answers once what was said is durable.
 pub(super) async fn handle(context: Context, request: ShareAcknowledgeRequest) -> ShareAcknowledgeResponse {
@@ -31,9 +29,7 @@ async fn acknowledge(
     let topics = request.topics.into_iter().map(|topic| said(context, &member, topic, request.is_renew_ack));
     let responses: Vec<_> = join_all(topics).await;
     if epoch == FINAL {
-        for (topic, partition) in context.broker.share_sessions.end(&member) {
-            give_back(&context.broker, &Key::new(&member.0, TopicId(topic), partition), &member.1).await;
-        }
+        take_leave(&context.broker, &member, context.broker.share_sessions.end(&member)).await;
     }
     let pointed_to = responses.iter().flat_map(|topic| &topic.partitions).map(|one| one.current_leader.leader_id);
     let pointed_to: Vec<i32> = pointed_to.filter(|id| *id >= 0).collect();

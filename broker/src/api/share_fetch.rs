@@ -7,8 +7,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
-use ottla_core::TopicId;
-use ottla_core::share::Key;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::Records;
 use ottla_protocol::messages::share_fetch::{
@@ -20,7 +18,7 @@ use tokio::time::Instant;
 use self::fetching::{Given, Wish, fetch};
 use super::share_groups::{Said, Unserved, lock_millis, member_of, say};
 use super::{Context, leaders};
-use crate::share::{At, FINAL, INITIAL, give_back};
+use crate::share::{At, FINAL, INITIAL, take_leave};
 
 /// The most bytes of one answer: they are held in memory, unlike those of an ordinary fetch.
 const MOST_BYTES: usize = 8 << 20;
@@ -55,6 +53,7 @@ async fn serve(context: &Context, request: ShareFetchRequest) -> Result<ShareFet
     let most = context.broker.delivery_settings.max_sessions;
     let sessions = &context.broker.share_sessions;
     let partitions = sessions.fetch(&member, epoch, added, forgotten, &context.peer, most)?;
+    context.broker.deliveries.look_after();
 
     let mut answers = Answers::default();
     for (at, _) in &named {
@@ -67,9 +66,7 @@ async fn serve(context: &Context, request: ShareFetchRequest) -> Result<ShareFet
         answers.said(at, result);
     }
     if epoch == FINAL {
-        for (topic, partition) in sessions.end(&member) {
-            give_back(&context.broker, &Key::new(&member.0, TopicId(topic), partition), &member.1).await;
-        }
+        take_leave(&context.broker, &member, sessions.end(&member)).await;
     } else if !renews {
         for (at, found) in fetch(context, &member, &partitions, &wish).await {
             answers.found(at, found);

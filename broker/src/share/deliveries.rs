@@ -12,6 +12,7 @@ use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 use super::delivery::Delivery;
 use super::persister;
+use super::sessions::ShareSessions;
 use crate::broker::Broker;
 use crate::replica::Partition;
 
@@ -22,8 +23,7 @@ type Slot = Arc<AsyncMutex<Option<Arc<Delivery>>>>;
 #[derive(Default)]
 pub struct Deliveries {
     slots: Mutex<HashMap<Key, Slot>>,
-    /// Told when there is something to look after.
-    pub(super) begun: Notify,
+    begun: Notify,
 }
 
 impl Deliveries {
@@ -48,7 +48,7 @@ impl Deliveries {
         let reading = broker.delivery_settings.of_group(&key.group, &broker.image());
         let machine = SharePartition::new(reading.delivery, epoch, &state, reset(partition, reading.from_earliest));
         let delivery = Arc::new(Delivery::new(key.clone(), epoch, Arc::clone(partition), machine));
-        self.begun.notify_one();
+        self.look_after();
         Ok(Arc::clone(slot.insert(delivery)))
     }
 
@@ -59,20 +59,36 @@ impl Deliveries {
         delivery.filter(|delivery| delivery.is_current())
     }
 
-    /// Those that are loaded and not just being looked for; what counts no more is ended and forgotten.
+    /// There is something to look after: a session, or a share partition.
+    pub fn look_after(&self) {
+        self.begun.notify_one();
+    }
+
+    /// Returns when there may be something to look after that was not before.
+    pub(super) async fn begun(&self) {
+        self.begun.notified().await;
+    }
+
+    /// Those that are loaded and not just being looked for.
     pub(super) fn all(&self) -> Vec<Arc<Delivery>> {
-        let mut all = Vec::new();
-        self.slots.lock().retain(|_, slot| {
+        self.slots.lock().values().filter_map(|slot| slot.try_lock().ok()?.clone()).collect()
+    }
+
+    /// Ends and forgets what counts no more, and what nobody attends to: of a group without a session here, the coordinator
+    /// alone is to say where it stands when it comes again. It may have been set elsewhere meanwhile.
+    pub(super) fn forget(&self, sessions: &ShareSessions) {
+        self.slots.lock().retain(|key, slot| {
             // Whoever holds it may be about to load it; there must not be two of one key.
             let is_wanted = Arc::strong_count(slot) > 1;
             let Ok(mut held) = slot.try_lock() else { return true };
-            if let Some(delivery) = held.take_if(|delivery| !delivery.is_current()) {
+            let is_done = |delivery: &mut Arc<Delivery>| {
+                !delivery.is_current() || (delivery.is_idle() && !sessions.has_group(&key.group))
+            };
+            if let Some(delivery) = held.take_if(is_done) {
                 delivery.end();
             }
-            all.extend(held.clone());
             is_wanted || held.is_some()
         });
-        all
     }
 }
 

@@ -75,6 +75,12 @@ impl Delivery {
         !self.is_over.load(Ordering::Acquire) && self.partition.leader_epoch() == Some(self.epoch)
     }
 
+    /// Whether nobody waits for it or has anything of it, and nothing is on its way to the coordinator.
+    pub(super) fn is_idle(&self) -> bool {
+        let inner = self.inner.lock();
+        !inner.is_taken && inner.waiting.is_empty() && inner.machine.is_idle()
+    }
+
     /// The right to fetch, unless another has it.
     pub fn turn(self: &Arc<Self>) -> Option<Turn> {
         let mut inner = self.inner.lock();

@@ -25,7 +25,7 @@ pub use layout::Layout;
 pub use place::{coordinator_key, is_coordinator_key, state_partition};
 pub use sessions::{At, FINAL, INITIAL, Member, ShareSessions};
 pub use settings::{DeliverySettings, Reading, state_settings};
-pub use upkeep::{give_back, run};
+pub use upkeep::{run, take_leave};
 pub use wire::{read_batches, written_batches};
 
 /// The share coordinators of this broker, by partition of `__share_group_state`.

@@ -30,10 +30,14 @@ struct Session {
     connection: Weak<Peer>,
 }
 
+/// The sessions of a group, by member.
+type OfGroup = HashMap<String, Session>;
+
 /// The sessions of a broker.
 #[derive(Default)]
 pub struct ShareSessions {
-    open: Mutex<HashMap<Member, Session>>,
+    /// By group; none is empty.
+    open: Mutex<HashMap<String, OfGroup>>,
 }
 
 /// The epoch after `epoch`.
@@ -46,7 +50,7 @@ impl ShareSessions {
     /// A new one is opened while there are fewer than `most`.
     pub fn fetch(
         &self,
-        member: &Member,
+        (group, member): &Member,
         epoch: i32,
         added: impl Iterator<Item = At>,
         forgotten: impl Iterator<Item = At>,
@@ -55,21 +59,21 @@ impl ShareSessions {
     ) -> Result<Vec<At>, ErrorCode> {
         let mut open = self.open.lock();
         if epoch == FINAL {
-            let is_open = open.contains_key(member);
+            let is_open = session(&mut open, group, member).is_some();
             return if is_open { Ok(Vec::new()) } else { Err(ErrorCode::SHARE_SESSION_NOT_FOUND) };
         }
         if epoch == INITIAL {
-            open.remove(member);
-            if open.len() >= most {
+            take(&mut open, group, member);
+            if open.values().map(OfGroup::len).sum::<usize>() >= most {
                 return Err(ErrorCode::SHARE_SESSION_LIMIT_REACHED);
             }
             let partitions: IndexSet<At> = added.collect();
             let all = partitions.iter().copied().collect();
             let session = Session { epoch: 1, partitions, connection: Arc::downgrade(connection) };
-            open.insert(member.clone(), session);
+            open.entry(group.clone()).or_default().insert(member.clone(), session);
             return Ok(all);
         }
-        let session = open.get_mut(member).ok_or(ErrorCode::SHARE_SESSION_NOT_FOUND)?;
+        let session = session(&mut open, group, member).ok_or(ErrorCode::SHARE_SESSION_NOT_FOUND)?;
         session.advance(epoch)?;
         session.partitions.extend(added);
         for at in forgotten {
@@ -85,31 +89,56 @@ impl ShareSessions {
     }
 
     /// An acknowledgement of `member` alone.
-    pub fn acknowledge(&self, member: &Member, epoch: i32) -> Result<(), ErrorCode> {
+    pub fn acknowledge(&self, (group, member): &Member, epoch: i32) -> Result<(), ErrorCode> {
         if epoch == INITIAL {
             return Err(ErrorCode::INVALID_SHARE_SESSION_EPOCH);
         }
         let mut open = self.open.lock();
-        let session = open.get_mut(member).ok_or(ErrorCode::SHARE_SESSION_NOT_FOUND)?;
+        let session = session(&mut open, group, member).ok_or(ErrorCode::SHARE_SESSION_NOT_FOUND)?;
         if epoch == FINAL { Ok(()) } else { session.advance(epoch) }
     }
 
     /// Ends the session of `member`; gives the partitions that it was about.
-    pub fn end(&self, member: &Member) -> Vec<At> {
-        self.open.lock().remove(member).map(|session| session.partitions.into_iter().collect()).unwrap_or_default()
+    pub fn end(&self, (group, member): &Member) -> Vec<At> {
+        let ended = take(&mut self.open.lock(), group, member);
+        ended.map(|session| session.partitions.into_iter().collect()).unwrap_or_default()
     }
 
     /// Ends the sessions whose connections are gone; gives their members and partitions.
     pub(super) fn abandoned(&self) -> Vec<(Member, Vec<At>)> {
-        let mut open = self.open.lock();
-        let is_gone = |_: &Member, session: &mut Session| session.connection.strong_count() == 0;
-        open.extract_if(is_gone).map(|(member, session)| (member, session.partitions.into_iter().collect())).collect()
+        let is_gone = |_: &String, session: &mut Session| session.connection.strong_count() == 0;
+        let mut abandoned = Vec::new();
+        self.open.lock().retain(|group, sessions| {
+            for (member, session) in sessions.extract_if(is_gone) {
+                abandoned.push(((group.clone(), member), session.partitions.into_iter().collect()));
+            }
+            !sessions.is_empty()
+        });
+        abandoned
+    }
+
+    /// Whether a member of `group` has one.
+    pub(super) fn has_group(&self, group: &str) -> bool {
+        self.open.lock().contains_key(group)
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.open.lock().is_empty()
     }
+}
+
+fn session<'a>(open: &'a mut HashMap<String, OfGroup>, group: &str, member: &str) -> Option<&'a mut Session> {
+    open.get_mut(group)?.get_mut(member)
+}
+
+fn take(open: &mut HashMap<String, OfGroup>, group: &str, member: &str) -> Option<Session> {
+    let sessions = open.get_mut(group)?;
+    let session = sessions.remove(member);
+    if sessions.is_empty() {
+        open.remove(group);
+    }
+    session
 }
 
 impl Session {
@@ -151,7 +180,9 @@ mod tests {
         assert_eq!(sessions.acknowledge(&member("m"), 2), Err(ErrorCode::INVALID_SHARE_SESSION_EPOCH));
         assert_eq!(fetch(3, &[], &[0, 1]), Ok(vec![(T, 2)]));
         assert_eq!(fetch(-1, &[], &[]), Ok(vec![]));
+        assert!(sessions.has_group("g"));
         assert_eq!(sessions.end(&member("m")), [(T, 2)]);
+        assert!(!sessions.has_group("g") && sessions.is_empty());
         assert_eq!(sessions.acknowledge(&member("m"), -1), Err(ErrorCode::SHARE_SESSION_NOT_FOUND));
         assert_eq!(sessions.acknowledge(&member("m"), 0), Err(ErrorCode::INVALID_SHARE_SESSION_EPOCH));
     }

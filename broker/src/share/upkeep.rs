@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use ottla_core::TopicId;
 use ottla_core::share::Key;
 use tokio_util::sync::CancellationToken;
 
+use super::sessions::{At, Member};
 use crate::broker::Broker;
 
 /// How often is looked, while there is anything to look after. Members have their records for a second at least.
@@ -18,7 +20,7 @@ pub async fn run(broker: Arc<Broker>, shutdown: CancellationToken) {
         loop {
             look(&broker);
             if broker.deliveries.all().is_empty() && broker.share_sessions.is_empty() {
-                broker.deliveries.begun.notified().await;
+                broker.deliveries.begun().await;
             }
             tokio::time::sleep(INTERVAL).await;
         }
@@ -35,18 +37,22 @@ fn look(broker: &Arc<Broker>) {
             }
         });
     }
-    for ((group, member), partitions) in broker.share_sessions.abandoned() {
+    for (member, partitions) in broker.share_sessions.abandoned() {
         let broker = Arc::clone(broker);
-        tokio::spawn(async move {
-            for (topic, partition) in partitions {
-                give_back(&broker, &Key::new(&group, TopicId(topic), partition), &member).await;
-            }
-        });
+        tokio::spawn(async move { take_leave(&broker, &member, partitions).await });
     }
+    broker.deliveries.forget(&broker.share_sessions);
 }
 
-/// Gives back what `member` has of a share partition; what cannot be stored is free when its time is over.
-pub async fn give_back(broker: &Arc<Broker>, key: &Key, member: &str) {
+/// Gives back what `member`, whose session is over, has of `partitions`.
+pub async fn take_leave(broker: &Arc<Broker>, (group, member): &Member, partitions: Vec<At>) {
+    let keys = partitions.into_iter().map(|(topic, partition)| Key::new(group, TopicId(topic), partition));
+    join_all(keys.map(|key| async move { give_back(broker, &key, member).await })).await;
+    broker.deliveries.forget(&broker.share_sessions);
+}
+
+/// What cannot be stored is free when its time is over.
+async fn give_back(broker: &Arc<Broker>, key: &Key, member: &str) {
     if let Some(delivery) = broker.deliveries.loaded(key).await
         && let Err(error) = delivery.release(broker, member).await
     {

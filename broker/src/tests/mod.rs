@@ -17,5 +17,6 @@ mod produce_fetch;
 mod quotas;
 mod raw;
 mod replication;
+mod share_groups;
 mod throttles;
 mod transactions;

@@ -124,6 +124,11 @@ impl SharePartition {
         self.runs.iter().filter_map(|(_, run)| run.lock()).map(|lock| lock.until).min()
     }
 
+    /// Whether no member has a record and nothing is on its way: one that is made of what is kept would do as well.
+    pub fn is_idle(&self) -> bool {
+        self.writing.is_none() && !self.runs.iter().any(|(_, run)| matches!(run.standing, Standing::Acquired(_)))
+    }
+
     /// Takes the effects of what was called since the last time, in their order.
     pub fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)

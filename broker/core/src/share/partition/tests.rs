@@ -181,6 +181,11 @@ fn a_member_that_goes_gives_back_what_it_has() {
     assert_eq!(partition.next_fetch(), Some(Offset(0)));
     partition.release(RequestId(2), "c");
     assert_eq!(partition.take_effects(), [reply(2, Ok(()))]);
+    assert!(!partition.is_idle(), "another has some");
+    partition.release(RequestId(3), "b");
+    assert!(!partition.is_idle(), "that is on its way");
+    partition.written(Ok(()));
+    assert!(partition.is_idle());
 }
 
 #[test]
