@@ -43,6 +43,13 @@ clients *SUITES:
     cargo build --profile local --package ottla
     tests/clients/run target/local/ottla {{SUITES}}
 
+# The client suites, and what they and a broker show as the tables of docs/compatibility.md.
+compatibility:
+    cargo build --profile local --package ottla
+    OTTLA_CLIENTS_RESULTS=$PWD/target/clients tests/clients/run target/local/ottla
+    tests/clients/compatibility target/clients/results.tsv docs/compatibility.md
+    OTTLA_PAGES=write cargo test --workspace --test versions the_table_of_apis
+
 # The operator's life on the embedded Kubernetes API, on `kit` (OTTLA_K8S_KIT names it), or on the cluster of a kubeconfig.
 e2e ON="embedded" *SCENARIOS:
     cargo build --profile local --package ottla

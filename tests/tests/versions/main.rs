@@ -12,6 +12,7 @@ mod data;
 mod groups;
 mod offsets;
 mod operation;
+mod page;
 mod quotas;
 mod share_groups;
 mod share_states;
@@ -70,6 +71,11 @@ async fn every_api_that_is_advertised_has_a_scenario_and_no_other() {
     let distinct: BTreeSet<ApiKey> = known.iter().copied().collect();
     assert_eq!(distinct.len(), known.len(), "an API has two scenarios");
     assert_eq!(distinct, advertised);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_table_of_apis_in_the_page_of_compatibility_is_that_of_a_broker() {
+    page::check(&World::start(1).await.advertised().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
