@@ -13,6 +13,13 @@ const END: &str = "<!-- apis: end -->\n";
 /// The recorded answer of Kafka 4.3.1.
 const KAFKA: &str = include_str!("../../oracle/api-versions.json");
 
+/// The versions of one API.
+struct Row {
+    name: String,
+    ours: Option<RangeInclusive<i16>>,
+    theirs: Option<RangeInclusive<i16>>,
+}
+
 /// Holds the table in the page to what is advertised, or writes it there with `OTTLA_PAGES=write`.
 pub fn check(advertised: &BTreeMap<ApiKey, RangeInclusive<i16>>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/compatibility.md");
@@ -33,17 +40,19 @@ pub fn check(advertised: &BTreeMap<ApiKey, RangeInclusive<i16>>) {
 fn table(advertised: &BTreeMap<ApiKey, RangeInclusive<i16>>) -> String {
     let recorded: serde_json::Value = serde_json::from_str(KAFKA).unwrap();
     let number = |api: &serde_json::Value, key: &str| i16::try_from(api[key].as_i64().unwrap()).unwrap();
-    // By number: name, our versions and Kafka's, which has APIs that Ottla has no name for.
-    let mut rows: BTreeMap<i16, (String, Option<RangeInclusive<i16>>, Option<RangeInclusive<i16>>)> = BTreeMap::new();
+    // By number: Kafka has APIs that Ottla has no name for.
+    let mut rows: BTreeMap<i16, Row> = BTreeMap::new();
     for api in recorded["api_keys"].as_array().unwrap() {
-        let theirs = number(api, "min")..=number(api, "max");
-        rows.insert(number(api, "key"), (api["name"].as_str().unwrap().to_owned(), None, Some(theirs)));
+        let theirs = Some(number(api, "min")..=number(api, "max"));
+        let row = Row { name: api["name"].as_str().unwrap().to_owned(), ours: None, theirs };
+        rows.insert(number(api, "key"), row);
     }
     for (key, ours) in advertised {
-        rows.entry(key.number()).or_insert_with(|| (key.to_string(), None, None)).1 = Some(ours.clone());
+        let row = || Row { name: key.to_string(), ours: None, theirs: None };
+        rows.entry(key.number()).or_insert_with(row).ours = Some(ours.clone());
     }
     let mut table = "| key | API | Ottla | Kafka 4.3.1 |\n|---|---|---|---|\n".to_owned();
-    for (key, (name, ours, theirs)) in rows {
+    for (key, Row { name, ours, theirs }) in rows {
         table += &format!("| {key} | {name} | {} | {} |\n", versions(ours), versions(theirs));
     }
     table
