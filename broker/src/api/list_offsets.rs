@@ -1,7 +1,4 @@
 //! ListOffsets (KIP-79, KIP-734, KIP-1005, KIP-1023): the ends of logs, and offsets by timestamp.
-//!
-//! A look-up by timestamp finds the batch by the index and then the record inside it, decompressing no more than a
-//! bounded part of it.
 
 use std::collections::HashSet;
 
@@ -12,11 +9,9 @@ use ottla_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
     ListOffsetsTopicResponse,
 };
-use ottla_records::{Limits, RecordReader};
-use ottla_storage::TimestampHit;
 
 use super::{Context, error};
-use crate::replica::{Error, Partition};
+use crate::replica::{Error, newest_record, record_since};
 
 /// Timestamps that mean something else, with the first version that has them.
 const SPECIAL: [(i64, i16); 6] =
@@ -25,10 +20,6 @@ const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
-
-/// How far a batch is decompressed in search of a record. A batch that holds more gives its own first offset, from
-/// which a consumer finds the record all the same.
-const SEARCH: Limits = Limits { decompressed: 16 << 20, record: 1 << 20 };
 
 /// What is found: offset, timestamp and leader epoch, −1 where there is none.
 #[derive(Clone, Copy)]
@@ -119,55 +110,23 @@ fn find_in(
 ) -> Result<Found, Error> {
     let partition = context.broker.replica_by_name(topic, wanted.partition_index)?;
     partition.check_leader(LeaderEpoch(wanted.current_leader_epoch))?;
-    let at = |offset: Offset| Found {
+    let found = |(offset, timestamp): (Offset, Timestamp)| Found {
         offset: offset.0,
-        timestamp: -1,
+        timestamp: timestamp.0,
         epoch: partition.epoch_at(offset).map_or(-1, |epoch| epoch.0),
     };
+    let at = |offset: Offset| found((offset, Timestamp::NONE));
     match wanted.timestamp {
         LATEST => {
             let watermark = partition.established_high_watermark()?;
             Ok(at(if read_committed { partition.last_stable()?.min(watermark) } else { watermark }))
         }
         EARLIEST | EARLIEST_LOCAL => Ok(at(partition.reader().log_start())),
-        MAX_TIMESTAMP => search(&partition, partition.reader().batch_of_max_timestamp()?, None, read_committed),
+        MAX_TIMESTAMP => Ok(newest_record(&partition, read_committed)?.map_or(NOTHING, found)),
         timestamp if timestamp >= 0 => {
-            let hit = partition.reader().offset_for_timestamp(Timestamp(timestamp))?;
-            search(&partition, hit, Some(timestamp), read_committed)
+            Ok(record_since(&partition, Timestamp(timestamp), read_committed)?.map_or(NOTHING, found))
         }
         // Tiered storage, which there is none of.
         _ => Ok(NOTHING),
     }
-}
-
-/// The first record of the batch whose timestamp is at least `timestamp`, or the batch's largest if there is none given.
-/// Records that consumers do not see yet are not found.
-fn search(
-    partition: &Partition,
-    hit: Option<TimestampHit>,
-    timestamp: Option<i64>,
-    read_committed: bool,
-) -> Result<Found, Error> {
-    let Some(hit) = hit else { return Ok(NOTHING) };
-    let wanted = timestamp.unwrap_or(hit.max_timestamp.0);
-    let (offset, timestamp) = record_at(&hit, wanted, partition.reader().log_start());
-    let end = if read_committed { partition.last_stable()? } else { partition.high_watermark() };
-    if Offset(offset) >= end {
-        return Ok(NOTHING);
-    }
-    let epoch = partition.epoch_at(Offset(offset)).map_or(-1, |epoch| epoch.0);
-    Ok(Found { offset, timestamp, epoch })
-}
-
-/// Offset and timestamp of the first record at or after `wanted`; where the batch cannot be searched, of the batch.
-fn record_at(hit: &TimestampHit, wanted: i64, log_start: Offset) -> (i64, i64) {
-    let of_batch = (hit.base_offset.0.max(log_start.0), hit.max_timestamp.0);
-    let Ok(bytes) = hit.batch.read() else { return of_batch };
-    let Ok(mut records) = RecordReader::new(&bytes, SEARCH) else { return of_batch };
-    while let Ok(Some(record)) = records.next_meta() {
-        if record.timestamp >= wanted && record.offset >= log_start.0 {
-            return (record.offset, record.timestamp);
-        }
-    }
-    of_batch
 }

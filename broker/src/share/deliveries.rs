@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ottla_core::config::OffsetReset;
 use ottla_core::share::Key;
 use ottla_core::share::partition::SharePartition;
-use ottla_core::{LeaderEpoch, Offset};
+use ottla_core::{LeaderEpoch, Offset, Timestamp};
 use ottla_protocol::ErrorCode;
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, Notify};
@@ -13,8 +14,10 @@ use tokio::sync::{Mutex as AsyncMutex, Notify};
 use super::delivery::Delivery;
 use super::persister;
 use super::sessions::ShareSessions;
+use super::settings::Reading;
+use crate::api::error::of_replica;
 use crate::broker::Broker;
-use crate::replica::Partition;
+use crate::replica::{Partition, record_since};
 
 /// A share partition that is loaded, or being loaded by whoever holds the lock.
 type Slot = Arc<AsyncMutex<Option<Arc<Delivery>>>>;
@@ -46,7 +49,11 @@ impl Deliveries {
         let epoch = partition.check_leader(LeaderEpoch::NONE).map_err(|_| ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
         let state = persister::read_state(broker, key, epoch).await.map_err(of_load)?;
         let reading = broker.delivery_settings.of_group(&key.group, &broker.image());
-        let machine = SharePartition::new(reading.delivery, epoch, &state, reset(partition, reading.from_earliest));
+        let start = match state.start {
+            Some(start) => start,
+            None => begin(broker, partition, &reading).await?,
+        };
+        let machine = SharePartition::new(reading.delivery, epoch, &state, start);
         let delivery = Arc::new(Delivery::new(key.clone(), epoch, Arc::clone(partition), machine));
         self.look_after();
         Ok(Arc::clone(slot.insert(delivery)))
@@ -93,8 +100,17 @@ impl Deliveries {
 }
 
 /// Where delivery begins that nobody has begun.
-fn reset(partition: &Partition, from_earliest: bool) -> Offset {
-    if from_earliest { partition.reader().log_start() } else { partition.high_watermark() }
+async fn begin(broker: &Broker, partition: &Arc<Partition>, reading: &Reading) -> Result<Offset, ErrorCode> {
+    let age = match reading.reset {
+        OffsetReset::Earliest => return Ok(partition.reader().log_start()),
+        OffsetReset::Latest => return Ok(partition.high_watermark()),
+        OffsetReset::ByDuration(age) => i64::try_from(age.as_millis()).unwrap_or(i64::MAX),
+    };
+    let since = Timestamp(broker.replicas.clock().now().wall.0.saturating_sub(age).max(0));
+    let (searched, read_committed) = (Arc::clone(partition), reading.is_committed);
+    let found = broker.unpacking.apart(move || record_since(&searched, since, read_committed)).await;
+    let found = found.ok_or(ErrorCode::UNKNOWN_SERVER_ERROR)?.map_err(|error| of_replica(&error))?;
+    Ok(found.map_or_else(|| partition.high_watermark(), |(offset, _)| offset))
 }
 
 fn of_load(code: ErrorCode) -> ErrorCode {

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use ottla_core::config::Layers;
+use ottla_core::config::{Layers, OffsetReset};
 use ottla_core::metadata::{Image, Resource};
 use ottla_core::share::{partition, state};
 
@@ -40,8 +40,8 @@ pub struct Reading {
     pub delivery: partition::Config,
     /// `share.isolation.level` is `read_committed`.
     pub is_committed: bool,
-    /// `share.auto.offset.reset` is `earliest`: where delivery begins that nobody has begun.
-    pub from_earliest: bool,
+    /// `share.auto.offset.reset`: where delivery begins that nobody has begun.
+    pub reset: OffsetReset,
 }
 
 impl DeliverySettings {
@@ -79,7 +79,7 @@ impl DeliverySettings {
                 may_renew: own("share.renew.acknowledge.enable").is_none_or(|text| text.eq_ignore_ascii_case("true")),
             },
             is_committed: own("share.isolation.level").is_some_and(|text| text.eq_ignore_ascii_case("read_committed")),
-            from_earliest: own("share.auto.offset.reset").is_some_and(|text| text.eq_ignore_ascii_case("earliest")),
+            reset: own("share.auto.offset.reset").and_then(OffsetReset::parse).unwrap_or_default(),
         }
     }
 }
@@ -113,13 +113,14 @@ mod tests {
             ("share.partition.max.record.locks", "1"),
             ("share.renew.acknowledge.enable", "false"),
             ("share.isolation.level", "read_committed"),
-            ("share.auto.offset.reset", "earliest"),
+            ("share.auto.offset.reset", "by_duration:PT1M"),
         ] {
             let (key, value) = (key.to_owned(), Some(value.to_owned()));
             image.apply(&Record::ConfigChanged { resource: Resource::group("g"), key, value }).unwrap();
         }
         let lock_duration = Duration::from_secs(20);
+        let reset = OffsetReset::ByDuration(Duration::from_secs(60));
         let delivery = partition::Config { max_deliveries: 10, lock_duration, max_in_flight: 100, may_renew: false };
-        assert_eq!(settings.of_group("g", &image), Reading { delivery, is_committed: true, from_earliest: true });
+        assert_eq!(settings.of_group("g", &image), Reading { delivery, is_committed: true, reset });
     }
 }

@@ -21,6 +21,8 @@ pub enum Check {
     GzipLevel,
     /// A list of `NAME://host:port` that clients can dial.
     ListenerAddresses,
+    /// Where a share group begins.
+    OffsetReset,
 }
 
 /// A value that its key does not take.
@@ -58,6 +60,7 @@ impl Check {
             Self::GzipLevel if number == -1.0 || (1.0..=9.0).contains(&number) => Ok(()),
             Self::GzipLevel => Err("Value must be between 1 and 9 or equal to -1".into()),
             Self::ListenerAddresses => super::address::check(value),
+            Self::OffsetReset => super::offset_reset::check(value),
         }
     }
 }

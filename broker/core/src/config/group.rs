@@ -18,7 +18,7 @@ macro_rules! table {
 pub const GROUP: &[ResourceKey] = table! {
     "consumer.session.timeout.ms",                            Int,      "45000",                 AtLeast(1), "group.consumer.session.timeout.ms";
     "consumer.assignment.interval.ms",                        Int,      "1000",                  Any, "group.consumer.assignment.interval.ms";
-    "share.auto.offset.reset",                                String,   "latest",                OneOf(&["latest", "earliest"]), "share.auto.offset.reset";
+    "share.auto.offset.reset",                                String,   "latest",                OffsetReset, "share.auto.offset.reset";
     "share.renew.acknowledge.enable",                         Boolean,  "true",                  Any, "share.renew.acknowledge.enable";
     "streams.initial.rebalance.delay.ms",                     Int,      "3000",                  Any, "group.streams.initial.rebalance.delay.ms";
     "share.session.timeout.ms",                               Int,      "45000",                 AtLeast(1), "group.share.session.timeout.ms";

@@ -10,6 +10,7 @@ mod check;
 mod client_metrics;
 mod group;
 mod layers;
+mod offset_reset;
 mod topic;
 
 pub(crate) use address::addresses;
@@ -20,6 +21,7 @@ pub use check::{Check, InvalidValue};
 pub use client_metrics::CLIENT_METRICS;
 pub use group::GROUP;
 pub use layers::{Entry, Layers, Source, Synonym};
+pub use offset_reset::OffsetReset;
 pub use topic::TOPIC;
 
 /// The type of a value, as DescribeConfigs names it (KIP-569).
