@@ -76,6 +76,11 @@ impl Deliveries {
         self.begun.notified().await;
     }
 
+    /// Whether none is loaded or being looked for.
+    pub fn is_empty(&self) -> bool {
+        self.slots.lock().is_empty()
+    }
+
     /// Those that are loaded and not just being looked for.
     pub(super) fn all(&self) -> Vec<Arc<Delivery>> {
         self.slots.lock().values().filter_map(|slot| slot.try_lock().ok()?.clone()).collect()

@@ -19,7 +19,7 @@ pub async fn run(broker: Arc<Broker>, shutdown: CancellationToken) {
     let until_stop = async {
         loop {
             look(&broker);
-            if broker.deliveries.all().is_empty() && broker.share_sessions.is_empty() {
+            if broker.deliveries.is_empty() && broker.share_sessions.is_empty() {
                 broker.deliveries.begun().await;
             }
             tokio::time::sleep(INTERVAL).await;

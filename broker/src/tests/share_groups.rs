@@ -1,17 +1,23 @@
-//! Share groups (KIP-932) over the wire: sessions that end, and groups that are set while nobody is there.
+//! Share groups (KIP-932) over the wire: where they begin, sessions that end, and leaders and coordinators that change.
 
+use ottla_core::TopicId;
+use ottla_core::controller::{DeleteTopics, TopicRef};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::find_coordinator::FindCoordinatorRequest;
+use ottla_protocol::messages::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
 use ottla_protocol::messages::{
     InitializeShareGroupStateRequest, ShareAcknowledgeRequest, ShareFetchRequest, ShareFetchResponse,
     initialize_share_group_state as initialize, share_acknowledge as acknowledge, share_fetch as fetch,
 };
+use ottla_records::{BatchBuilder, Compression};
 use ottla_storage::id_text;
 use uuid::Uuid;
 
 use super::produce_fetch::{batch, produce};
 use super::raw::Raw;
-use crate::testing::{TestBroker, eventually};
+use crate::testing::{TestBroker, TestCluster, eventually, eventually_some};
 
 const ACCEPT: i8 = 1;
 const FIRST: i32 = 0;
@@ -29,10 +35,17 @@ async fn start() -> (TestBroker, Raw, Uuid) {
         let appended = raw.call(&produce("t", -1, batch(value)), 12).await;
         assert_eq!(appended.responses[0].partition_responses[0].error_code, ErrorCode::NONE);
     }
+    coordinator(&mut raw, topic).await;
+    (broker, raw, topic)
+}
+
+/// Which broker keeps where `g` stands in the topic.
+async fn coordinator(raw: &mut Raw, topic: Uuid) -> i32 {
     let key = format!("g:{}:0", id_text(topic));
     let request = FindCoordinatorRequest { key_type: 2, coordinator_keys: vec![key.into()], ..Default::default() };
-    assert_eq!(raw.call(&request, 6).await.coordinators[0].error_code, ErrorCode::NONE);
-    (broker, raw, topic)
+    let found = raw.call(&request, 6).await.coordinators.remove(0);
+    assert_eq!(found.error_code, ErrorCode::NONE);
+    found.node_id
 }
 
 /// The group is to begin at `start_offset`.
@@ -106,4 +119,69 @@ async fn a_session_ends_with_its_connection_though_it_has_found_nothing() {
     assert!(!sessions.is_empty());
     drop(raw);
     eventually("the session is over", || sessions.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_begins_with_the_records_that_are_no_older_than_it_is_told() {
+    let (broker, mut raw, topic) = start().await;
+    // The records that are there are years old.
+    let mut young = BatchBuilder::new(Compression::None);
+    young.append(broker.running.broker.replicas.clock().now().wall.0, None, Some(b"young"), &[]);
+    raw.call(&produce("t", -1, young.build(0)), 12).await;
+    let config = AlterableConfig {
+        name: "share.auto.offset.reset".into(),
+        value: Some("by_duration:PT1H".into()),
+        ..AlterableConfig::default()
+    };
+    let resource = AlterConfigsResource { resource_type: 32, resource_name: "g".into(), configs: vec![config] };
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
+    assert_eq!(raw.call(&request, 1).await.responses[0].error_code, ErrorCode::NONE);
+    begin(&mut raw, topic, 1, -1).await;
+    assert_eq!(given(&mut raw, topic, FIRST).await, [(3, 3, 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_of_a_topic_that_is_deleted_is_told_so_and_nothing_is_kept_of_it() {
+    let (broker, mut raw, topic) = start().await;
+    begin(&mut raw, topic, 1, 0).await;
+    assert_eq!(given(&mut raw, topic, FIRST).await, [(0, 2, 1)]);
+    let wanted = TopicRef { name: None, id: TopicId(topic) };
+    broker.controller.submit(DeleteTopics { topics: vec![wanted] }).await.unwrap().remove(0).1.unwrap();
+    let told = ask(&mut raw, topic, 1).await.responses.remove(0).partitions.remove(0);
+    assert_eq!(told.error_code, ErrorCode::UNKNOWN_TOPIC_ID);
+    let deliveries = &broker.running.broker.deliveries;
+    eventually("it is forgotten", || deliveries.is_empty()).await;
+}
+
+/// Both brokers can lead the topic and coordinate; who is asked first stops, and the other one goes on with what it kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_leader_and_coordinator_goes_on_with_what_was_accepted() {
+    let state = "share.coordinator.state.topic";
+    let (factor, min, count) =
+        (format!("{state}.replication.factor"), format!("{state}.min.isr"), format!("{state}.num.partitions"));
+    let mut cluster = TestCluster::start(2, &[(&factor, "2"), (&min, "1"), (&count, "1")]).await;
+    cluster.create_topic("t", &[1, 2], &[]).await;
+    let topic = cluster.broker(1).controller.image().topic("t").unwrap().id.0;
+    let mut raw = Raw::connect(cluster.broker(1).address()).await;
+    for value in ["a", "b", "c"] {
+        raw.call(&produce("t", -1, batch(value)), 12).await;
+    }
+    let coordinator = coordinator(&mut raw, topic).await;
+    let mut asked = Raw::connect(cluster.broker(coordinator).address()).await;
+    begin(&mut asked, topic, 1, 0).await;
+    assert_eq!(given(&mut raw, topic, FIRST).await, [(0, 2, 1)]);
+    accept_and_go(&mut raw, topic, 1).await;
+    assert_eq!(given(&mut raw, topic, FIRST).await, [(2, 2, 2)], "what was given back");
+
+    cluster.stop_broker(1).await;
+    let mut raw = Raw::connect(cluster.broker(2).address()).await;
+    let session = std::cell::Cell::new(FIRST);
+    let found = eventually_some("the other one leads, and the coordinator's log is read", async || {
+        let partition = ask(&mut raw, topic, session.get()).await.responses.remove(0).partitions.remove(0);
+        session.set(session.get() + 1);
+        (partition.error_code == ErrorCode::NONE).then_some(partition.acquired_records)
+    });
+    let found: Vec<_> = found.await.iter().map(|one| (one.first_offset, one.last_offset, one.delivery_count)).collect();
+    // The second delivery was not spoken of before the leader was gone.
+    assert_eq!(found, [(2, 2, 2)]);
 }
