@@ -20,6 +20,7 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.GroupIdNotFoundException;
 import org.apache.kafka.common.errors.GroupNotEmptyException;
+import org.apache.kafka.common.errors.InvalidRecordStateException;
 import org.apache.kafka.common.serialization.StringDeserializer;
 
 /** Share groups (KIP-932): records go to one of several members, come again when they are not done with, and where groups stand. */
@@ -28,13 +29,14 @@ record Shares(Cluster cluster) {
     scenarios.run("share: two take the records of one partition in turn", this::inTurn);
     scenarios.run("share: what is released comes again, what is rejected does not", this::acknowledges);
     scenarios.run("share: what a member had when it closed goes to another", this::closes);
+    scenarios.run("share: what a member keeps for too long goes to another, until it is given up", this::expires);
     scenarios.run("share: only what was committed is delivered, if so configured", this::committed);
     scenarios.run("share: a group is listed, described and deleted", this::administrated);
     scenarios.run("share: where a group begins is set and told with the lag", this::offsets);
   }
 
   /** A group that begins where its topics begin. */
-  private String group(String... configs) throws Exception {
+  String group(String... configs) throws Exception {
     var group = cluster.name("share");
     var all = new HashMap<String, String>(Map.of("share.auto.offset.reset", "earliest"));
     for (int i = 0; i < configs.length; i += 2) all.put(configs[i], configs[i + 1]);
@@ -46,7 +48,7 @@ record Shares(Cluster cluster) {
     return group;
   }
 
-  private KafkaShareConsumer<String, String> member(String group, String topic, String mode) {
+  KafkaShareConsumer<String, String> member(String group, String topic, String mode) {
     var configs = Map.<String, Object>of("bootstrap.servers", cluster.bootstrap(), "group.id", group,
         "share.acknowledgement.mode", mode, "max.poll.records", 10);
     var member = new KafkaShareConsumer<>(configs, new StringDeserializer(), new StringDeserializer());
@@ -122,6 +124,39 @@ record Shares(Cluster cluster) {
     try (var member = member(group, topic, "implicit")) {
       var again = take(member, 5);
       again.values().forEach(record -> Scenarios.equal(Optional.of((short) 2), record.deliveryCount(), "deliveries"));
+    }
+  }
+
+  private void expires() throws Exception {
+    var topic = cluster.topic("expires", 1);
+    var group = group("share.record.lock.duration.ms", "1000", "share.delivery.count.limit", "2");
+    cluster.fill(topic, 1);
+    try (var first = member(group, topic, "explicit"); var second = member(group, topic, "explicit")) {
+      var kept = take(first, 1).get("0");
+      var again = take(second, 1).get("0");
+      Scenarios.equal(kept.offset(), again.offset(), "offset of what comes again");
+      Scenarios.equal(Optional.of((short) 2), again.deliveryCount(), "deliveries");
+      first.acknowledge(kept);
+      var refusals = first.commitSync().values().stream().flatMap(Optional::stream).toList();
+      Scenarios.check(refusals.size() == 1 && refusals.get(0) instanceof InvalidRecordStateException, "too late: " + refusals);
+      Scenarios.await("the record is given up", () -> isDone(group, topic));
+    }
+    cluster.fill(topic, 1);
+    try (var member = member(group, topic, "implicit")) {
+      Scenarios.equal(1L, take(member, 1).get("0").offset(), "offset of what comes next");
+    }
+  }
+
+  /** Whether a group has nothing left to do in a topic of one partition. */
+  boolean isDone(String group, String topic) {
+    try {
+      var told = told(group, new TopicPartition(topic, 0));
+      return told != null && told.lag().equals(Optional.of(0L));
+    } catch (java.util.concurrent.ExecutionException unanswered) {
+      // The broker may be being started again.
+      return false;
+    } catch (Exception stopped) {
+      throw new AssertionError(stopped);
     }
   }
 
