@@ -135,7 +135,14 @@ async fn every_broker_tells_where_partitions_lie_and_how_large_they_are() {
     controller.submit(CreateTopics { topics: vec![orders], validate_only: false }).await.unwrap();
     for id in 0..3 {
         let mut asked = control(&cluster, id).await;
-        let page = asked.list_placements(ListPlacementsRequest::default()).await.unwrap().into_inner();
+        // A broker that has not heard of the topic yet does not know how large its replicas are.
+        let page = patiently(async || {
+            let page = asked.list_placements(ListPlacementsRequest::default()).await?;
+            let mut partitions = page.get_ref().topics.iter().flat_map(|topic| &topic.partitions);
+            let is_known = partitions.all(|partition| partition.bytes.is_some());
+            if is_known { Ok(page) } else { Err(Status::unavailable("a replica is not there yet")) }
+        })
+        .await;
         assert!(!page.has_more);
         let [topic] = &page.topics[..] else { panic!("{page:?}") };
         assert_eq!((topic.topic.as_str(), topic.topic_id.len(), topic.partitions.len()), ("orders", 16, 2));
