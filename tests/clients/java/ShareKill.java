@@ -15,7 +15,7 @@ import org.apache.kafka.common.KafkaException;
  * Every record is delivered; none is accepted or rejected twice; what was stays so: after one more kill nothing comes again.
  */
 final class ShareKill {
-  private static final int RECORDS = 12_000;
+  private static final int RECORDS = 36_000;
   private static final int MEMBERS = 3;
   private static final int KILLS = 3;
 
@@ -43,13 +43,14 @@ final class ShareKill {
   }
 
   private void run() throws Exception {
-    cluster.fill(topic, RECORDS);
     var members = new ArrayList<Thread>();
     for (int i = 0; i < MEMBERS; i++) members.add(new Thread(this::work));
     members.forEach(member -> member.setDaemon(true));
     members.forEach(Thread::start);
     for (int kill = 1; kill <= KILLS; kill++) {
-      int wanted = done.size() + RECORDS / 10;
+      // However fast they are, there is more to do than this when it is killed.
+      int wanted = done.size() + RECORDS / KILLS / 4;
+      cluster.fill(topic, RECORDS / KILLS);
       Scenarios.await(wanted + " records are done with", () -> done.size() >= wanted);
       kill();
     }

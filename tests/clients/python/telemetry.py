@@ -28,10 +28,14 @@ LABELS = ["client_instance_id", "client_id", "client_software_name", "client_sof
 ]
 
 
-def java(classpath, main, *arguments, lines=""):
+def program(classpath, main, *arguments):
+    """The command of one of Kafka's programs."""
+    return ["java", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=ERROR", "-cp", classpath, f"{TOOLS}.{main}", *arguments]
+
+
+def java(classpath, main, *arguments):
     """What one of Kafka's programs prints."""
-    command = ["java", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=ERROR", "-cp", classpath, f"{TOOLS}.{main}", *arguments]
-    ran = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=60)
+    ran = subprocess.run(program(classpath, main, *arguments), capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, f"{main}: {ran.stdout}{ran.stderr}"
     return ran.stdout
 
@@ -75,10 +79,13 @@ def librdkafka(bootstrap, classpath, file):
 
 def java_client(bootstrap, classpath, file):
     client_id = f"java-{RUN}"
-    # Its last push tells what it did: it is closed long before its first interval is over.
     arguments = ["--bootstrap-server", bootstrap, "--topic", TOPIC, "--producer-property", f"client.id={client_id}"]
-    java(classpath, "ConsoleProducer", *arguments, lines="value\n" * 100)
-    wait_for_push(file, client_id, "apache-kafka-java")
+    command = program(classpath, "ConsoleProducer", *arguments)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as producer:
+        # It is there until it has pushed: one that is closed before it has been told what to push says nothing.
+        wait_for_push(file, client_id, "apache-kafka-java", lambda: print("value", file=producer.stdin, flush=True))
+        producer.stdin.close()
+        assert producer.wait(60) == 0, f"the producer ended with {producer.returncode}"
 
 
 def unasked(bootstrap, classpath, file):
