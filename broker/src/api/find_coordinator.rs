@@ -1,24 +1,14 @@
 //! FindCoordinator (KIP-699 for several keys): which broker coordinates a group, a transactional id or the state of a share
-//! partition (KIP-932). The coordinators'
-//! topics are made when they are first asked for.
+//! partition (KIP-932).
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use ottla_core::TopicId;
-use ottla_core::controller::internal_topics::{
-    CONSUMER_OFFSETS, SHARE_GROUP_STATE, TRANSACTION_STATE, new_internal_topic,
-};
-use ottla_core::controller::{CreateTopics, Error, Settings};
+use ottla_core::controller::internal_topics::{CONSUMER_OFFSETS, SHARE_GROUP_STATE, TRANSACTION_STATE};
 use ottla_core::metadata::{Image, Topic};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::Str;
 use ottla_protocol::messages::find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};
-use tracing::warn;
-use uuid::Uuid;
 
 use super::Context;
-use crate::coordinator::partition_of;
+use crate::coordinator::{partition_of, with_topic};
 use crate::share::is_coordinator_key;
 
 /// `key_type` of groups.
@@ -56,7 +46,7 @@ async fn find(context: &Context, key_type: i8, keys: &[Str]) -> Vec<Coordinator>
     if keys.is_empty() {
         return Vec::new();
     }
-    let image = with_topic(context, topic).await;
+    let image = with_topic(&context.broker, topic).await;
     match image.topic(topic) {
         Some(topic) => keys.iter().map(|key| coordinator(context, &image, topic, key)).collect(),
         None => refuse_all(ErrorCode::COORDINATOR_NOT_AVAILABLE, NOT_AVAILABLE),
@@ -64,32 +54,6 @@ async fn find(context: &Context, key_type: i8, keys: &[Str]) -> Vec<Coordinator>
 }
 
 const NOT_AVAILABLE: &str = "The coordinator is not available.";
-
-/// The cluster with the internal topic `name`, unless it cannot be made just now. Clients ask once and have their answer,
-/// rather than being told to come again when the topic is there.
-async fn with_topic(context: &Context, name: &'static str) -> Arc<Image> {
-    let controller = &context.broker.controller;
-    let image = controller.image();
-    if image.topic(name).is_some() {
-        return image;
-    }
-    let settings = Settings::new(BTreeMap::clone(&context.broker.config.fixed));
-    let id = TopicId(Uuid::new_v4());
-    let topics = new_internal_topic(name, id, &settings).into_iter().collect();
-    match controller.submit(CreateTopics { topics, validate_only: false }).await {
-        Ok(results) => {
-            for (topic, result) in results {
-                match result {
-                    // Another client asked at the same time.
-                    Ok(_) | Err(Error::TopicAlreadyExists(_)) => {}
-                    Err(error) => warn!(topic, %error, "cannot create the internal topic"),
-                }
-            }
-        }
-        Err(error) => warn!(topic = name, %error, "cannot create the internal topic"),
-    }
-    controller.image()
-}
 
 fn coordinator(context: &Context, image: &Image, topic: &Topic, key: &Str) -> Coordinator {
     let partition = partition_of(key, topic.partitions.len() as i32);

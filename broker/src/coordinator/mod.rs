@@ -8,9 +8,11 @@ mod driver;
 mod handover;
 mod log;
 mod replica_log;
+mod topic;
 
 pub use coordinators::{Coordinators, Unavailable, partition_of};
 pub use driver::{Actor, Idle, Notes};
 pub use handover::{Handover, Job, Jobs};
 pub use log::{Appended, CoordinatorLog, LoadError, Replay};
 pub use replica_log::ReplicaLog;
+pub use topic::with_topic;

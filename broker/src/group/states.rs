@@ -1,5 +1,5 @@
 //! The way of the group coordinators to the share coordinators of partitions (KIP-932): over the wire, as often as it
-//! takes for a while. Where a share coordinator is, the broker is asked as any client would ask it.
+//! takes for a while.
 //!
 //! Must decide nothing about groups: that is ottla-core's.
 
@@ -7,15 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::future::join_all;
+use ottla_core::controller::internal_topics::SHARE_GROUP_STATE;
 use ottla_core::group::{AskStates, Partitions};
 use ottla_core::share::Key;
 use ottla_core::{BrokerId, Offset, TopicId};
 use ottla_protocol::ErrorCode;
-use ottla_protocol::codec::{Request, Str};
+use ottla_protocol::codec::Request;
 use ottla_protocol::messages::delete_share_group_state::{
     self as delete, DeleteShareGroupStateRequest, DeleteShareGroupStateResponse,
 };
-use ottla_protocol::messages::find_coordinator::FindCoordinatorRequest;
 use ottla_protocol::messages::initialize_share_group_state::{
     self as initialize, InitializeShareGroupStateRequest, InitializeShareGroupStateResponse,
 };
@@ -27,11 +27,10 @@ use tracing::debug;
 use uuid::Uuid;
 
 use crate::broker::Broker;
-use crate::share::coordinator_key;
+use crate::coordinator::with_topic;
+use crate::share::{coordinator_of, is_passing};
 use crate::txn::Unanswered;
 
-/// `key_type` of share partitions in FindCoordinator.
-const SHARE: i8 = 2;
 /// How long share coordinators are asked again that cannot answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long an attempt that failed rests.
@@ -114,12 +113,13 @@ async fn ask_each<F: Fn(Asked) -> R, R: Request, T>(
     partitions: &Partitions,
     question: &Question<F, R, T>,
 ) -> StateAnswers<T> {
+    let image = with_topic(broker, SHARE_GROUP_STATE).await;
     let mut answers = StateAnswers::new();
     let mut by_leader: BTreeMap<BrokerId, Partitions> = BTreeMap::new();
-    for (partition, coordinator) in coordinators(broker, group, partitions).await {
-        match coordinator {
-            Ok(leader) => drop(by_leader.entry(leader).or_default().insert(partition.0, partition.1)),
-            Err(code) => drop(answers.insert(partition, Err(code))),
+    for (topic, index) in partitions.iter() {
+        match coordinator_of(&image, &Key::new(group, topic, index)) {
+            Some(leader) => drop(by_leader.entry(leader).or_default().insert(topic, index)),
+            None => drop(answers.insert((topic, index), Err(ErrorCode::COORDINATOR_NOT_AVAILABLE))),
         }
     }
     let requests: Vec<(BrokerId, Partitions, R)> = by_leader
@@ -153,29 +153,6 @@ fn told_of<T>(leader: BrokerId, partitions: &Partitions, told: Result<Told<T>, U
         }
     }
     answers
-}
-
-fn is_passing(code: ErrorCode) -> bool {
-    [ErrorCode::NOT_COORDINATOR, ErrorCode::COORDINATOR_NOT_AVAILABLE, ErrorCode::COORDINATOR_LOAD_IN_PROGRESS]
-        .contains(&code)
-}
-
-/// Which broker has the share coordinator of each partition.
-async fn coordinators(broker: &Broker, group: &str, partitions: &Partitions) -> StateAnswers<BrokerId> {
-    let key = |topic: TopicId, index: i32| Str::from(coordinator_key(&Key::new(group, topic, index)));
-    let keys: Vec<Str> = partitions.iter().map(|(topic, index)| key(topic, index)).collect();
-    let request = FindCoordinatorRequest { key_type: SHARE, coordinator_keys: keys, ..Default::default() };
-    let found = match broker.peers.call(broker, broker.id(), &request).await {
-        Ok(response) => response.coordinators,
-        Err(error) => {
-            debug!(%error, "cannot ask for share coordinators");
-            return partitions.iter().map(|at| (at, Err(ErrorCode::COORDINATOR_NOT_AVAILABLE))).collect();
-        }
-    };
-    let found: BTreeMap<Str, Result<BrokerId, ErrorCode>> =
-        found.into_iter().map(|found| (found.key, found.error_code.ok().map(|()| BrokerId(found.node_id)))).collect();
-    let of = |at: (TopicId, i32)| found.get(&key(at.0, at.1)).copied().unwrap_or(Err(ErrorCode::UNKNOWN_SERVER_ERROR));
-    partitions.iter().map(|at| (at, of(at))).collect()
 }
 
 fn initialization(

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_core::controller::internal_topics::SHARE_GROUP_STATE;
 use ottla_core::share::Key;
 use ottla_core::share::state::{Request, Response, State, Write};
 use ottla_core::{BrokerId, LeaderEpoch, Offset, StateEpoch};
@@ -53,7 +52,7 @@ async fn pursue(broker: &Arc<Broker>, request: &Request) -> Result<Response, Err
 }
 
 async fn attempt(broker: &Arc<Broker>, request: &Request) -> Result<Response, ErrorCode> {
-    let response = match leader_of(broker, request.key()) {
+    let response = match place::coordinator_of(&broker.image(), request.key()) {
         None => return Err(ErrorCode::COORDINATOR_NOT_AVAILABLE),
         Some(leader) if leader == broker.id() => ask_here(broker, request).await?,
         Some(leader) => match request {
@@ -69,22 +68,10 @@ async fn attempt(broker: &Arc<Broker>, request: &Request) -> Result<Response, Er
     }
 }
 
-fn leader_of(broker: &Broker, key: &Key) -> Option<BrokerId> {
-    let image = broker.image();
-    let partition = place::state_partition(&image, key)?;
-    let leader = image.topic(SHARE_GROUP_STATE)?.partition(partition)?.leader;
-    (leader != BrokerId::NONE).then_some(leader)
-}
-
-/// Whether another attempt may have another answer.
-pub(super) fn is_passing(code: ErrorCode) -> bool {
-    [
-        ErrorCode::NOT_COORDINATOR,
-        ErrorCode::COORDINATOR_NOT_AVAILABLE,
-        ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
-        ErrorCode::NETWORK_EXCEPTION,
-    ]
-    .contains(&code)
+/// Whether another attempt at asking a share coordinator may have another answer than this.
+pub fn is_passing(code: ErrorCode) -> bool {
+    [ErrorCode::NOT_COORDINATOR, ErrorCode::COORDINATOR_NOT_AVAILABLE, ErrorCode::COORDINATOR_LOAD_IN_PROGRESS]
+        .contains(&code)
 }
 
 async fn ask_here(broker: &Broker, request: &Request) -> Result<Response, ErrorCode> {
@@ -127,7 +114,7 @@ async fn write_there(broker: &Broker, leader: BrokerId, key: &Key, new: &Write) 
 
 fn unanswered(leader: BrokerId, error: &crate::txn::Unanswered) -> ErrorCode {
     debug!(%leader, %error, "the share coordinator gives no answer");
-    ErrorCode::NETWORK_EXCEPTION
+    ErrorCode::COORDINATOR_NOT_AVAILABLE
 }
 
 /// The coordinator answered another question than was asked: a fault of ours.

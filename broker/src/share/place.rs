@@ -1,5 +1,6 @@
-//! Which partition of `__share_group_state` keeps a share partition.
+//! Which partition of `__share_group_state` keeps a share partition, and who leads that.
 
+use ottla_core::BrokerId;
 use ottla_core::controller::internal_topics::SHARE_GROUP_STATE;
 use ottla_core::metadata::Image;
 use ottla_core::share::Key;
@@ -8,7 +9,7 @@ use ottla_storage::{id_of_text, id_text};
 use crate::coordinator::partition_of;
 
 /// The name by which clients ask for the coordinator of `key`: `group:topic id:partition`.
-pub fn coordinator_key(key: &Key) -> String {
+fn coordinator_key(key: &Key) -> String {
     format!("{}:{}:{}", key.group, id_text(key.topic.0), key.partition)
 }
 
@@ -25,6 +26,13 @@ pub fn is_coordinator_key(text: &str) -> bool {
 pub fn state_partition(image: &Image, key: &Key) -> Option<i32> {
     let topic = image.topic(SHARE_GROUP_STATE)?;
     Some(partition_of(&coordinator_key(key), i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX)))
+}
+
+/// Which broker coordinates `key`; none while there is no such topic, or nobody leads the partition.
+pub fn coordinator_of(image: &Image, key: &Key) -> Option<BrokerId> {
+    let partition = state_partition(image, key)?;
+    let leader = image.topic(SHARE_GROUP_STATE)?.partition(partition)?.leader;
+    (leader != BrokerId::NONE).then_some(leader)
 }
 
 #[cfg(test)]
