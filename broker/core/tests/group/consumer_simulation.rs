@@ -14,7 +14,8 @@ use ottla_core::group::{
     Partitions, Refusal, Request, Response,
 };
 
-use super::bench::{Bench, beat, commit, fetch_all, first_beat, loaded, offsets, partitions};
+use super::bench::{Bench, loaded};
+use super::requests::{beat, commit, fetch_all, first_beat, offsets, partitions};
 use super::simulation::{Dice, seeds};
 
 struct Member {

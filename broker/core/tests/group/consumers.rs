@@ -8,7 +8,8 @@ use ottla_core::group::{
     LEAVE, LEAVE_FOR_A_WHILE, ListFilter, Partitions, Request, Response,
 };
 
-use super::bench::{Bench, beat, commit, fetch_all, first_beat, offsets, partitions, topic_id};
+use super::bench::{Bench, topic_id};
+use super::requests::{beat, commit, fetch_all, first_beat, offsets, partitions};
 
 const SECOND: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_secs(5);

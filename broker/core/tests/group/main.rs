@@ -8,6 +8,7 @@ mod consumers;
 mod migration;
 mod oracle;
 mod refusals;
+mod requests;
 mod scenarios;
 mod share_simulation;
 mod shares;

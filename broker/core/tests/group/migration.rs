@@ -6,9 +6,8 @@ use ottla_core::group::{
     LEAVE_FOR_A_WHILE, MigrationPolicy, Protocol, Request, Response,
 };
 
-use super::bench::{
-    Bench, beat, commit, fetch_all, first_beat, heartbeat, join, leave, offsets, partitions, sync, topic_id,
-};
+use super::bench::{Bench, topic_id};
+use super::requests::{beat, commit, fetch_all, first_beat, heartbeat, join, leave, offsets, partitions, sync};
 use super::transactions::{PRODUCER, transactional};
 
 /// A subscription of version 1 to `t` by one that owns `owned` of it.

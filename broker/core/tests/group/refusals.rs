@@ -9,7 +9,8 @@ use ottla_core::group::{
     Beat, ConsumerHeartbeat, DescribedConsumerGroup, Error, Join, LEAVE, ListFilter, Protocol, Request, Response,
 };
 
-use super::bench::{Bench, beat, commit, first_beat, heartbeat, join, static_join, subscription, sync};
+use super::bench::Bench;
+use super::requests::{beat, commit, first_beat, heartbeat, join, static_join, subscription, sync};
 
 /// What can be told of a refusal for now.
 const REFUSED: AppendError = AppendError::NotEnoughReplicas;
@@ -272,7 +273,7 @@ fn a_refused_upgrade_leaves_no_classic_group_behind() {
     let id = classic_group(&mut bench, 1, 1).remove(0);
     send_refused(&mut bench, first_beat("g", "b", &["t1"]));
     send(&mut bench, first_beat("g", "b", &["t1"])).unwrap();
-    let Response::Leave(Ok(_)) = bench.call(super::bench::leave("g", &id)) else { panic!() };
+    let Response::Leave(Ok(_)) = bench.call(super::requests::leave("g", &id)) else { panic!() };
     send(&mut bench, beat("g", "b", LEAVE)).unwrap();
     assert_eq!(bench.call(Request::Delete("g".into())), Response::Delete(Ok(())));
     assert_eq!(groups_after_all(bench), 0);

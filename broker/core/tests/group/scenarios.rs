@@ -9,7 +9,8 @@ use ottla_core::group::{
     Config, DeleteOffsets, Error, GroupState, Join, Leave, ListFilter, MemberIdentity, Protocol, Request, Response,
 };
 
-use super::bench::{Bench, commit, fetch_all, heartbeat, join, leave, offsets, static_join, subscription, sync, topic};
+use super::bench::{Bench, topic};
+use super::requests::{commit, fetch_all, heartbeat, join, leave, offsets, static_join, subscription, sync};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -14,7 +14,8 @@ use ottla_core::group::{
     ShareHeartbeat,
 };
 
-use super::bench::{Bench, first_share_beat, loaded, share_beat};
+use super::bench::{Bench, loaded};
+use super::requests::{first_share_beat, share_beat};
 use super::simulation::{Dice, seeds};
 
 struct Member {

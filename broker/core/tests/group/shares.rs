@@ -9,7 +9,8 @@ use ottla_core::group::{
     Partitions, Refusal, Request, Response, ShareConfig, ShareGroupState, ShareHeartbeat,
 };
 
-use super::bench::{Bench, beat, commit, first_beat, first_share_beat, join, partitions, share_beat, topic_id};
+use super::bench::{Bench, topic_id};
+use super::requests::{beat, commit, first_beat, first_share_beat, join, partitions, share_beat};
 
 const INTERVAL: Duration = Duration::from_secs(5);
 
@@ -197,7 +198,7 @@ fn start_offsets_of_an_empty_group_are_set_by_making_its_states_anew() {
     let partitions = vec![(1, Ok(())), (7, Err(Error::UnknownTopicOrPartition))];
     let altered = vec![("t".to_owned(), Some(topic_id("t")), partitions)];
     assert_eq!(bench.take(asked), Some(Response::AlterShareOffsets(Ok(altered))));
-    assert_eq!(initialized(&mut bench), super::bench::partitions("t", &[0, 1]));
+    assert_eq!(initialized(&mut bench), super::requests::partitions("t", &[0, 1]));
 
     let asked = bench.send(alter(&[(0, 1)]));
     let busy = bench.call(alter(&[(0, 2)]));
@@ -205,7 +206,7 @@ fn start_offsets_of_an_empty_group_are_set_by_making_its_states_anew() {
     bench.answer_call(Err(Error::FencedStateEpoch));
     let altered = vec![("t".to_owned(), Some(topic_id("t")), vec![(0, Err(Error::FencedStateEpoch))])];
     assert_eq!(bench.take(asked), Some(Response::AlterShareOffsets(Ok(altered))));
-    assert_eq!(initialized(&mut bench), super::bench::partitions("t", &[0, 1]), "it has the state it had");
+    assert_eq!(initialized(&mut bench), super::requests::partitions("t", &[0, 1]), "it has the state it had");
 }
 
 #[test]

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use ottla_core::coordinator::{AppendError, Machine as _, RequestId};
 use ottla_core::group::{Config, Error, Event, GroupState, Join, Joined, Request, Response, Sync};
 
-use super::bench::{Bench, commit, fetch_all, heartbeat, join, leave, loaded, offsets};
+use super::bench::{Bench, loaded};
+use super::requests::{commit, fetch_all, heartbeat, join, leave, offsets};
 
 const GROUPS: [&str; 2] = ["g1", "g2"];
 const PARTITIONS: i32 = 6;

@@ -4,7 +4,8 @@ use ottla_core::coordinator::{AppendError, InTransaction};
 use ottla_core::group::{Commit, Config, Error, Request, Response};
 use ottla_core::{Producer, ProducerEpoch, ProducerId};
 
-use crate::bench::{Bench, commit, fetch_all, offsets};
+use crate::bench::Bench;
+use crate::requests::{commit, fetch_all, offsets};
 
 pub(super) const PRODUCER: ProducerId = ProducerId(7);
 

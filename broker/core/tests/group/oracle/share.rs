@@ -3,7 +3,8 @@
 use ottla_core::group::{Partitions, Request, Response, ShareHeartbeat};
 use serde_json::Value;
 
-use super::super::bench::{Bench, share_beat};
+use super::super::bench::Bench;
+use super::super::requests::share_beat;
 use super::{number, optional_text, text, top};
 
 /// Kafka has no words for this one.
