@@ -99,14 +99,18 @@ impl Cell {
         }
     }
 
-    /// Runs it for about `length`. A virtual machine has run it before, with another topic, and what was written before is
-    /// on the disk: else the kernel makes the writers of this cell wait for it.
+    /// Runs it for about `length`, as every server has done before with another topic. That one is gone, so that what is
+    /// written now finds memory which the machine has already got from its host, and what was written before is on the
+    /// disk: else the kernel makes the writers of this cell wait for it.
     pub fn measure(self, server: &Server, length: Duration) -> anyhow::Result<Measure> {
-        if server.kind == Kind::Kafka {
-            let topic = format!("{}warm", self.topic());
-            self.run(server, &topic, length.max(WARMING))?;
-            server.delete_topic(&topic)?;
-        }
+        let topic = format!("{}warm", self.topic());
+        self.run(server, &topic, if server.kind == Kind::Kafka { length.max(WARMING) } else { length })?;
+        server.delete_topic(&topic)?;
+        self.measure_cold(server, length)
+    }
+
+    /// Runs it for about `length`, once.
+    pub fn measure_cold(self, server: &Server, length: Duration) -> anyhow::Result<Measure> {
         rustix::fs::sync();
         self.run(server, &self.topic(), length)
     }
