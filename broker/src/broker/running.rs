@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::Broker;
 use crate::api::Dispatcher;
 use crate::controller::{Life, SubmitError, Uptime, register};
-use crate::net::{Listener, Shared};
+use crate::net::{Listener, Loops, Shared};
 use crate::replica::{Directory, fetcher, send_proposals, watch_lag};
 use crate::{group, share, txn};
 
@@ -32,6 +32,9 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// There are no threads to be had for connections.
+    #[error("cannot start the event loops of connections: {0}")]
+    Threads(#[source] io::Error),
     /// The controller does not take the broker in.
     #[error("cannot register: {0}")]
     Register(#[from] SubmitError),
@@ -69,9 +72,10 @@ impl Running {
         let _ = broker.epoch.set(life.epoch());
         let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&broker)));
         let shared = Shared::new(dispatcher, (&broker.config.net).into(), shutdown.clone());
+        let loops = Arc::new(Loops::start().map_err(StartError::Threads)?);
         let tasks = TaskTracker::new();
         for listener in listeners {
-            tasks.spawn(listener.run(Arc::clone(&shared)));
+            tasks.spawn(listener.run(Arc::clone(&shared), Arc::clone(&loops)));
         }
         tasks.spawn(Arc::clone(&broker.replicas).maintain(shutdown.clone()));
         replicate(&broker, life.epoch(), &tasks, &shutdown);

@@ -63,13 +63,13 @@ impl<S: Service> Connection<S> {
         let now = Instant::now();
         let first = QUIET.min(settings.first_request).min(settings.max_idle);
         Self {
+            output: Output::to(&stream),
             stream,
             peer,
             service: Arc::clone(&shared.service),
             input: Input::new(&shared.memory, settings.request_max_bytes),
             settings,
             slots: VecDeque::new(),
-            output: Output::default(),
             last_request: now,
             seen_request: false,
             timer: Box::pin(tokio::time::sleep_until(now + first)),

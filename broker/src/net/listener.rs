@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 
 use super::connection::Connection;
 use super::limits::{ConnectionLimits, Permit};
+use super::loops::{Loops, Place};
 use super::memory::RequestMemory;
 use super::{CloseReason, Peer, Service, Settings};
 
@@ -74,15 +75,16 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Accepts until shutdown.
-    pub async fn run<S: Service>(self, shared: Arc<Shared<S>>) {
+    /// Accepts until shutdown, onto `loops`. They end with the last listener that holds them: when all connections have
+    /// ended, or with the listener's runtime.
+    pub async fn run<S: Service>(self, shared: Arc<Shared<S>>, loops: Arc<Loops>) {
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
-                () = shared.shutdown.cancelled() => return,
+                () = shared.shutdown.cancelled() => return shared.drained().await,
             };
             match accepted {
-                Ok((stream, address)) => self.admit(&shared, stream, address),
+                Ok((stream, address)) => self.admit(&shared, &loops, stream, address),
                 Err(error) => {
                     // Out of descriptors, most likely: others must end before another can begin.
                     warn!(listener = %self.name, %error, "cannot accept a connection");
@@ -92,7 +94,7 @@ impl Listener {
         }
     }
 
-    fn admit<S: Service>(&self, shared: &Arc<Shared<S>>, stream: TcpStream, address: SocketAddr) {
+    fn admit<S: Service>(&self, shared: &Arc<Shared<S>>, loops: &Loops, stream: TcpStream, address: SocketAddr) {
         let permit = match shared.limits.admit(address.ip()) {
             Ok(permit) => permit,
             Err(reason) => {
@@ -106,7 +108,9 @@ impl Listener {
             return;
         }
         let peer = Arc::new(Peer::new(address, Arc::clone(&self.name)));
-        shared.connections.spawn(serve(stream, peer, Arc::clone(shared), permit));
+        let place = loops.place();
+        let handle = place.handle.clone();
+        shared.connections.spawn_on(serve(stream.into_std(), peer, Arc::clone(shared), permit, place), &handle);
     }
 }
 
@@ -118,7 +122,21 @@ async fn turn_away(_stream: TcpStream, time: Duration, shutdown: CancellationTok
     }
 }
 
-async fn serve<S: Service>(stream: TcpStream, peer: Arc<Peer>, shared: Arc<Shared<S>>, permit: Permit) {
+/// Serves a connection on the loop it has been given a place on.
+async fn serve<S: Service>(
+    stream: io::Result<std::net::TcpStream>,
+    peer: Arc<Peer>,
+    shared: Arc<Shared<S>>,
+    permit: Permit,
+    _place: Place,
+) {
+    let stream = match stream.and_then(TcpStream::from_std) {
+        Ok(stream) => stream,
+        Err(error) => {
+            warn!(client = %peer.address, %error, "cannot wait for what a connection brings");
+            return;
+        }
+    };
     if let Err(error) = stream.set_nodelay(true) {
         debug!(client = %peer.address, %error, "cannot set TCP_NODELAY");
     }

@@ -6,6 +6,7 @@ mod connection;
 mod input;
 mod limits;
 mod listener;
+mod loops;
 mod memory;
 mod output;
 mod pending;
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 
 pub use limits::ConnectionLimits;
 pub use listener::{Listener, Shared};
+pub use loops::Loops;
 pub use memory::{Claim, Evicted, RequestMemory};
 pub use output::{FilePart, Response};
 pub use pending::{FuturePending, Pending};

@@ -49,7 +49,7 @@ async fn begun(time: Duration, settings: Settings) -> Vec<Duration> {
     let shared = Shared::new(Arc::clone(&service), settings, shutdown.clone());
     let listener = Listener::bind("TEST", ([127, 0, 0, 1], 0).into(), 1).unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    tokio::spawn(listener.run(shared));
+    tokio::spawn(listener.run(shared, Arc::default()));
     client.write_all(&FRAME.repeat(3)).await.unwrap();
     client.read_exact(&mut [0; 3 * FRAME.len()]).await.unwrap();
     shutdown.cancel();
@@ -86,7 +86,7 @@ async fn a_connection_that_is_turned_away_is_closed_after_its_time_and_counts_un
     let listener = Listener::bind("TEST", ([127, 0, 0, 1], 0).into(), 1).unwrap();
     let began = Instant::now();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    tokio::spawn(listener.run(Arc::clone(&shared)));
+    tokio::spawn(listener.run(Arc::clone(&shared), Arc::default()));
     client.write_all(&FRAME).await.unwrap();
     tokio::time::sleep(time / 2).await;
     assert_eq!(shared.open_connections(), 1);
