@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::Result;
 use crate::error::io_error;
+use crate::scan::Headers;
 
 /// A range of a segment's file, ready for `pread` or `sendfile`. It stays readable after the segment is deleted; a
 /// truncation may cut it short, and then reading it ends early.
@@ -27,6 +29,17 @@ impl FileSlice {
         let got = read_at(&self.file, &mut bytes, self.position)?;
         bytes.truncate(got);
         Ok(bytes)
+    }
+
+    /// Its batches, by their headers: read through a small window, which steps over the records.
+    pub fn headers(&self) -> Headers<'_> {
+        Headers::of(self)
+    }
+
+    /// The part `range` of it, in bytes.
+    #[must_use]
+    pub fn part(&self, range: Range<usize>) -> Self {
+        Self { file: Arc::clone(&self.file), position: self.position + range.start as u64, len: range.len() }
     }
 }
 

@@ -47,5 +47,6 @@ pub use producers::{ProducerError, ProducerSummary};
 pub use read::{LogReader, TimestampHit};
 pub use recovery::{Damage, Recovered};
 pub use retired::put_aside;
+pub use scan::Headers;
 pub use space::DiskSpace;
 pub use text_id::{decode as id_of_text, encode as id_text};
