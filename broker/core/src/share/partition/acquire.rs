@@ -15,6 +15,25 @@ pub struct Extent {
     pub last: Offset,
 }
 
+/// How far a read has to be looked through for a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    from: Offset,
+    count: u64,
+}
+
+impl Reach {
+    /// Of a read at `from`, for whoever may be given one of the next `count` offsets.
+    pub const fn new(from: Offset, count: u64) -> Self {
+        Self { from, count }
+    }
+
+    /// Whether a batch that begins at `at` may matter, where the first that was found begins at `first`.
+    pub fn covers(&self, first: Offset, at: Offset) -> bool {
+        at < self.from.max(first).plus(i64::try_from(self.count).unwrap_or(i64::MAX))
+    }
+}
+
 /// What a member wants, and what there was to read.
 #[derive(Clone, Copy, Debug)]
 pub struct Acquire<'a> {
@@ -46,6 +65,12 @@ pub struct Acquired {
 }
 
 impl SharePartition {
+    /// How far a read at `from` has to be looked through for a member that wants `max_records`: nothing further on is given.
+    pub fn reach(&self, from: Offset, max_records: u64) -> Reach {
+        let delivered = u64::try_from(self.end.0 - from.0).unwrap_or(0);
+        Reach::new(from, delivered.saturating_add(max_records.min(self.room())))
+    }
+
     /// Gives the member what is free of what was read.
     pub fn acquire(&mut self, now: Now, acquire: &Acquire<'_>) -> Vec<Acquired> {
         let (Some(first), Some(last)) = (acquire.extents.first(), acquire.extents.last()) else { return Vec::new() };

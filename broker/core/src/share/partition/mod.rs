@@ -16,7 +16,7 @@ mod simulation;
 mod tests;
 
 pub use acknowledgement::Acknowledgement;
-pub use acquire::{Acquire, Acquired, Extent};
+pub use acquire::{Acquire, Acquired, Extent, Reach};
 pub use config::Config;
 pub use error::Error;
 pub use machine::{Effect, SharePartition};

@@ -112,13 +112,18 @@ impl World {
     fn fetch(&mut self) {
         let member = MEMBERS[self.dice.roll(4) as usize];
         let Some(from) = self.leader.next_fetch() else { return };
-        let extents: Vec<_> = self.log.iter().copied().filter(|extent| extent.last >= from).take(4).collect();
+        let max_records = 1 + self.dice.roll(8);
+        let reach = self.leader.reach(from, max_records);
+        let mut extents: Vec<_> = self.log.iter().copied().filter(|extent| extent.last >= from).take(4).collect();
+        if let Some(first) = extents.first().map(|extent| extent.first) {
+            extents.retain(|extent| reach.covers(first, extent.first));
+        }
         let acquire = Acquire {
             member: &Arc::from(member),
             from,
             extents: &extents,
             aborted: &[],
-            max_records: 1 + self.dice.roll(8),
+            max_records,
             batch_size: 1 + self.dice.roll(5),
             is_strict: self.dice.one_in(2),
         };

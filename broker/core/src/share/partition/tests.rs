@@ -223,6 +223,42 @@ fn no_more_records_are_given_out_than_may_be_in_flight() {
 }
 
 #[test]
+fn nothing_is_given_beyond_what_the_reach_of_a_read_covers() {
+    let log: Vec<_> = (0..40).map(|batch| (batch * 3, batch * 3 + 2)).collect();
+    let covered = |partition: &SharePartition, log: &[(i64, i64)], max| {
+        let from = partition.next_fetch().unwrap();
+        let reach = partition.reach(from, max);
+        let read: Vec<_> = log.iter().copied().filter(|(_, last)| Offset(*last) >= from).collect();
+        let first = Offset(read[0].0);
+        read.into_iter().filter(|(at, _)| reach.covers(first, Offset(*at))).collect::<Vec<_>>()
+    };
+    // Each does the same twice: once with all of the log, once with what the reach covers of it.
+    for (max, seen) in [(1, 1), (3, 1), (4, 2), (9, 3), (500, 4)] {
+        let (mut all, mut near) = [(); 2].map(|()| fresh(Config { max_in_flight: 10, ..Config::default() })).into();
+        let read = covered(&near, &log, max);
+        assert_eq!(read.len(), seen);
+        assert_eq!(take(&mut near, at(0), "a", &read, max), take(&mut all, at(0), "a", &log, max));
+    }
+    let (mut all, mut near) = [(); 2].map(|()| fresh(Config::default())).into();
+    for partition in [&mut all, &mut near] {
+        take(partition, at(0), "a", &log, 6);
+        take(partition, at(1), "b", &log, 6);
+    }
+    for partition in [&mut all, &mut near] {
+        partition.tick(at(30));
+    }
+    let read = covered(&near, &log, 10);
+    assert_eq!(read.last(), Some(&(21, 23)), "what b has lies between");
+    assert_eq!(take(&mut near, at(30), "c", &read, 10), [(0, 5, 2), (12, 17, 1)]);
+    assert_eq!(take(&mut all, at(30), "c", &log, 10), [(0, 5, 2), (12, 17, 1)]);
+    let gap = &log[30..];
+    let (mut all, mut near) = [(); 2].map(|()| fresh(Config::default())).into();
+    let read = covered(&near, gap, 4);
+    assert_eq!(read, gap[..2], "counted from where the log begins");
+    assert_eq!(take(&mut near, at(0), "a", &read, 4), take(&mut all, at(0), "a", gap, 4));
+}
+
+#[test]
 fn a_strict_limit_ends_within_a_batch_and_the_next_member_goes_on_there() {
     let mut partition = fresh(Config::default());
     for (member, expected) in [("a", (0, 2, 1)), ("b", (3, 5, 1)), ("c", (6, 8, 1))] {
