@@ -4,7 +4,6 @@
 //! moves the watermark; only its deadline needs a timer.
 
 mod answer;
-mod cold;
 mod followed;
 mod parked;
 mod plan;

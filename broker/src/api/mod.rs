@@ -37,6 +37,7 @@ mod elect_leaders;
 mod end_txn;
 pub mod error;
 mod fetch;
+mod files;
 mod find_coordinator;
 mod get_telemetry_subscriptions;
 mod groups;
@@ -183,7 +184,7 @@ pub fn table() -> Table {
         Api::answering(0..=0, push_telemetry::handle).advertised_if(|it| it.client_metrics.has_collector()),
         Api::answering(0..=1, list_config_resources::handle),
         Api::answering(0..=0, describe_topic_partitions::handle),
-        Api::answering(1..=2, share_fetch::handle),
+        Api::direct(ApiKey::ShareFetch, 1..=2, share_fetch::handle),
         Api::answering(1..=2, share_acknowledge::handle),
         Api::between_brokers(0..=0, initialize_share_group_state::handle),
         Api::between_brokers(0..=0, read_share_group_state::handle),

@@ -7,31 +7,51 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
-use ottla_protocol::ErrorCode;
-use ottla_protocol::codec::Records;
+use ottla_protocol::codec::{DecodeError, Message as _, Reader};
+use ottla_protocol::frame::RequestHeader;
 use ottla_protocol::messages::share_fetch::{
-    AcquiredRecords, LeaderIdAndEpoch, NodeEndpoint, PartitionData, ShareFetchRequest, ShareFetchResponse,
-    ShareFetchableTopicResponse,
+    AcquiredRecords, FetchPartition, LeaderIdAndEpoch, NodeEndpoint, PartitionData, ShareFetchRequest,
+    ShareFetchResponse, ShareFetchableTopicResponse,
 };
+use ottla_protocol::{ApiKey, ErrorCode};
 use tokio::time::Instant;
 
 use self::fetching::{Given, Wish, fetch};
+use super::files::{Files, warmed};
 use super::share_groups::{Said, Unserved, lock_millis, member_of, say};
+use super::stopwatch::Stopwatch;
 use super::{Context, leaders};
+use crate::net::{FuturePending, Step};
 use crate::share::{At, FINAL, INITIAL, take_leave};
 
-/// The most bytes of one answer: they are held in memory, unlike those of an ordinary fetch.
-const MOST_BYTES: usize = 8 << 20;
+/// Answers with what the member may have. Records that it is given and that cannot be sent come free again with the end of
+/// its session, since its connection is closed then, or with the end of their lock if its session goes on with another one.
+pub(super) fn handle(context: Context, header: &RequestHeader, mut reader: Reader) -> Result<Step, DecodeError> {
+    let (version, correlation_id) = (header.api_version, header.correlation_id);
+    let mut stopwatch = Stopwatch::of(&context);
+    let request = stopwatch.time(|| ShareFetchRequest::decode(&mut reader, version))?;
+    Ok(Step::Wait(FuturePending::boxed(async move {
+        let mut files = Files::default();
+        let response = stopwatch.answer(&context, answer(&context, request, &mut files)).await;
+        match files.response(ApiKey::ShareFetch, version, correlation_id, &response) {
+            Ok(response) => Step::Answer(warmed(response).await),
+            Err(reason) => Step::Close(reason),
+        }
+    })))
+}
 
-/// Answers with what the member may have.
-pub(super) async fn handle(context: Context, request: ShareFetchRequest) -> ShareFetchResponse {
-    match serve(&context, request).await {
+async fn answer(context: &Context, request: ShareFetchRequest, files: &mut Files) -> ShareFetchResponse {
+    match serve(context, request, files).await {
         Ok(response) => response,
         Err(error_code) => ShareFetchResponse { error_code, ..ShareFetchResponse::default() },
     }
 }
 
-async fn serve(context: &Context, request: ShareFetchRequest) -> Result<ShareFetchResponse, ErrorCode> {
+async fn serve(
+    context: &Context,
+    request: ShareFetchRequest,
+    files: &mut Files,
+) -> Result<ShareFetchResponse, ErrorCode> {
     let member = member_of(context, request.group_id.as_ref(), request.member_id.as_ref())?;
     let (epoch, renews) = (request.share_session_epoch, request.is_renew_ack);
     let wish = wish_of(context, &request);
@@ -39,7 +59,7 @@ async fn serve(context: &Context, request: ShareFetchRequest) -> Result<ShareFet
         let partitions = topic.partitions.into_iter();
         partitions.map(move |partition| ((topic.topic_id, partition.partition_index), partition))
     });
-    let said_of = |partition: ottla_protocol::messages::share_fetch::FetchPartition| -> Vec<Said> {
+    let said_of = |partition: FetchPartition| -> Vec<Said> {
         let said = partition.acknowledgement_batches.into_iter();
         said.map(|batch| (batch.first_offset, batch.last_offset, batch.acknowledge_types)).collect()
     };
@@ -69,14 +89,15 @@ async fn serve(context: &Context, request: ShareFetchRequest) -> Result<ShareFet
         take_leave(&context.broker, &member, sessions.end(&member)).await;
     } else if !renews {
         for (at, found) in fetch(context, &member, &partitions, &wish).await {
-            answers.found(at, found);
+            answers.found(at, found, files);
         }
     }
     Ok(answers.response(context, &member.0))
 }
 
 fn wish_of(context: &Context, request: &ShareFetchRequest) -> Wish {
-    let most = context.broker.config.storage.fetch_max_bytes.min(MOST_BYTES);
+    let most_at_once = context.broker.quotas.most_consumed_at_once(context.client_name());
+    let most = context.broker.config.storage.fetch_max_bytes.min(most_at_once);
     let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(most);
     Wish {
         max_bytes,
@@ -90,11 +111,15 @@ fn wish_of(context: &Context, request: &ShareFetchRequest) -> Wish {
 
 /// The answers by partition.
 #[derive(Default)]
-struct Answers(BTreeMap<At, PartitionData>);
+struct Answers {
+    partitions: BTreeMap<At, PartitionData>,
+    /// Bytes of their records.
+    bytes: usize,
+}
 
 impl Answers {
     fn of(&mut self, at: At) -> &mut PartitionData {
-        self.0.entry(at).or_insert_with(|| PartitionData {
+        self.partitions.entry(at).or_insert_with(|| PartitionData {
             partition_index: at.1,
             current_leader: LeaderIdAndEpoch { leader_id: -1, leader_epoch: -1 },
             ..PartitionData::default()
@@ -109,11 +134,12 @@ impl Answers {
         }
     }
 
-    fn found(&mut self, at: At, found: Result<Given, Unserved>) {
+    fn found(&mut self, at: At, found: Result<Given, Unserved>, files: &mut Files) {
+        self.bytes += found.as_ref().map_or(0, |given| given.records.len);
         let data = self.of(at);
         match found {
             Ok(Given { records, acquired }) => {
-                data.records = Records::Bytes(records);
+                data.records = files.records(records);
                 let acquired = acquired.into_iter().map(|one| AcquiredRecords {
                     first_offset: one.first.0,
                     last_offset: one.last.0,
@@ -130,9 +156,9 @@ impl Answers {
 
     fn response(self, context: &Context, group: &str) -> ShareFetchResponse {
         let pointed_to: Vec<i32> =
-            self.0.values().map(|data| data.current_leader.leader_id).filter(|id| *id >= 0).collect();
+            self.partitions.values().map(|data| data.current_leader.leader_id).filter(|id| *id >= 0).collect();
         let mut responses: Vec<ShareFetchableTopicResponse> = Vec::new();
-        for ((topic_id, _), data) in self.0 {
+        for ((topic_id, _), data) in self.partitions {
             match responses.last_mut().filter(|last| last.topic_id == topic_id) {
                 Some(last) => last.partitions.push(data),
                 None => responses.push(ShareFetchableTopicResponse { topic_id, partitions: vec![data] }),
@@ -140,7 +166,9 @@ impl Answers {
         }
         let endpoint = |leaders::Address { id, host, port, rack }| NodeEndpoint { node_id: id, host, port, rack };
         let addresses = leaders::addresses(&context.broker.image(), &context.peer.listener, pointed_to);
+        let throttle_time_ms = context.broker.quotas.consumed(&context.peer, context.client_name(), self.bytes);
         ShareFetchResponse {
+            throttle_time_ms,
             acquisition_lock_timeout_ms: lock_millis(context, group),
             responses,
             node_endpoints: addresses.into_iter().map(endpoint).collect(),

@@ -19,10 +19,10 @@ use super::raw::Raw;
 use crate::testing::TestBroker;
 
 /// A rate is measured over a second at least.
-const WINDOWS: [(&str, &str); 2] = [("quota.window.num", "2"), ("quota.window.size.seconds", "1")];
+pub(super) const WINDOWS: [(&str, &str); 2] = [("quota.window.num", "2"), ("quota.window.size.seconds", "1")];
 
 /// Sets a quota of so much a second for the entity of one part, which is the default if it has no name.
-async fn limit(raw: &mut Raw, kind: &str, name: Option<&str>, key: &str, value: f64) {
+pub(super) async fn limit(raw: &mut Raw, kind: &str, name: Option<&str>, key: &str, value: f64) {
     let entity = vec![EntityData { entity_type: kind.into(), entity_name: name.map(Into::into) }];
     let ops = vec![OpData { key: key.into(), value, remove: false }];
     let request = AlterClientQuotasRequest { entries: vec![EntryData { entity, ops }], validate_only: false };

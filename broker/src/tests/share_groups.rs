@@ -1,8 +1,16 @@
-//! Share groups (KIP-932) over the wire: where they begin, sessions that end, and leaders and coordinators that change.
+//! Share groups (KIP-932) over the wire: where they begin, sessions that end, leaders and coordinators that change, and large
+//! answers.
 
+use std::future::poll_fn;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
 use ottla_core::TopicId;
 use ottla_core::controller::{DeleteTopics, TopicRef};
 use ottla_protocol::ErrorCode;
+use ottla_protocol::frame::encode_request;
+use ottla_protocol::messages::fetch::FetchPartition;
 use ottla_protocol::messages::find_coordinator::FindCoordinatorRequest;
 use ottla_protocol::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
@@ -15,8 +23,11 @@ use ottla_records::{BatchBuilder, Compression};
 use ottla_storage::id_text;
 use uuid::Uuid;
 
-use super::produce_fetch::{batch, produce};
+use super::produce_fetch::{self, batch, produce};
+use super::quotas::{WINDOWS, limit};
 use super::raw::Raw;
+use crate::api::Dispatcher;
+use crate::net::{Peer, Response, Service as _, Step};
 use crate::share::is_passing;
 use crate::testing::{TestBroker, TestCluster, eventually, eventually_some};
 
@@ -26,9 +37,13 @@ const LAST: i32 = -1;
 
 /// A broker with the topic `t`, which has three records, and the coordinator of `g` in it.
 async fn start() -> (TestBroker, Raw, Uuid) {
+    start_with(&[]).await
+}
+
+async fn start_with(properties: &[(&str, &str)]) -> (TestBroker, Raw, Uuid) {
     let state = "share.coordinator.state.topic";
     let (factor, min) = (format!("{state}.replication.factor"), format!("{state}.min.isr"));
-    let broker = TestBroker::start_with(&[(&factor, "1"), (&min, "1")]).await;
+    let broker = TestBroker::start_with(&[&[(&*factor, "1"), (&*min, "1")], properties].concat()).await;
     broker.create_topic("t", 1, &[]).await;
     let topic = broker.controller.image().topic("t").unwrap().id.0;
     let mut raw = Raw::connect(broker.address()).await;
@@ -51,7 +66,11 @@ async fn coordinator(raw: &mut Raw, topic: Uuid) -> i32 {
 
 /// The group is to begin at `start_offset`.
 async fn begin(raw: &mut Raw, topic_id: Uuid, state_epoch: i32, start_offset: i64) {
-    let partition = initialize::PartitionData { partition: 0, state_epoch, start_offset };
+    begin_partition(raw, topic_id, 0, state_epoch, start_offset).await;
+}
+
+async fn begin_partition(raw: &mut Raw, topic_id: Uuid, partition: i32, state_epoch: i32, start_offset: i64) {
+    let partition = initialize::PartitionData { partition, state_epoch, start_offset };
     let topics = vec![initialize::InitializeStateData { topic_id, partitions: vec![partition] }];
     let request = InitializeShareGroupStateRequest { group_id: "g".into(), topics };
     // Group coordinators come again too, to one that has not heard yet that it coordinates.
@@ -63,8 +82,16 @@ async fn begin(raw: &mut Raw, topic_id: Uuid, state_epoch: i32, start_offset: i6
 }
 
 async fn ask(raw: &mut Raw, topic_id: Uuid, share_session_epoch: i32) -> ShareFetchResponse {
-    let partitions = vec![fetch::FetchPartition::default()];
-    let request = ShareFetchRequest {
+    let response = raw.call(&question(topic_id, 0..1, share_session_epoch), 1).await;
+    assert_eq!(response.error_code, ErrorCode::NONE);
+    response
+}
+
+/// Asks for a hundred records.
+fn question(topic_id: Uuid, partitions: Range<i32>, share_session_epoch: i32) -> ShareFetchRequest {
+    let partition = |partition_index| fetch::FetchPartition { partition_index, ..fetch::FetchPartition::default() };
+    let partitions = partitions.map(partition).collect();
+    ShareFetchRequest {
         group_id: Some("g".into()),
         member_id: Some("m".into()),
         share_session_epoch,
@@ -73,10 +100,7 @@ async fn ask(raw: &mut Raw, topic_id: Uuid, share_session_epoch: i32) -> ShareFe
         batch_size: 100,
         topics: vec![fetch::FetchTopic { topic_id, partitions }],
         ..ShareFetchRequest::default()
-    };
-    let response = raw.call(&request, 1).await;
-    assert_eq!(response.error_code, ErrorCode::NONE);
-    response
+    }
 }
 
 /// What the member is given: first offset, last offset, deliveries.
@@ -189,4 +213,95 @@ async fn another_leader_and_coordinator_goes_on_with_what_was_accepted() {
     let found: Vec<_> = found.await.iter().map(|one| (one.first_offset, one.last_offset, one.delivery_count)).collect();
     // The second delivery was not spoken of before the leader was gone.
     assert_eq!(found, [(2, 2, 2)]);
+}
+
+/// What a batch of the topic `large` has, about.
+const BATCH: usize = 200_000;
+
+/// A broker with the topic `large`, which has three partitions of four batches of one record each, and where `g` begins.
+async fn start_large(properties: &[(&str, &str)]) -> (TestBroker, Raw, Uuid) {
+    let (broker, mut raw, _) = start_with(properties).await;
+    broker.create_topic("large", 3, &[]).await;
+    let topic = broker.controller.image().topic("large").unwrap().id.0;
+    for (index, value) in (0..3).flat_map(|index| (0..4).map(move |value| (index, value))) {
+        let mut request = produce("large", -1, batch(&format!("{index}{value}").repeat(BATCH / 2)));
+        request.topic_data[0].partition_data[0].index = index;
+        let appended = raw.call(&request, 12).await;
+        assert_eq!(appended.responses[0].partition_responses[0].error_code, ErrorCode::NONE);
+    }
+    for partition in 0..3 {
+        begin_partition(&mut raw, topic, partition, 1, 0).await;
+    }
+    (broker, raw, topic)
+}
+
+/// What an ordinary fetch gives of a partition of `large` from `fetch_offset` on.
+async fn fetched(raw: &mut Raw, partition: i32, fetch_offset: i64) -> Bytes {
+    let mut request = produce_fetch::fetch("large", 0, 0, 0);
+    let wanted = FetchPartition { partition, fetch_offset, partition_max_bytes: 8 << 20, ..FetchPartition::default() };
+    request.topics[0].partitions = vec![wanted];
+    let partition = raw.call(&request, 12).await.responses.remove(0).partitions.remove(0);
+    partition.records.unwrap().as_bytes().unwrap().clone()
+}
+
+type Delivered = (i32, Vec<(i64, i64)>, Bytes);
+
+/// By partition, in order: what is acquired, and the records.
+fn delivered(response: ShareFetchResponse) -> Vec<Delivered> {
+    let partitions = response.responses.into_iter().flat_map(|topic| topic.partitions);
+    let delivered = partitions.map(|partition| {
+        assert_eq!(partition.error_code, ErrorCode::NONE);
+        let acquired = partition.acquired_records.iter().map(|one| (one.first_offset, one.last_offset)).collect();
+        (partition.partition_index, acquired, partition.records.as_bytes().unwrap().clone())
+    });
+    delivered.filter(|(_, _, records)| !records.is_empty()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_answers_have_what_an_ordinary_fetch_has_and_no_batch_that_was_not_acquired() {
+    let (_broker, mut raw, topic) = start_large(&[]).await;
+    let all = [fetched(&mut raw, 0, 0).await, fetched(&mut raw, 1, 0).await, fetched(&mut raw, 2, 0).await];
+    assert!(all.iter().all(|records| records.len() > 4 * BATCH));
+    let few = ShareFetchRequest { max_records: 5, ..question(topic, 0..3, FIRST) };
+    let first = delivered(raw.call(&few, 1).await);
+    let rest = fetched(&mut raw, 1, 1).await;
+    let begun = all[1].slice(..all[1].len() - rest.len());
+    assert_eq!(first, [(0, vec![(0, 3)], all[0].clone()), (1, vec![(0, 0)], begun)]);
+    let second = delivered(raw.call(&question(topic, 0..0, 1), 1).await);
+    assert_eq!(second, [(1, vec![(1, 3)], rest), (2, vec![(0, 3)], all[2].clone())]);
+}
+
+/// The answer as it goes to the socket.
+async fn answer(broker: &TestBroker, peer: &Arc<Peer>, request: &ShareFetchRequest) -> Response {
+    let dispatcher = Dispatcher::new(Arc::clone(&broker.running.broker));
+    let frame = encode_request(request, 1, 7, None).unwrap().bytes.slice(4..);
+    let Step::Wait(mut pending) = dispatcher.call(peer, frame) else { panic!("answered at once") };
+    match poll_fn(|cx| pending.poll(cx)).await {
+        Step::Answer(response) => response,
+        _ => panic!("no answer"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_large_answer_no_records_are_held_in_memory() {
+    let (broker, mut raw, topic) = start_large(&[]).await;
+    let peer = Arc::new(Peer::new("127.0.0.1:1".parse().unwrap(), "PLAINTEXT".into()));
+    let response = answer(&broker, &peer, &question(topic, 0..3, FIRST)).await;
+    let sent: Vec<u64> = response.files.iter().map(|(_, part)| part.len).collect();
+    let mut expected = Vec::new();
+    for partition in 0..3 {
+        expected.push(fetched(&mut raw, partition, 0).await.len() as u64);
+    }
+    assert_eq!(sent, expected);
+    assert!(response.bytes.len() < 1000, "{} bytes besides the files", response.bytes.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_over_its_quota_gets_no_more_at_once_than_a_rate_is_measured_over_and_is_held_back() {
+    let (_broker, mut raw, topic) = start_large(&WINDOWS).await;
+    limit(&mut raw, "user", Some("ANONYMOUS"), "consumer_byte_rate", 150_000.0).await;
+    let over = raw.call(&question(topic, 0..3, FIRST), 1).await;
+    assert!((300..1000).contains(&over.throttle_time_ms), "{}", over.throttle_time_ms);
+    let given = delivered(over);
+    assert_eq!(given.iter().map(|(at, acquired, _)| (*at, acquired.clone())).collect::<Vec<_>>(), [(0, vec![(0, 0)])]);
 }

@@ -1,4 +1,4 @@
-//! The answer to a fetch: a small message, and ranges of segment files that the kernel sends.
+//! The answer to a fetch.
 
 use std::collections::HashMap;
 
@@ -9,19 +9,14 @@ use ottla_protocol::messages::fetch::{
     PartitionData,
 };
 use ottla_protocol::{ApiKey, ErrorCode};
-use ottla_storage::FileSlice;
 use uuid::Uuid;
 
-use super::cold;
 use super::plan::{Item, Plan, ReadResult, bytes_of};
 use super::session::Told;
 use crate::api::error;
-use crate::api::table::encode;
-use crate::net::{CloseReason, FilePart, Response, Step};
+use crate::api::files::{Files, answer_when_warm};
+use crate::net::Step;
 use crate::replica::{Error, Read};
-
-/// From this size on the kernel sends a range itself; a smaller one is cheaper to copy than a second system call.
-const SEND_FILE: usize = 8 << 10;
 
 /// Which request an answer is for.
 #[derive(Clone, Copy)]
@@ -36,7 +31,7 @@ impl Exchange {
     /// An answer that is an error as a whole.
     pub(super) fn refuse(self, error_code: ErrorCode) -> Step {
         // Before version 7 there is no place for it; such a client has no session to be wrong about.
-        self.encode(&FetchResponse { error_code, ..FetchResponse::default() }, Vec::new())
+        self.encode(&FetchResponse { error_code, ..FetchResponse::default() }, Files::default())
     }
 
     /// The same error for the whole and for every partition.
@@ -47,7 +42,7 @@ impl Exchange {
             partitions: topic.partitions.iter().map(|p| self.failed(p.partition, code)).collect(),
         };
         let responses = request.topics.iter().map(topic).collect();
-        self.encode(&FetchResponse { error_code: code, responses, ..FetchResponse::default() }, Vec::new())
+        self.encode(&FetchResponse { error_code: code, responses, ..FetchResponse::default() }, Files::default())
     }
 
     /// The answer to `plan` with what its reads came to.
@@ -55,7 +50,7 @@ impl Exchange {
         plan.count_throttled(&results);
         plan.note_unread(&results);
         let throttle_time_ms = plan.count_consumed(&results);
-        let mut files = Vec::new();
+        let mut files = Files::default();
         let mut topics = TopicList::default();
         for (item, result) in plan.items.iter().zip(results) {
             let told = result.as_ref().map_or(Told::NOTHING, Told::of);
@@ -65,10 +60,7 @@ impl Exchange {
             if !plan.session.tell(&item.wanted, told, has_news) {
                 continue;
             }
-            match self.partition(item, result, &mut files) {
-                Ok(data) => topics.push(item, data),
-                Err(source) => return Step::Close(CloseReason::Io(source)),
-            }
+            topics.push(item, self.partition(item, result, &mut files));
         }
         let response = FetchResponse {
             throttle_time_ms,
@@ -77,13 +69,10 @@ impl Exchange {
             responses: topics.list,
             ..FetchResponse::default()
         };
-        match self.encode(&response, files) {
-            Step::Answer(response) => cold::answer_when_warm(response),
-            other => other,
-        }
+        self.encode(&response, files)
     }
 
-    fn partition(self, item: &Item, result: ReadResult, files: &mut Vec<FileSlice>) -> std::io::Result<PartitionData> {
+    fn partition(self, item: &Item, result: ReadResult, files: &mut Files) -> PartitionData {
         let index = item.wanted.partition;
         if let (Some(partition), bytes @ 1.., false) = (&item.partition, bytes_of(&result), self.is_replica) {
             partition.counters().bytes_out.inc_by(bytes as u64);
@@ -100,26 +89,17 @@ impl Exchange {
                     Error::OffsetOutOfRange { start, .. } if self.is_replica => data.log_start_offset = start.0,
                     _ => {}
                 }
-                Ok(data)
+                data
             }
         }
     }
 
-    fn found(self, index: i32, read: Read, files: &mut Vec<FileSlice>) -> std::io::Result<PartitionData> {
-        let records = match read.records {
-            None => Records::default(),
-            Some(slice) if slice.len < SEND_FILE && !cold::is_cold(&slice) => Records::Bytes(copy(&slice)?),
-            Some(slice) => {
-                let token = files.len() as u32;
-                let len = slice.len;
-                files.push(slice);
-                Records::External { len, token }
-            }
-        };
+    fn found(self, index: i32, read: Read, files: &mut Files) -> PartitionData {
+        let records = read.records.map_or_else(Records::default, |slice| files.records(slice));
         let diverging_epoch = read
             .diverging
             .map_or_else(EpochEndOffset::default, |end| EpochEndOffset { epoch: end.epoch.0, end_offset: end.end.0 });
-        Ok(PartitionData {
+        PartitionData {
             high_watermark: read.high_watermark.0,
             last_stable_offset: if self.read_committed { read.end.0 } else { read.high_watermark.0 },
             aborted_transactions: self.read_committed.then(|| read.aborted.iter().map(aborted).collect()),
@@ -128,7 +108,7 @@ impl Exchange {
             preferred_read_replica: read.preferred.map_or(-1, |id| id.0),
             records: Some(records),
             ..self.empty(index)
-        })
+        }
     }
 
     fn failed(self, index: i32, error_code: ErrorCode) -> PartitionData {
@@ -144,29 +124,16 @@ impl Exchange {
         }
     }
 
-    fn encode(self, response: &FetchResponse, files: Vec<FileSlice>) -> Step {
-        let encoded = match encode(ApiKey::Fetch, self.version, self.correlation_id, response) {
-            Ok(encoded) => encoded,
-            Err(error) => return Step::Close(CloseReason::Unanswerable(error)),
-        };
-        let mut slices: Vec<Option<FileSlice>> = files.into_iter().map(Some).collect();
-        let parts = encoded.cuts.iter().filter_map(|cut| {
-            let slice = slices.get_mut(cut.token as usize)?.take()?;
-            let part = FilePart { file: slice.file, offset: slice.position, len: slice.len as u64 };
-            Some((cut.position, part))
-        });
-        let files = parts.collect();
-        Step::Answer(Response { bytes: encoded.bytes, files })
+    fn encode(self, response: &FetchResponse, files: Files) -> Step {
+        match files.response(ApiKey::Fetch, self.version, self.correlation_id, response) {
+            Ok(response) => answer_when_warm(response),
+            Err(reason) => Step::Close(reason),
+        }
     }
 }
 
 fn aborted(transaction: &ottla_storage::AbortedTransaction) -> AbortedTransaction {
     AbortedTransaction { producer_id: transaction.producer.0, first_offset: transaction.first_offset.0 }
-}
-
-/// Reads a small range; a truncation that cut it in the meantime leaves whole batches and an end the client ignores.
-fn copy(slice: &FileSlice) -> std::io::Result<Bytes> {
-    Ok(slice.read()?.into())
 }
 
 /// The topics of an answer, each once, in the order of their first partition.

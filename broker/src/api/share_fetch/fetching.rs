@@ -1,14 +1,15 @@
 //! Looking for records that a member may have, and waiting for some.
 
 use std::future::poll_fn;
+use std::io;
 use std::sync::Arc;
 use std::task::Poll;
 
-use bytes::Bytes;
 use futures::future::join_all;
-use ottla_core::share::partition::{Acquire, Acquired};
+use ottla_core::share::partition::{Acquire, Acquired, Reach};
 use ottla_core::{LeaderEpoch, Offset};
 use ottla_protocol::ErrorCode;
+use ottla_storage::{AbortedTransaction, FileSlice};
 use tokio::time::{Instant, timeout_at};
 
 use crate::api::Context;
@@ -28,7 +29,7 @@ pub(super) struct Wish {
 
 /// Records for the member, in whole batches of the log.
 pub(super) struct Given {
-    pub(super) records: Bytes,
+    pub(super) records: FileSlice,
     pub(super) acquired: Vec<Acquired>,
 }
 
@@ -39,7 +40,9 @@ struct Ready {
     at: At,
     turn: Turn,
     from: Offset,
-    read: Read,
+    records: FileSlice,
+    /// The transactions that were aborted in it, for a group that reads committed records alone.
+    aborted: Vec<AbortedTransaction>,
 }
 
 /// Gives `member` what it may have of `partitions`, as soon as there is anything worth it.
@@ -59,7 +62,7 @@ pub(super) async fn fetch(context: &Context, member: &Member, partitions: &[At],
     loop {
         parked.park();
         let ready = look(context, &parked.deliveries, wish, &mut found);
-        let bytes: usize = ready.iter().map(|ready| length(&ready.read)).sum();
+        let bytes: usize = ready.iter().map(|ready| ready.records.len).sum();
         let is_over = !found.is_empty() || wish.deadline <= Instant::now();
         let mut has_moved = false;
         if is_over || bytes >= wish.min_bytes.max(1) {
@@ -96,9 +99,9 @@ fn look(context: &Context, deliveries: &[(At, Arc<Delivery>)], wish: &Wish, foun
         let consumer = Consumer { from_follower: false, read_committed: reading.is_committed };
         let limits = ReadLimits { max_bytes: left, at_least_one_batch: ready.is_empty() };
         match delivery.partition.read(from, LeaderEpoch::NONE, LeaderEpoch::NONE, consumer, limits) {
-            Ok(read) if length(&read) > 0 => {
-                left = left.saturating_sub(length(&read));
-                ready.push(Ready { at: *at, turn, from, read });
+            Ok(Read { records: Some(records), aborted, .. }) if records.len > 0 => {
+                left = left.saturating_sub(records.len);
+                ready.push(Ready { at: *at, turn, from, records, aborted });
             }
             // Nothing yet; or the log ends before, having lost what was delivered.
             Ok(_) | Err(Error::OffsetOutOfRange { .. }) => {}
@@ -113,19 +116,19 @@ async fn give(context: &Context, member: &str, ready: Vec<Ready>, wish: &Wish, f
     let member: Arc<str> = member.into();
     let mut left = wish.max_records;
     let mut has_moved = false;
-    for Ready { at, turn, from, read } in ready {
+    for Ready { at, turn, from, records, aborted } in ready {
         if left == 0 {
             break;
         }
-        let bytes = match bytes_of(read.records.as_ref()).await {
-            Ok(bytes) => bytes,
+        let reach = turn.delivery().with(&context.broker, |machine| machine.reach(from, left));
+        let layout = match layout_of(&records, aborted, reach).await {
+            Ok(layout) => layout,
             Err(error) => {
                 tracing::warn!(partition = %turn.delivery().partition.id(), %error, "cannot read records");
                 found.push((at, Err(ErrorCode::KAFKA_STORAGE_ERROR.into())));
                 continue;
             }
         };
-        let layout = Layout::of(&bytes, &read.aborted);
         let acquire = Acquire {
             member: &member,
             from,
@@ -146,22 +149,18 @@ async fn give(context: &Context, member: &str, ready: Vec<Ready>, wish: &Wish, f
         }
         let count: i64 = acquired.iter().map(|one| one.last.0 - one.first.0 + 1).sum();
         left = left.saturating_sub(u64::try_from(count).unwrap_or(0));
-        let records = bytes.slice(layout.bytes_of(&acquired));
-        turn.delivery().partition.counters().bytes_out.inc_by(records.len() as u64);
+        let records = records.part(layout.bytes_of(&acquired));
+        turn.delivery().partition.counters().bytes_out.inc_by(records.len as u64);
         found.push((at, Ok(Given { records, acquired })));
     }
     has_moved
 }
 
-fn length(read: &Read) -> usize {
-    read.records.as_ref().map_or(0, |slice| slice.len)
-}
-
-/// Reads on a thread that may wait for the disk.
-async fn bytes_of(slice: Option<&ottla_storage::FileSlice>) -> std::io::Result<Bytes> {
-    let Some(slice) = slice.cloned() else { return Ok(Bytes::new()) };
-    let read = tokio::task::spawn_blocking(move || slice.read()).await;
-    read.map_err(std::io::Error::other)?.map(Bytes::from)
+/// Looks on a thread that may wait for the disk.
+async fn layout_of(records: &FileSlice, aborted: Vec<AbortedTransaction>, reach: Reach) -> io::Result<Layout> {
+    let records = records.clone();
+    let look = tokio::task::spawn_blocking(move || Layout::of(&records, &aborted, reach));
+    look.await.map_err(io::Error::other)?
 }
 
 /// A fetch that waits at its partitions: at their logs, and for records that come back.

@@ -29,25 +29,38 @@ pub(super) fn is_cold(slice: &FileSlice) -> bool {
 }
 
 /// The answer at once if all its files are in the page cache, else after they have been read into it.
-pub(super) fn answer_when_warm(response: Response) -> Step {
-    let cold: Vec<FilePart> = response
-        .files
-        .iter()
-        .filter(|(_, part)| is_range_cold(&part.file, part.offset, part.len))
-        .map(|(_, part)| part.clone())
-        .collect();
+pub(in crate::api) fn answer_when_warm(response: Response) -> Step {
+    let cold = cold_parts(&response);
     if cold.is_empty() {
         return Step::Answer(response);
     }
     Step::Wait(FuturePending::boxed(async move {
-        // A failure shows again when the range is sent.
-        let _ = tokio::task::spawn_blocking(move || cold.iter().for_each(warm)).await;
+        warm(cold).await;
         Step::Answer(response)
     }))
 }
 
+/// The answer once all its files are in the page cache.
+pub(in crate::api) async fn warmed(response: Response) -> Response {
+    let cold = cold_parts(&response);
+    if !cold.is_empty() {
+        warm(cold).await;
+    }
+    response
+}
+
+fn cold_parts(response: &Response) -> Vec<FilePart> {
+    let parts = response.files.iter().map(|(_, part)| part);
+    parts.filter(|part| is_range_cold(&part.file, part.offset, part.len)).cloned().collect()
+}
+
+async fn warm(parts: Vec<FilePart>) {
+    // A failure shows again when the range is sent.
+    let _ = tokio::task::spawn_blocking(move || parts.iter().for_each(read_through)).await;
+}
+
 /// Reads a range and drops what it read: the page cache keeps it.
-fn warm(part: &FilePart) {
+fn read_through(part: &FilePart) {
     let _ = rustix::fs::fadvise(part.file.as_fd(), part.offset, std::num::NonZeroU64::new(part.len), Advice::WillNeed);
     let mut buffer = vec![0; PIECE];
     let end = part.offset + part.len;
