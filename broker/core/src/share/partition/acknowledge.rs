@@ -3,7 +3,7 @@
 use super::Error;
 use super::acknowledgement::{Acknowledgement, Kind};
 use super::machine::SharePartition;
-use super::run::{Lock, Standing, WriteId};
+use super::run::{Lock, Standing, WriteId, length};
 use crate::coordinator::RequestId;
 use crate::share::{DeliveryState, StateBatch};
 use crate::{Now, Offset};
@@ -49,14 +49,16 @@ impl SharePartition {
         self.write(batches, Some(id));
     }
 
-    /// Takes away the records whose time is over. They are free at once: whoever had them may no longer speak of them.
-    pub fn tick(&mut self, now: Now) {
+    /// Takes away the records whose time is over; gives how many they are. They are free at once: whoever had them may no
+    /// longer speak of them.
+    pub fn tick(&mut self, now: Now) -> u64 {
         let limit = self.config.max_deliveries;
-        let mut batches = Vec::new();
+        let (mut batches, mut count) = (Vec::new(), 0);
         for (first, run) in self.runs.iter_mut() {
             if run.lock().is_some_and(|lock| lock.until <= now.monotonic) {
                 let state = given_back(run.count, limit);
                 run.standing = state.into();
+                count += length(first, run.last);
                 batches.extend(StateBatch::new(first, run.last, state, run.count));
             }
         }
@@ -65,6 +67,7 @@ impl SharePartition {
             self.advance_start();
             self.wake();
         }
+        count
     }
 
     /// Whether `member` may say all of this.

@@ -41,6 +41,37 @@ pub struct Acknowledgement {
     kinds: Vec<Kind>,
 }
 
+/// Of how many records it is said what was done with them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// They are done with.
+    pub accepted: u64,
+    /// They may be delivered again.
+    pub released: u64,
+    /// They must not be.
+    pub rejected: u64,
+    /// More time is needed.
+    pub renewed: u64,
+}
+
+impl Tally {
+    /// Of all that is said.
+    pub fn of(said: &[Acknowledgement]) -> Self {
+        let mut tally = Self::default();
+        for (first, last, kind) in said.iter().flat_map(|one| one.ranges(Offset::ZERO)) {
+            let count = match kind {
+                Kind::Gap => continue,
+                Kind::Accept => &mut tally.accepted,
+                Kind::Release => &mut tally.released,
+                Kind::Reject => &mut tally.rejected,
+                Kind::Renew => &mut tally.renewed,
+            };
+            *count += length(first, last);
+        }
+        tally
+    }
+}
+
 impl Acknowledgement {
     /// `codes` as on the wire, of the offsets `first` to `last`, inclusive: one for each of them or one for all.
     pub fn new(first: Offset, last: Offset, codes: &[i8]) -> Result<Self, Error> {
@@ -96,5 +127,7 @@ mod tests {
         let all = acknowledgement(5, 8, &[3]).unwrap();
         assert_eq!(all.ranges(Offset::ZERO), [range(5, 8, Kind::Reject)]);
         assert_eq!(all.ranges(Offset(9)), []);
+        let gap = acknowledgement(9, 9, &[0]).unwrap();
+        assert_eq!(Tally::of(&[each, all, gap]), Tally { accepted: 3, released: 1, rejected: 4, renewed: 0 });
     }
 }

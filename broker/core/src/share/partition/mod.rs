@@ -15,7 +15,7 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
-pub use acknowledgement::Acknowledgement;
+pub use acknowledgement::{Acknowledgement, Tally};
 pub use acquire::{Acquire, Acquired, Extent, Reach};
 pub use config::Config;
 pub use error::Error;

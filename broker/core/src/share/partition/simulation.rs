@@ -98,7 +98,7 @@ impl World {
             0..=3 => self.fetch(),
             4..=6 => self.speak(),
             7 => self.now += Duration::from_millis(self.dice.roll(3000)),
-            8 => self.leader.tick(self.clock()),
+            8 => _ = self.leader.tick(self.clock()),
             _ if self.is_rough && self.dice.one_in(6) => self.replace_leader(),
             _ => {}
         }

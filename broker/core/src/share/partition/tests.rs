@@ -130,9 +130,9 @@ fn records_whose_time_is_over_go_to_another_member() {
     let mut partition = fresh(Config::default());
     take(&mut partition, at(0), "a", &[(0, 4)], 5);
     assert_eq!(partition.next_deadline(), Some(Duration::from_secs(30)));
-    partition.tick(at(29));
+    assert_eq!(partition.tick(at(29)), 0);
     assert_eq!(partition.take_effects(), []);
-    partition.tick(at(30));
+    assert_eq!(partition.tick(at(30)), 5);
     assert_eq!(take(&mut partition, at(30), "b", &[(0, 4)], 5), [(0, 4, 2)]);
 }
 
