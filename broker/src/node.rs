@@ -2,7 +2,7 @@
 //!
 //! Starts the parts in order and stops them in reverse. Several nodes can live in one process, as those of the tests do.
 
-mod gauges;
+pub(crate) mod gauges;
 mod predecessor;
 
 use std::net::SocketAddr;

@@ -41,10 +41,15 @@ pub(super) fn handle(context: Context, header: &RequestHeader, mut reader: Reade
 }
 
 async fn answer(context: &Context, request: ShareFetchRequest, files: &mut Files) -> ShareFetchResponse {
-    match serve(context, request, files).await {
+    let response = match serve(context, request, files).await {
         Ok(response) => response,
         Err(error_code) => ShareFetchResponse { error_code, ..ShareFetchResponse::default() },
+    };
+    let mut partitions = response.responses.iter().flat_map(|topic| &topic.partitions);
+    if response.error_code != ErrorCode::NONE || partitions.any(|data| data.error_code != ErrorCode::NONE) {
+        context.broker.replicas.metrics().share.failed_fetches.inc();
     }
+    response
 }
 
 async fn serve(

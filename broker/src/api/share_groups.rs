@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use ottla_core::share::Key;
-use ottla_core::share::partition::Acknowledgement;
+use ottla_core::share::partition::{Acknowledgement, Tally};
 use ottla_core::{Offset, TopicId};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::Str;
@@ -81,6 +81,18 @@ pub(super) async fn say(
     said: Vec<Said>,
     renews: bool,
 ) -> Result<(), Unserved> {
+    let metrics = &context.broker.replicas.metrics().share;
+    let result = take_in(context, member, at, said, renews).await;
+    match &result {
+        Ok(tally) => metrics.acknowledged(*tally),
+        Err(_) => {
+            metrics.failed_acknowledgements.inc();
+        }
+    }
+    result.map(drop)
+}
+
+async fn take_in(context: &Context, member: &Member, at: At, said: Vec<Said>, renews: bool) -> Result<Tally, Unserved> {
     let said = said.iter().map(|(first, last, codes)| Acknowledgement::new(Offset(*first), Offset(*last), codes));
     let said: Vec<Acknowledgement> = said.collect::<Result<_, _>>().map_err(of_delivery)?;
     if !renews && said.iter().any(Acknowledgement::renews) {
@@ -89,7 +101,8 @@ pub(super) async fn say(
     let (group, member) = member;
     let delivery = delivery(context, group, at).await?;
     let now = context.broker.replicas.clock().now();
-    Ok(delivery.acknowledge(&context.broker, now, member, &said).await.map_err(of_delivery)?)
+    delivery.acknowledge(&context.broker, now, member, &said).await.map_err(of_delivery)?;
+    Ok(Tally::of(&said))
 }
 
 /// For how long `group` locks records, in milliseconds.

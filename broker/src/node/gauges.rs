@@ -9,7 +9,7 @@ use crate::replica::Directory;
 use crate::telemetry::{Gauges, Snapshot};
 
 /// Counts anew at each scrape.
-pub(super) fn of(running: &Running) -> Gauges {
+pub(crate) fn of(running: &Running) -> Gauges {
     let (broker, connections) = (Arc::clone(&running.broker), running.connection_count());
     Arc::new(move || {
         let mut now = Snapshot { connections: connections() as i64, ..Snapshot::default() };
@@ -23,6 +23,10 @@ pub(super) fn of(running: &Running) -> Gauges {
             now.max_lag = now.max_lag.max(partition.lag().unwrap_or(0));
         }
         now.client_instances = broker.client_metrics.instances() as i64;
+        let (sessions, partitions) = broker.share_sessions.count();
+        now.share_sessions = sessions as i64;
+        now.share_session_partitions = partitions as i64;
+        now.share_partitions = broker.deliveries.count() as i64;
         let image = broker.image();
         if image.controller().is_some_and(|controller| controller.broker == broker.id()) {
             now.active_controller = 1;

@@ -81,6 +81,11 @@ impl Deliveries {
         self.slots.lock().is_empty()
     }
 
+    /// How many there are, those included that are being looked for.
+    pub fn count(&self) -> usize {
+        self.slots.lock().len()
+    }
+
     /// Those that are loaded and not just being looked for.
     pub(super) fn all(&self) -> Vec<Arc<Delivery>> {
         self.slots.lock().values().filter_map(|slot| slot.try_lock().ok()?.clone()).collect()

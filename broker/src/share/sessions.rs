@@ -122,6 +122,13 @@ impl ShareSessions {
         self.open.lock().contains_key(group)
     }
 
+    /// How many there are, and how many partitions they are about.
+    pub fn count(&self) -> (usize, usize) {
+        let open = self.open.lock();
+        let all = || open.values().flat_map(OfGroup::values);
+        (all().count(), all().map(|session| session.partitions.len()).sum())
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.open.lock().is_empty()
@@ -176,6 +183,7 @@ mod tests {
         assert_eq!(fetch(0, &[0, 1], &[]), Ok(vec![(T, 0), (T, 1)]));
         assert_eq!(fetch(1, &[2], &[]), Ok(vec![(T, 1), (T, 2), (T, 0)]), "another comes first");
         assert_eq!(fetch(1, &[], &[]), Err(ErrorCode::INVALID_SHARE_SESSION_EPOCH));
+        assert_eq!(sessions.count(), (1, 3));
         assert_eq!(sessions.acknowledge(&member("m"), 2), Ok(()));
         assert_eq!(sessions.acknowledge(&member("m"), 2), Err(ErrorCode::INVALID_SHARE_SESSION_EPOCH));
         assert_eq!(fetch(3, &[], &[0, 1]), Ok(vec![(T, 2)]));

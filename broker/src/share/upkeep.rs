@@ -43,7 +43,7 @@ fn take_back(broker: &Arc<Broker>, now: Now) -> Option<Duration> {
     let next = |delivery: Arc<Delivery>| {
         delivery.with(broker, |machine| {
             if machine.next_deadline().is_some_and(|deadline| deadline <= now.monotonic) {
-                machine.tick(now);
+                broker.replicas.metrics().share.timed_out.inc_by(machine.tick(now));
             }
             machine.next_deadline()
         })

@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::CleanerMetrics;
+use super::{CleanerMetrics, ShareMetrics};
 use crate::client_metrics::ClientMetricsCounters;
 
 /// Label of metrics that are kept per topic.
@@ -43,6 +43,8 @@ pub struct Metrics {
     pub total_time_ms: Family<RequestLabels, Histogram, fn() -> Histogram>,
     /// The log cleaner's.
     pub cleaner: CleanerMetrics,
+    /// Those of share groups.
+    pub share: ShareMetrics,
     /// Metrics of clients on their way to the collector.
     pub client_metrics: ClientMetricsCounters,
     /// Connections accepted.
@@ -106,6 +108,12 @@ pub struct Snapshot {
     pub connections: i64,
     /// Client instances that tell metrics.
     pub client_instances: i64,
+    /// Open share sessions.
+    pub share_sessions: i64,
+    /// The partitions of all of them.
+    pub share_session_partitions: i64,
+    /// Partitions that are delivered to a share group from here, for each group.
+    pub share_partitions: i64,
 }
 
 /// Gives a [`Snapshot`] when asked.
@@ -131,6 +139,7 @@ impl Metrics {
             requests: Family::default(),
             total_time_ms: Family::new_with_constructor(milliseconds),
             cleaner: CleanerMetrics::default(),
+            share: ShareMetrics::default(),
             client_metrics: ClientMetricsCounters::default(),
             connections: Counter::default(),
             connections_refused: Counter::default(),
@@ -179,6 +188,7 @@ impl Metrics {
         let help = "Connections closed for a violation of the protocol or of a limit";
         registry.register("ottla_connections_refused", help, self.connections_refused.clone());
         self.cleaner.register(&mut registry);
+        self.share.register(&mut registry);
         self.client_metrics.register(&mut registry);
         registry.register_collector(Box::new(AtScrape(gauges)));
         registry
@@ -207,6 +217,9 @@ impl Collector for AtScrape {
             ("kafka_controller_kafkacontroller_activecontrollercount", "1 on the controller", now.active_controller),
             ("kafka_log_logmanager_offlinelogdirectorycount", "Failed log directories", now.offline_log_dirs),
             ("kafka_server_client_metrics_instance_count", "Clients that tell metrics", now.client_instances),
+            ("kafka_server_sharesessioncache_sharesessionscount", "Open share sessions", now.share_sessions),
+            ("kafka_server_sharesessioncache_sharepartitionscount", "Partitions of them", now.share_session_partitions),
+            ("ottla_share_partitions", "Partitions delivered to share groups from here", now.share_partitions),
             ("ottla_connections", "Open client connections", now.connections),
         ];
         for (name, help, value) in gauges {

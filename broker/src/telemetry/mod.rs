@@ -6,8 +6,10 @@ mod cleaner;
 mod health;
 mod http;
 mod metrics;
+mod share;
 
 pub use cleaner::CleanerMetrics;
 pub use health::{Health, State};
 pub use http::{bind, serve};
 pub use metrics::{Gauges, Metrics, RequestLabels, RequestMeters, Snapshot, TopicCounters, TopicLabels};
+pub use share::ShareMetrics;

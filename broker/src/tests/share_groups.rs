@@ -28,6 +28,7 @@ use super::quotas::{WINDOWS, limit};
 use super::raw::Raw;
 use crate::api::Dispatcher;
 use crate::net::{Peer, Response, Service as _, Step};
+use crate::node::gauges;
 use crate::share::is_passing;
 use crate::testing::{TestBroker, TestCluster, eventually, eventually_some};
 
@@ -213,6 +214,41 @@ async fn another_leader_and_coordinator_goes_on_with_what_was_accepted() {
     let found: Vec<_> = found.await.iter().map(|one| (one.first_offset, one.last_offset, one.delivery_count)).collect();
     // The second delivery was not spoken of before the leader was gone.
     assert_eq!(found, [(2, 2, 2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_members_are_given_and_say_is_counted() {
+    let (broker, mut raw, topic) = start().await;
+    let metrics = broker.running.broker.replicas.metrics().clone();
+    let registry = metrics.registry(gauges::of(&broker.running));
+    let has = |expected: &[&str]| {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in expected {
+            assert!(text.lines().any(|one| one == *line), "{line} is not in\n{text}");
+        }
+    };
+    ask(&mut raw, topic, FIRST).await;
+    has(&["kafka_server_brokertopicmetrics_failedsharefetchrequests_total 1"]);
+    begin(&mut raw, topic, 1, 0).await;
+    assert_eq!(given(&mut raw, topic, 1).await, [(0, 2, 1)]);
+    has(&[
+        "kafka_server_sharesessioncache_sharesessionscount 1",
+        "kafka_server_sharesessioncache_sharepartitionscount 1",
+        "ottla_share_partitions 1",
+        "ottla_share_records_acquired_total 3",
+        "ottla_share_records_timed_out_total 0",
+    ]);
+    accept_and_go(&mut raw, topic, 1).await;
+    let acknowledged = |kind, count| {
+        format!("kafka_server_sharegroupmetrics_recordacknowledgements_total{{acktype=\"{kind}\"}} {count}")
+    };
+    has(&[
+        &acknowledged("Accept", 2),
+        &acknowledged("Release", 0),
+        "kafka_server_brokertopicmetrics_failedshareacknowledgementrequests_total 0",
+        "kafka_server_sharesessioncache_sharesessionscount 0",
+    ]);
 }
 
 /// What a batch of the topic `large` has, about.

@@ -148,7 +148,9 @@ async fn give(context: &Context, member: &str, ready: Vec<Ready>, wish: &Wish, f
             continue;
         }
         let count: i64 = acquired.iter().map(|one| one.last.0 - one.first.0 + 1).sum();
-        left = left.saturating_sub(u64::try_from(count).unwrap_or(0));
+        let count = u64::try_from(count).unwrap_or(0);
+        left = left.saturating_sub(count);
+        context.broker.replicas.metrics().share.acquired.inc_by(count);
         let records = records.part(layout.bytes_of(&acquired));
         turn.delivery().partition.counters().bytes_out.inc_by(records.len as u64);
         found.push((at, Ok(Given { records, acquired })));
