@@ -47,7 +47,7 @@ impl Loops {
 
     fn with(count: usize) -> io::Result<Self> {
         // Each can go on with another thread while one unpacks a batch.
-        let runtime = |_| Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = |_| Builder::new_multi_thread().worker_threads(1).thread_name("connections").enable_all().build();
         let runtimes: Vec<Runtime> = (0..count).map(runtime).collect::<io::Result<_>>()?;
         let of = |runtime: &Runtime| Loop { handle: runtime.handle().clone(), connections: Arc::default() };
         let all = runtimes.iter().map(of).collect();
