@@ -18,7 +18,7 @@ const LENGTH: Duration = Duration::from_secs(1);
 const LIMITS: [(Cell, f64); 4] = [
     (Cell::Produce(64, 1024, 2), 1.5),
     (Cell::Produce(10, 100, 2), 1.5),
-    (Cell::Serial, 2.2),
+    (Cell::Serial, 1.8),
     (Cell::Fetch(256 << 10), 2.2),
 ];
 
