@@ -121,12 +121,12 @@ impl Running {
     pub async fn leave(self) -> Result<(), ottla_storage::Error> {
         self.shutdown.cancel();
         self.tasks.close();
+        // The listeners among them wait for their connections.
         self.tasks.wait().await;
         // After this nothing more is appended for groups, transactions and share groups.
         self.broker.groups.stop().await;
         self.broker.transactions.stop().await;
         self.broker.share_states.stop().await;
-        self.shared.drained().await;
         let epoch = self.broker.epoch.get().copied().unwrap_or(BrokerEpoch(-1));
         let replicas = Arc::clone(&self.broker.replicas);
         let closed = tokio::task::spawn_blocking(move || replicas.close(epoch)).await;

@@ -48,7 +48,7 @@ impl<S: Service> Shared<S> {
     }
 
     /// Waits until every connection has ended; to be called after the shutdown was asked for.
-    pub async fn drained(&self) {
+    pub(super) async fn drained(&self) {
         self.connections.close();
         self.connections.wait().await;
     }
