@@ -63,7 +63,7 @@ impl<S: Service> Connection<S> {
         let now = Instant::now();
         let first = QUIET.min(settings.first_request).min(settings.max_idle);
         Self {
-            output: Output::to(&stream),
+            output: Output::default(),
             stream,
             peer,
             service: Arc::clone(&shared.service),

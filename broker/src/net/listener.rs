@@ -14,6 +14,7 @@ use super::connection::Connection;
 use super::limits::{ConnectionLimits, Permit};
 use super::loops::{Loops, Place};
 use super::memory::RequestMemory;
+use super::pacing::Pacing;
 use super::{CloseReason, Peer, Service, Settings};
 
 /// A frame that takes longer than this may be given up when memory is short.
@@ -58,6 +59,8 @@ impl<S: Service> Shared<S> {
 pub struct Listener {
     name: Arc<str>,
     socket: TcpListener,
+    /// Not where the system does not let congestion control be chosen.
+    pacing: Option<Pacing>,
 }
 
 impl Listener {
@@ -67,7 +70,10 @@ impl Listener {
         // The port of a broker that has just stopped is taken again at once.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        Ok(Self { name: name.into(), socket: socket.listen(backlog)? })
+        let pacing = Pacing::take_from(&socket)
+            .inspect_err(|error| debug!(listener = name, %error, "the system paces what stays in the machine"))
+            .ok();
+        Ok(Self { name: name.into(), socket: socket.listen(backlog)?, pacing })
     }
 
     /// The address it is bound to; tells the port where 0 was asked for.
@@ -106,6 +112,9 @@ impl Listener {
             info!(listener = %self.name, client = %address, "connections come too fast: closing one");
             shared.connections.spawn(turn_away(stream, time, shared.shutdown.clone(), permit));
             return;
+        }
+        if let Some(Err(error)) = self.pacing.as_ref().map(|pacing| pacing.give_back(&stream)) {
+            debug!(listener = %self.name, client = %address, %error, "cannot set the congestion control");
         }
         let peer = Arc::new(Peer::new(address, Arc::clone(&self.name)));
         let place = loops.place();

@@ -9,6 +9,7 @@ mod listener;
 mod loops;
 mod memory;
 mod output;
+mod pacing;
 mod pending;
 #[cfg(test)]
 mod tests;

@@ -43,8 +43,6 @@ pub(super) struct Output {
     parts: VecDeque<Part>,
     /// Bytes in `parts`, files left out.
     buffered: usize,
-    /// Whether the kernel paces what it sends by timers.
-    is_paced: bool,
 }
 
 #[derive(Debug)]
@@ -57,17 +55,8 @@ enum Part {
 const COLLECT: usize = 64 << 10;
 /// Buffers that one system call takes.
 const VECTOR: usize = 16;
-/// A file part of more than a segment.
-const SEGMENTS: u64 = 64 << 10;
 
 impl Output {
-    /// What goes to `stream`. BBR has each segment wait for a timer that finds another just sent; what a timer costs is as
-    /// much as sending 64 KiB within a machine.
-    pub(super) fn to(stream: &TcpStream) -> Self {
-        let is_paced = rustix::net::sockopt::tcp_congestion(stream).is_ok_and(|name| name.starts_with("bbr"));
-        Self { is_paced, ..Self::default() }
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
@@ -112,7 +101,7 @@ impl Output {
     }
 
     /// Sends the bytes in front of the next file with one call; tells the kernel when a file follows, so that both
-    /// share packets, unless it would pace the several that they fill together.
+    /// share packets.
     fn send_bytes(&mut self, stream: &TcpStream) -> io::Result<()> {
         let mut slices = [IoSlice::new(&[]); VECTOR];
         let mut count = 0;
@@ -124,8 +113,8 @@ impl Output {
                     count += 1;
                 }
                 Part::Bytes(_) => break,
-                Part::File(file) => {
-                    file_follows = !self.is_paced || file.len < SEGMENTS;
+                Part::File(_) => {
+                    file_follows = true;
                     break;
                 }
             }

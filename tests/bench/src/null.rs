@@ -16,6 +16,7 @@ use ottla_protocol::messages::{ApiVersionsResponse, FetchRequest, FetchResponse,
 use ottla_protocol::{ApiKey, ErrorCode};
 use ottla_records::{BatchHeader, Crc, crc_start, verify_crc};
 use rustix::fs::sendfile;
+use rustix::net::sockopt::set_tcp_congestion;
 
 /// Each connection appends to a file of its own, cut back at this size so that the disk stays bounded.
 const FILE_LIMIT: u64 = 1 << 30;
@@ -41,6 +42,8 @@ pub fn serve(port: u16, dir: &Path, piece: usize) -> anyhow::Result<()> {
         file.write_all(&bytes[..FETCH_BATCH.min(FETCH_FILE - start)])?;
     }
     let listener = TcpListener::bind(("127.0.0.1", port))?;
+    // As the broker does within a machine: what a kernel's pacing costs is no part of the limit.
+    set_tcp_congestion(&listener, "reno")?;
     for (index, stream) in listener.incoming().enumerate() {
         let stream = stream?;
         stream.set_nodelay(true)?;
