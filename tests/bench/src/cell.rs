@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::disk;
 use crate::load::{e2e, fetch, produce, serial};
 use crate::server::{Kind, Server};
 
@@ -100,8 +101,8 @@ impl Cell {
     }
 
     /// Runs it for about `length`, as every server has done before with another topic. That one is gone, so that what is
-    /// written now finds memory which the machine has already got from its host, and what was written before is on the
-    /// disk: else the kernel makes the writers of this cell wait for it.
+    /// written now finds memory which the machine has already got from its host, and the disk is done with what was
+    /// written and removed before: else the kernel makes the writers of this cell wait for it.
     pub fn measure(self, server: &Server, length: Duration) -> anyhow::Result<Measure> {
         let topic = format!("{}warm", self.topic());
         self.run(server, &topic, if server.kind == Kind::Kafka { length.max(WARMING) } else { length })?;
@@ -111,7 +112,7 @@ impl Cell {
 
     /// Runs it for about `length`, once.
     pub fn measure_cold(self, server: &Server, length: Duration) -> anyhow::Result<Measure> {
-        rustix::fs::sync();
+        disk::settle()?;
         self.run(server, &self.topic(), length)
     }
 

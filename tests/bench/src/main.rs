@@ -6,6 +6,7 @@
 
 mod cell;
 mod cluster;
+mod disk;
 mod gate;
 mod load;
 mod null;

@@ -8,6 +8,7 @@ use std::time::Instant;
 use ottla_protocol::messages::ProduceRequest;
 use ottla_protocol::messages::produce::{PartitionProduceData, TopicProduceData};
 
+use crate::disk;
 use crate::load::{PRODUCE_VERSION, batch, check_all};
 use crate::report::{mebibytes, median, spread};
 use crate::server::{Kind, Server, Stop};
@@ -49,6 +50,7 @@ pub fn table(broker: &Path, rounds: usize, partitions: i32, data: Option<&Path>)
     let mut starts = Starts::default();
     for round in 0..rounds {
         eprintln!("round {} of {rounds}: starts", round + 1);
+        disk::settle()?;
         let mut server = Server::start(Kind::Fsync, broker, data)?;
         starts.note(0, "empty directory", &server);
         fill(&server, "few", 10)?;
@@ -56,6 +58,7 @@ pub fn table(broker: &Path, rounds: usize, partitions: i32, data: Option<&Path>)
         starts.note(1, "10 partitions, after SIGTERM", &server);
         server.restart(Stop::Kill)?;
         starts.note(2, "10 partitions, after kill -9", &server);
+        disk::settle()?;
         let began = Instant::now();
         server.create_topic("many", partitions)?;
         let (took, memory) = (began.elapsed().as_secs_f64() * 1e3, mebibytes(server.memory()?));
