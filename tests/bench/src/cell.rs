@@ -107,12 +107,13 @@ impl Cell {
         let topic = format!("{}warm", self.topic());
         self.run(server, &topic, if server.kind == Kind::Kafka { length.max(WARMING) } else { length })?;
         server.delete_topic(&topic)?;
-        self.measure_cold(server, length)
+        disk::settle()?;
+        self.run(server, &self.topic(), length)
     }
 
     /// Runs it for about `length`, once.
     pub fn measure_cold(self, server: &Server, length: Duration) -> anyhow::Result<Measure> {
-        disk::settle()?;
+        rustix::fs::sync();
         self.run(server, &self.topic(), length)
     }
 

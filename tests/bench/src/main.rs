@@ -10,6 +10,7 @@ mod disk;
 mod gate;
 mod load;
 mod null;
+mod pin;
 mod report;
 mod scale;
 mod server;
