@@ -13,7 +13,9 @@ import org.apache.kafka.common.TopicPartitionInfo;
  * Every record is delivered; none is accepted or rejected twice; what was stays so: after one more kill nothing comes again.
  */
 final class ShareCluster {
-  private static final int RECORDS = 8_000;
+  /** So many come at once, of which some are left to do in any case when a fourth is done. */
+  private static final int LOAD = 1_000;
+  private static final int LOADS = 7;
   private static final int PARTITIONS = 4;
   private static final int REPLICAS = 3;
   private static final int MEMBERS = 3;
@@ -50,13 +52,14 @@ final class ShareCluster {
     lose("the group coordinator", this::groupCoordinator);
     work("the preferred replicas are to lead again");
     elect();
-    members.end(RECORDS);
+    int records = LOAD * LOADS;
+    members.end(records);
     int last = leader(STATES);
     kill(last);
     start(last);
     members.nothingIsLeft(Duration.ofSeconds(3));
     System.out.printf("%d records: %d done with, %d said to be without an answer, none again%n",
-        RECORDS, members.done(), RECORDS - members.done());
+        records, members.done(), records - members.done());
     System.out.println("group " + group);
   }
 
@@ -65,20 +68,16 @@ final class ShareCluster {
     work(what + " is killed");
     int id = victim.broker();
     kill(id);
-    await(members.done() + RECORDS / 16);
+    work("it comes back");
     start(id);
   }
 
   /** More comes, a part of which is done when this ends. */
   private void work(String then) throws Exception {
-    int before = members.done();
-    cluster.fill(topic, RECORDS / 4);
-    await(before + RECORDS / 16);
+    int wanted = members.done() + LOAD / 4;
+    cluster.fill(topic, LOAD);
+    Scenarios.await(wanted + " records are done with", () -> members.done() >= wanted);
     System.out.printf("%s after %d records%n", then, members.done());
-  }
-
-  private void await(int records) throws Exception {
-    Scenarios.await(records + " records are done with", () -> members.done() >= records);
   }
 
   private void kill(int id) throws Exception {
