@@ -178,6 +178,10 @@ impl Coordinator {
             Timer::Revocation(group, member) | Timer::Rejoin(group, member) | Timer::Resync(group, member) => {
                 consumer::session::is_over(self, &group, &member);
             }
+            Timer::Assignment(group) => {
+                consumer::session::assign(self, &group);
+                share::session::assign(self, &group);
+            }
             Timer::Append(id) => {
                 // The records may still become durable, so they stay in flight; only the answers go out.
                 if let Some(mut append) = self.context.in_flight.remove(&id) {

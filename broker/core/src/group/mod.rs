@@ -6,6 +6,7 @@
 //! the caller's to check.
 
 mod admin;
+mod assigned;
 mod config;
 mod consumer;
 mod context;
