@@ -6,10 +6,12 @@
 //! the caller's to check.
 
 mod admin;
+mod assigned;
 mod config;
 mod consumer;
 mod context;
 mod coordinator;
+mod counts;
 mod error;
 mod event;
 mod join;
@@ -34,6 +36,7 @@ pub use consumer::{
     JOIN, LEAVE, LEAVE_FOR_A_WHILE, MigrationPolicy, NamedPartitions, Partitions, Refusal,
 };
 pub use coordinator::Coordinator;
+pub use counts::GroupCounts;
 pub use error::Error;
 pub use event::{Effect, Event, Note, Request, Response};
 pub use request::{

@@ -5,11 +5,11 @@ use std::time::Duration;
 use ottla_core::Offset;
 use ottla_core::coordinator::AppendError;
 use ottla_core::group::{
-    AlterShareOffsets, AskStates, Config, DeleteShareOffsets, DescribedShareGroup, Error, GroupKind, LEAVE, ListFilter,
-    Partitions, Refusal, Request, Response, ShareConfig, ShareGroupState, ShareHeartbeat,
+    AlterShareOffsets, AskStates, Config, DeleteShareOffsets, DescribedShareGroup, Error, GroupCounts, GroupKind,
+    LEAVE, ListFilter, Partitions, Refusal, Request, Response, ShareConfig, ShareGroupState, ShareHeartbeat,
 };
 
-use super::bench::{Bench, topic_id};
+use super::bench::{Bench, assigning_every, topic_id};
 use super::requests::{beat, commit, first_beat, first_share_beat, join, partitions, share_beat};
 
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -93,6 +93,25 @@ fn a_partition_is_assigned_once_it_has_a_state_and_to_all_if_there_are_fewer_par
 }
 
 #[test]
+fn targets_are_made_when_the_interval_since_those_before_is_over_and_one_epoch_waits_for_it() {
+    let mut bench = Bench::new(assigning_every(Duration::from_secs(1)));
+    bench.tell(&[("t", 2)]);
+    assert_eq!(answer(&mut bench, first_share_beat("g", "a", &["t"])), told(2, &[]));
+    bench.answer_call(Ok(()));
+    for _ in 0..3 {
+        assert_eq!(answer(&mut bench, share_beat("g", "a", 2)), Ok((2, None)));
+        assert_eq!(describe(&mut bench).map(|group| (group.epoch, group.assignment_epoch)), Ok((3, 2)));
+    }
+    bench.advance(Duration::from_secs(1));
+    assert_eq!(describe(&mut bench).map(|group| (group.epoch, group.assignment_epoch)), Ok((3, 3)));
+    assert_eq!(answer(&mut bench, share_beat("g", "a", 2)), told(3, &[0, 1]));
+    assert_eq!(answer(&mut bench, first_share_beat("g", "b", &["t"])), told(3, &[]));
+    bench.reload();
+    bench.advance(Duration::from_secs(1));
+    assert_eq!(answer(&mut bench, share_beat("g", "b", 3)), told(4, &[1]));
+}
+
+#[test]
 fn a_state_that_could_not_be_made_is_asked_for_again_and_one_under_way_is_not() {
     let mut bench = start(&[("t", 1)]);
     assert_eq!(answer(&mut bench, first_share_beat("g", "a", &["t"])), told(2, &[]));
@@ -166,6 +185,36 @@ fn a_full_group_takes_nobody_in() {
     assert_eq!(answer(&mut bench, first_share_beat("g", "a", &["t"])), told(2, &[]));
     assert_eq!(answer(&mut bench, first_share_beat("g", "b", &["t"])), Err(Error::GroupMaxSizeReached));
     assert_eq!(answer(&mut bench, first_share_beat("g", "a", &["t"])), told(2, &[]));
+}
+
+#[test]
+fn groups_are_counted_by_kind_and_state_with_their_offsets() {
+    let mut bench = group_of_one();
+    bench.call(commit("simple", "", -1, "t", 0, 5));
+    bench.call(commit("simple", "", -1, "t", 1, 6));
+    bench.call(Request::ConsumerHeartbeat(first_beat("c", "m", &["t"])));
+    answer(&mut bench, first_share_beat("left", "a", &["t"])).unwrap();
+    answer(&mut bench, share_beat("left", "a", LEAVE)).unwrap();
+    let Response::Count(counts) = bench.call(Request::Count) else { panic!() };
+    let twice: GroupCounts = [counts.clone(), counts.clone()].into_iter().collect();
+    for (counts, times) in [(counts, 1), (twice, 2)] {
+        let found: Vec<_> = GroupKind::ALL
+            .into_iter()
+            .flat_map(|kind| kind.states().iter().map(move |state| (kind, *state)))
+            .map(|(kind, state)| (kind.name(), state, counts.in_state(kind, state)))
+            .filter(|(_, _, count)| *count > 0)
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("classic", "Empty", times),
+                ("consumer", "Stable", times),
+                ("share", "Empty", times),
+                ("share", "Stable", times)
+            ]
+        );
+        assert_eq!((counts.of(GroupKind::Share), counts.offsets), (2 * times, 2 * times));
+    }
 }
 
 #[test]
