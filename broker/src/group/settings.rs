@@ -27,6 +27,7 @@ pub fn settings(layers: &Layers<'_>) -> Config {
         append_timeout: millis("offsets.commit.timeout.ms", default.append_timeout),
         consumer: consumer_settings(layers),
         share: share_settings(layers),
+        streams: default.streams,
     }
 }
 

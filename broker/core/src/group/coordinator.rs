@@ -150,6 +150,8 @@ impl Coordinator {
             Request::SharePartitions(group) => Response::SharePartitions(
                 self.shares.get(group.as_str()).map(|group| group.states.initialized.clone()).unwrap_or_default(),
             ),
+            Request::StreamsHeartbeat(_) => Response::StreamsHeartbeat(Err(Error::UnsupportedVersion.into())),
+            Request::DescribeStreams(_) => Response::DescribeStreams(Err(Error::UnsupportedVersion.into())),
             Request::DescribeConsumer(group) => Response::DescribeConsumer(admin::describe_consumer(self, &group)),
         };
         self.context.reply(id, response);
