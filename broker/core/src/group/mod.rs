@@ -14,6 +14,7 @@ mod error;
 mod event;
 mod join;
 mod leave;
+mod lookup;
 mod member;
 mod offset_store;
 mod offsets;

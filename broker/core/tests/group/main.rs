@@ -13,4 +13,5 @@ mod scenarios;
 mod share_simulation;
 mod shares;
 mod simulation;
+mod streams;
 mod transactions;

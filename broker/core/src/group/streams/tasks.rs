@@ -60,12 +60,6 @@ impl Tasks {
     pub fn subtopologies(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &BTreeSet<i32>)> {
         self.0.iter()
     }
-
-    /// Those that `which` says.
-    pub(super) fn filter(&self, mut which: impl FnMut(&Arc<str>, i32) -> bool) -> Self {
-        let kept = self.iter().filter(|(subtopology, partition)| which(subtopology, *partition));
-        kept.map(|(subtopology, partition)| (Arc::clone(subtopology), partition)).collect()
-    }
 }
 
 impl FromIterator<Task> for Tasks {

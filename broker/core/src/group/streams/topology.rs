@@ -3,6 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::group::consumer::size_of_names;
+
+/// What numbers, lengths and tagged fields add to a struct, at most.
+const PER_STRUCT: usize = 48;
+
 /// A topology. Two are the same whatever the order of their subtopologies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamsTopology {
@@ -76,6 +81,25 @@ impl StreamsTopology {
     pub(super) fn named_topics(&self) -> BTreeSet<&str> {
         let sinks = self.subtopologies.iter().flat_map(|subtopology| &subtopology.repartition_sink_topics);
         sinks.map(String::as_str).chain(self.required_topics()).collect()
+    }
+
+    /// The bytes that it takes up in a record, at most.
+    pub(super) fn size(&self) -> usize {
+        let topic = |topic: &TopicInfo| {
+            let configs: usize = topic.configs.iter().map(|(key, value)| size_of_names([key, value])).sum();
+            size_of_names([&topic.name]) + configs + PER_STRUCT
+        };
+        let subtopology = |part: &Subtopology| {
+            let names =
+                part.source_topics.iter().chain(&part.source_topic_regexes).chain(&part.repartition_sink_topics);
+            let topics = part.repartition_source_topics.iter().chain(&part.changelog_topics);
+            let places = part.copartition_groups.iter().map(|group| {
+                let places = group.source_topics.len() + group.source_topic_regexes.len();
+                2 * (places + group.repartition_source_topics.len()) + PER_STRUCT
+            });
+            part.id.len() + size_of_names(names) + topics.map(topic).sum::<usize>() + places.sum::<usize>() + PER_STRUCT
+        };
+        self.subtopologies.iter().map(subtopology).sum::<usize>() + PER_STRUCT
     }
 
     /// The subtopology that reads the topic.
