@@ -14,4 +14,5 @@ mod share_simulation;
 mod shares;
 mod simulation;
 mod streams;
+mod streams_simulation;
 mod transactions;

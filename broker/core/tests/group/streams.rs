@@ -196,8 +196,19 @@ fn epochs_fence() {
     told(&mut bench, streams_beat("g", "a", 2));
     told(&mut bench, owning(streams_beat("g", "a", 2), &kept));
     let lost = owning(streams_beat("g", "a", 2), &kept);
-    assert_eq!(told(&mut bench, lost), (3, None), "the answer with the new epoch may have been lost");
+    assert_eq!(told(&mut bench, lost), (3, Some(kept)), "the answer with the new epoch may have been lost");
     assert_eq!(error(&mut bench, owning(streams_beat("g", "a", 2), &all_tasks())), Error::FencedMemberEpoch);
+}
+
+#[test]
+fn an_answer_that_was_lost_is_given_again() {
+    let mut bench = start(&TOPICS);
+    told(&mut bench, first_streams_beat("g", "a"));
+    told(&mut bench, first_streams_beat("g", "b"));
+    let kept = active(&[("0", &[0]), ("1", &[0])]);
+    assert_eq!(told(&mut bench, streams_beat("g", "a", 2)), (2, Some(kept.clone())));
+    let as_before = owning(streams_beat("g", "a", 2), &all_tasks());
+    assert_eq!(told(&mut bench, as_before), (2, Some(kept)), "it does not know what it is to give up");
 }
 
 #[test]

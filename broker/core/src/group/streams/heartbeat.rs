@@ -52,7 +52,7 @@ fn stay(coordinator: &mut Coordinator, request: RequestId, beat: &StreamsHeartbe
     if before != current {
         session::watch_revocation(context, group, &id);
     }
-    let answer = answer(group, context, beat, &id, &before.assigned, statuses);
+    let answer = answer(group, context, beat, &id, &before, statuses);
     write(context, group, records, changes, [(request, Response::StreamsHeartbeat(Ok(answer)))]);
     Ok(())
 }
@@ -218,14 +218,16 @@ fn answer(
     context: &Context,
     beat: &StreamsHeartbeat,
     id: &Arc<str>,
-    assigned_before: &TaskSets,
+    before: &Current,
     mut statuses: Vec<StreamsStatus>,
 ) -> StreamsBeat {
     let none = Member::default();
     let member = group.member(id).unwrap_or(&none);
     let Current { epoch, assigned, .. } = member.current.clone();
-    let is_told = beat.member_epoch == JOIN || assigned != *assigned_before;
-    if is_told && member.profile.user_endpoint.is_some() {
+    let is_changed = beat.member_epoch == JOIN || assigned != before.assigned;
+    // The answer with what it has now may have been lost.
+    let is_behind = beat.member_epoch != before.epoch || owned(beat).is_some_and(|owned| owned != assigned);
+    if is_changed && member.profile.user_endpoint.is_some() {
         group.endpoint_epoch = group.endpoint_epoch.wrapping_add(1);
     }
     if beat.shuts_down {
@@ -244,7 +246,7 @@ fn answer(
         member_epoch: epoch,
         heartbeat_interval: context.config.streams.heartbeat_interval_of(&group.id, &context.image),
         statuses,
-        assignment: is_told.then_some(assigned),
+        assignment: (is_changed || is_behind).then_some(assigned),
         endpoint_epoch: group.endpoint_epoch,
         endpoints: is_news.then(|| endpoints(group, id, context.image.topics())),
         internal_topics: group.configured.iter().flat_map(|configured| configured.missing.clone()).collect(),
