@@ -20,6 +20,9 @@ use crate::group::record::{GroupChange, Record};
 use crate::group::timers::Timer;
 use crate::group::{Error, GroupState, JOIN, LEAVE, Refusal, Response};
 
+/// A heartbeat, and what it says that the member owns.
+type Said<'a> = (&'a StreamsHeartbeat, Option<&'a TaskSets>);
+
 /// Handles StreamsGroupHeartbeat: answered when what it changed is durable, and all that was changed before it.
 pub(crate) fn heartbeat(coordinator: &mut Coordinator, request: RequestId, beat: &StreamsHeartbeat) {
     let handled = check(beat).and_then(|()| match beat.member_epoch {
@@ -33,10 +36,10 @@ pub(crate) fn heartbeat(coordinator: &mut Coordinator, request: RequestId, beat:
 
 /// A member joins, or goes on.
 fn stay(coordinator: &mut Coordinator, request: RequestId, beat: &StreamsHeartbeat) -> Result<(), Refusal> {
-    let (known, owned) = (coordinator.streams.get(beat.group.as_str()), owned(beat));
     check_kind(coordinator, beat)?;
+    let owned = owned(beat);
     let new = Group::new(beat.group.as_str().into());
-    let group = known.unwrap_or(&new);
+    let group = coordinator.streams.get(beat.group.as_str()).unwrap_or(&new);
     admit(group, beat, owned.as_ref(), coordinator.context.config.streams.max_size)?;
     let plan = plan(group, beat, owned.as_ref(), coordinator.context.image.topics())?;
 
@@ -46,13 +49,12 @@ fn stay(coordinator: &mut Coordinator, request: RequestId, beat: &StreamsHeartbe
     let group = streams.entry(Arc::clone(&new.id)).or_insert(new);
     let mut statuses = stale_topology(group, beat, &id);
     let before = group.member(&id).map(|member| member.current.clone()).unwrap_or_default();
-    let changes = advance(group, context, beat, &id, plan, &mut statuses);
+    let changes = advance(group, context, (beat, owned.as_ref()), &id, plan, &mut statuses);
     session::begin(context, group, &id);
-    let current = group.member(&id).map(|member| member.current.clone()).unwrap_or_default();
-    if before != current {
+    if group.member(&id).is_none_or(|member| member.current != before) {
         session::watch_revocation(context, group, &id);
     }
-    let answer = answer(group, context, beat, &id, &before, statuses);
+    let answer = answer(group, context, (beat, owned.as_ref()), &id, &before, statuses);
     write(context, group, records, changes, [(request, Response::StreamsHeartbeat(Ok(answer)))]);
     Ok(())
 }
@@ -135,7 +137,7 @@ fn stale_topology(group: &Group, beat: &StreamsHeartbeat, id: &str) -> Vec<Strea
 fn advance(
     group: &mut Group,
     context: &mut Context,
-    beat: &StreamsHeartbeat,
+    (beat, owned): Said<'_>,
     id: &Arc<str>,
     plan: Plan,
     statuses: &mut Vec<StreamsStatus>,
@@ -166,7 +168,7 @@ fn advance(
         }
         None => step.assign(context.now.wall.0),
     }
-    step.reconcile(id, owned(beat).as_ref());
+    step.reconcile(id, owned);
     step.into_changes()
 }
 
@@ -216,7 +218,7 @@ pub(super) fn is_too_early(context: &Context, group: &Group) -> bool {
 fn answer(
     group: &mut Group,
     context: &Context,
-    beat: &StreamsHeartbeat,
+    (beat, owned): Said<'_>,
     id: &Arc<str>,
     before: &Current,
     mut statuses: Vec<StreamsStatus>,
@@ -226,7 +228,7 @@ fn answer(
     let Current { epoch, assigned, .. } = member.current.clone();
     let is_changed = beat.member_epoch == JOIN || assigned != before.assigned;
     // The answer with what it has now may have been lost.
-    let is_behind = beat.member_epoch != before.epoch || owned(beat).is_some_and(|owned| owned != assigned);
+    let is_behind = beat.member_epoch != before.epoch || owned.is_some_and(|owned| *owned != assigned);
     if is_changed && member.profile.user_endpoint.is_some() {
         group.endpoint_epoch = group.endpoint_epoch.wrapping_add(1);
     }

@@ -129,11 +129,14 @@ fn read_epoch(value: &mut Reader<'_>) -> Result<GroupEpoch, RecordError> {
 fn put_epoch(out: &mut BytesMut, group: &GroupEpoch) {
     out.put_i32(group.epoch);
     out.put_i64(group.metadata_hash);
-    let mut configs = BytesMut::new();
-    put_pairs(&mut configs, group.configs.iter());
-    let mut fields = vec![(CONFIGS, configs.to_vec())];
+    let mut fields = Vec::new();
     if group.validated_topology != NOT_VALIDATED {
-        fields.insert(0, (VALIDATED_TOPOLOGY, group.validated_topology.to_be_bytes().to_vec()));
+        fields.push((VALIDATED_TOPOLOGY, group.validated_topology.to_be_bytes().to_vec()));
+    }
+    if !group.configs.is_empty() {
+        let mut configs = BytesMut::new();
+        put_pairs(&mut configs, group.configs.iter());
+        fields.push((CONFIGS, configs.to_vec()));
     }
     put_tagged(out, &fields);
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::assignor::{self, Candidate, NUM_STANDBY_REPLICAS, Question};
+use super::configure::Configured;
 use super::group::{Change, Group, GroupEpoch, NOT_VALIDATED, member_tombstones};
 use super::member::{Current, Profile, Progress};
 use super::reconcile::{Target, reconcile};
@@ -62,7 +63,7 @@ impl<'a> Step<'a> {
     /// make of the topology is known.
     pub(crate) fn refresh(&mut self, changed: bool, metadata_hash: i64, standbys: u32) {
         let group = &*self.group;
-        let is_ready = group.configured.as_ref().is_some_and(super::configure::Configured::is_ready);
+        let is_ready = group.configured.as_ref().is_some_and(Configured::is_ready);
         let validated = group.topology.as_ref().filter(|_| is_ready).map(|topology| topology.epoch);
         let validated_topology = validated.unwrap_or(NOT_VALIDATED);
         let configs = BTreeMap::from([(NUM_STANDBY_REPLICAS.to_owned(), standbys.to_string())]);
@@ -102,10 +103,11 @@ impl<'a> Step<'a> {
 fn targets(group: &Group) -> Vec<(Arc<str>, TaskSets)> {
     let nothing = BTreeMap::new();
     let ready = group.configured.as_ref().filter(|configured| configured.is_ready());
-    let candidate =
-        |(id, member): (_, &'_ super::member::Member)| (id, member.profile.process_id.clone(), member.target.clone());
-    let members: Vec<(&Arc<str>, String, TaskSets)> = group.members().map(candidate).collect();
-    let candidates = members.iter().map(|(id, process_id, target)| Candidate { id, process_id, target });
+    let candidates = group.members().map(|(id, member)| Candidate {
+        id,
+        process_id: &member.profile.process_id,
+        target: &member.target,
+    });
     let standbys = group.epoch.configs.get(NUM_STANDBY_REPLICAS).and_then(|number| number.parse().ok());
     assignor::assign(&Question {
         candidates: candidates.collect(),
