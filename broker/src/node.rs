@@ -24,7 +24,7 @@ use crate::controller::quorum::{self, Door, Newcomer};
 use crate::controller::{self, ControllerListener, ListenError, Peers, Service, Services, SubmitError, Token};
 use crate::quota::{self, Quotas};
 use crate::replica::Manager;
-use crate::telemetry::{self, Health, Metrics, State};
+use crate::telemetry::{self, Exposition, Health, Metrics, State};
 
 /// The folder of the metadata log, in the first log directory.
 const METADATA: &str = "__cluster_metadata";
@@ -155,8 +155,8 @@ impl Node {
         tokio::spawn(follow(Arc::clone(&health), Arc::clone(&running.broker), shutdown.clone()));
         if let Some((listener, address)) = http {
             info!(%address, "serving metrics and probes");
-            let registry = metrics.registry(gauges::of(&running));
-            listeners.spawn(telemetry::serve(listener, Arc::clone(&health), registry, shutdown.clone()));
+            let exposition = Exposition::new(&metrics, gauges::of(&running));
+            listeners.spawn(telemetry::serve(listener, Arc::clone(&health), exposition, shutdown.clone()));
         }
         guard.disarm();
         Ok(Self { running, metadata, health, services, peers, controller_address, http_address, shutdown, listeners })

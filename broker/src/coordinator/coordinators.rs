@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::future::join_all;
 use ottla_core::coordinator::Machine;
 use ottla_core::metadata::Image;
 use ottla_core::{BrokerId, LeaderEpoch, LogIndex};
@@ -170,23 +171,18 @@ where
 
     /// Asks every coordinator; "loading" while one of them is.
     pub async fn call_all(&self, request: impl Fn() -> M::Request) -> Result<Vec<M::Response>, Unavailable> {
+        if self.are_loaded() { Ok(self.call_loaded(request).await) } else { Err(Unavailable::Loading) }
+    }
+
+    /// Asks every coordinator that is loaded.
+    pub async fn call_loaded(&self, request: impl Fn() -> M::Request) -> Vec<M::Response> {
         let answers: Vec<_> = {
             let running = self.running.read();
-            if running.values().any(|driver| !driver.loaded.load(Ordering::Acquire)) {
-                return Err(Unavailable::Loading);
-            }
-            running.values().map(|driver| driver.send(request())).collect()
+            let loaded = running.values().filter(|driver| driver.loaded.load(Ordering::Acquire));
+            loaded.map(|driver| driver.send(request())).collect()
         };
-        let mut responses = Vec::with_capacity(answers.len());
-        for answer in answers {
-            match answer.await.unwrap_or(Err(Unavailable::NotCoordinator)) {
-                Ok(response) => responses.push(response),
-                Err(Unavailable::Loading) => return Err(Unavailable::Loading),
-                // It has just moved: its new coordinator answers for it.
-                Err(Unavailable::NotCoordinator) => {}
-            }
-        }
-        Ok(responses)
+        // One that has just moved does not answer: its new coordinator does.
+        join_all(answers).await.into_iter().filter_map(|answer| answer.ok()?.ok()).collect()
     }
 
     /// Whether every coordinator is loaded.

@@ -5,7 +5,7 @@ mod states;
 
 use std::sync::Arc;
 
-use ottla_core::group::{Coordinator, ListFilter, Listed, Note, Request, Response};
+use ottla_core::group::{Coordinator, GroupCounts, ListFilter, Listed, Note, Request, Response};
 use ottla_core::metadata::Image;
 
 use crate::api::error::to_group;
@@ -27,6 +27,17 @@ impl Groups {
             _ => None,
         });
         Ok(listed.flatten().collect())
+    }
+
+    /// How many groups the coordinators that are loaded have.
+    pub async fn count(&self) -> GroupCounts {
+        let answers = self.call_loaded(|| Request::Count).await.into_iter();
+        answers
+            .filter_map(|answer| match answer {
+                Response::Count(counts) => Some(counts),
+                _ => None,
+            })
+            .collect()
     }
 }
 

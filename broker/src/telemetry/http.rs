@@ -8,11 +8,10 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::Health;
+use super::{Exposition, Health};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -27,16 +26,16 @@ pub async fn bind(address: &str) -> io::Result<(TcpListener, SocketAddr)> {
 pub async fn serve(
     listener: TcpListener,
     health: Arc<Health>,
-    registry: Registry,
+    exposition: Exposition,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    axum::serve(listener, router(health, registry)).with_graceful_shutdown(shutdown.cancelled_owned()).await
+    axum::serve(listener, router(health, exposition)).with_graceful_shutdown(shutdown.cancelled_owned()).await
 }
 
-fn router(health: Arc<Health>, registry: Registry) -> Router {
-    let (registry, startup, ready) = (Arc::new(registry), Arc::clone(&health), health);
+fn router(health: Arc<Health>, exposition: Exposition) -> Router {
+    let (startup, ready) = (Arc::clone(&health), health);
     Router::new()
-        .route("/metrics", get(move || async move { metrics(&registry) }))
+        .route("/metrics", get(move || async move { metrics(&exposition).await }))
         .route("/livez", get(|| async { "live" }))
         .route("/startupz", get(move || async move { probe(startup.started()) }))
         .route("/readyz", get(move || async move { probe(ready.ready()) }))
@@ -49,10 +48,9 @@ fn probe(state: Result<&'static str, String>) -> Response {
     }
 }
 
-fn metrics(registry: &Registry) -> Response {
-    let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+async fn metrics(exposition: &Exposition) -> Response {
+    match exposition.text().await {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
     }
 }
@@ -77,8 +75,9 @@ mod tests {
         let (listener, address) = bind("127.0.0.1:0").await.unwrap();
         let (health, metrics, shutdown) = (Arc::new(Health::new()), Metrics::new(), CancellationToken::new());
         metrics.messages_in.get_or_create(&TopicLabels { topic: "orders".into() }).inc_by(3);
-        let registry = metrics.registry(Arc::new(|| Snapshot { leaders: 7, ..Snapshot::default() }));
-        let server = tokio::spawn(serve(listener, Arc::clone(&health), registry, shutdown.clone()));
+        let now = Snapshot { leaders: 7, ..Snapshot::default() };
+        let exposition = Exposition::new(&metrics, Arc::new(move || Box::pin(std::future::ready(now.clone()))));
+        let server = tokio::spawn(serve(listener, Arc::clone(&health), exposition, shutdown.clone()));
 
         assert!(ask(address, "/livez").await.starts_with("HTTP/1.1 200"));
         assert!(ask(address, "/readyz").await.contains("starting: opening log directories"));

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+use ottla_core::group::GroupCounts;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
@@ -11,7 +13,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::{CleanerMetrics, ShareMetrics};
+use super::{CleanerMetrics, ShareMetrics, groups};
 use crate::client_metrics::ClientMetricsCounters;
 
 /// Label of metrics that are kept per topic.
@@ -86,7 +88,7 @@ impl RequestMeters {
 }
 
 /// What is counted at the moment of a scrape.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// Partitions that have a replica here.
     pub partitions: i64,
@@ -114,10 +116,12 @@ pub struct Snapshot {
     pub share_session_partitions: i64,
     /// Partitions that are delivered to a share group from here, for each group.
     pub share_partitions: i64,
+    /// Groups that are coordinated here.
+    pub groups: GroupCounts,
 }
 
 /// Gives a [`Snapshot`] when asked.
-pub type Gauges = Arc<dyn Fn() -> Snapshot + Send + Sync>;
+pub type Gauges = Arc<dyn Fn() -> BoxFuture<'static, Snapshot> + Send + Sync>;
 
 fn milliseconds() -> Histogram {
     Histogram::new([0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 5_000.0, 30_000.0])
@@ -170,8 +174,8 @@ impl Metrics {
         RequestMeters(meters)
     }
 
-    /// A registry with these counters and the gauges that `gauges` gives at each scrape.
-    pub fn registry(&self, gauges: Gauges) -> Registry {
+    /// A registry with these counters.
+    pub(super) fn registry(&self) -> Registry {
         let mut registry = Registry::default();
         let topics = [
             ("messagesin", "Records appended", &self.messages_in),
@@ -190,23 +194,13 @@ impl Metrics {
         self.cleaner.register(&mut registry);
         self.share.register(&mut registry);
         self.client_metrics.register(&mut registry);
-        registry.register_collector(Box::new(AtScrape(gauges)));
         registry
     }
 }
 
-/// Encodes the gauges that are counted when a scrape asks for them.
-struct AtScrape(Gauges);
-
-impl std::fmt::Debug for AtScrape {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("AtScrape")
-    }
-}
-
-impl Collector for AtScrape {
+impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let now = (self.0)();
+        let now = self;
         let gauges = [
             ("kafka_server_replicamanager_partitioncount", "Partitions with a replica here", now.partitions),
             ("kafka_server_replicamanager_leadercount", "Partitions led from here", now.leaders),
@@ -226,6 +220,6 @@ impl Collector for AtScrape {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        Ok(())
+        groups::encode(&now.groups, &mut encoder)
     }
 }

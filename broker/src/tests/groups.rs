@@ -26,7 +26,9 @@ use ottla_protocol::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAss
 
 use super::raw::Raw;
 use crate::coordinator::{ReplicaLog, partition_of};
-use crate::testing::TestBroker;
+use crate::node::gauges;
+use crate::telemetry::Exposition;
+use crate::testing::{TestBroker, eventually};
 
 /// Nobody waits for more members.
 const PROMPT: (&str, &str) = ("group.initial.rebalance.delay.ms", "0");
@@ -216,12 +218,33 @@ async fn a_coordinator_that_takes_over_knows_groups_and_offsets() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scrape_counts_groups_by_kind_and_state() {
+    let (broker, mut raw) = start().await;
+    find(&mut raw, "g").await;
+    let joined = join_alone(&mut raw, "g").await;
+    raw.call(&commit("g", Some(&joined), "t", &[0, 1]), 8).await;
+    raw.call(&commit("simple", None, "t", &[0]), 8).await;
+    let exposition = Exposition::new(broker.running.broker.replicas.metrics(), gauges::of(&broker.running));
+    let text = exposition.text().await.unwrap();
+    for line in [
+        "kafka_server_group_coordinator_metrics_group_count{protocol=\"classic\"} 2",
+        "kafka_server_group_coordinator_metrics_group_count{protocol=\"consumer\"} 0",
+        "kafka_coordinator_group_groupmetadatamanager_numgroupsempty 1",
+        "kafka_coordinator_group_groupmetadatamanager_numoffsets 3",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    assert!(text.ends_with("# EOF\n") && text.matches("# EOF").count() == 1, "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn groups_are_listed_described_and_deleted() {
-    let (_broker, mut raw) = start().await;
+    let (broker, mut raw) = start().await;
     find(&mut raw, "simple").await;
     raw.call(&commit("simple", None, "t", &[0, 1]), 8).await;
     let joined = join_alone(&mut raw, "g").await;
     raw.call(&heartbeat("g", &joined), 4).await;
+    eventually("every coordinator is loaded", || broker.running.broker.groups.are_loaded()).await;
     let list = ListGroupsRequest { states_filter: vec!["empty".into()], ..ListGroupsRequest::default() };
     let listed: Vec<_> = raw.call(&list, 5).await.groups.into_iter().map(|g| (g.group_id, g.group_state)).collect();
     assert_eq!(listed, [(Str::from("simple"), Str::from("Empty"))]);

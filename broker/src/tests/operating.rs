@@ -1,6 +1,5 @@
 //! What whoever operates a broker sees and sets: request metrics, the free-space reserve, who may write internal topics.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_core::config::ADVERTISED;
@@ -12,7 +11,8 @@ use ottla_protocol::messages::{DeleteTopicsRequest, MetadataRequest, MetadataRes
 
 use super::produce_fetch::{batch, produce};
 use super::raw::Raw;
-use crate::telemetry::Snapshot;
+use crate::node::gauges;
+use crate::telemetry::Exposition;
 use crate::testing::TestBroker;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,9 +27,8 @@ async fn every_answered_request_is_counted_and_timed_under_its_name() {
     }
     // Answered behind the one without an answer.
     client.produce("t", 0, batch("v"), 1, TIMEOUT).await.unwrap();
-    let registry = broker.running.broker.replicas.metrics().registry(Arc::new(Snapshot::default));
-    let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let text =
+        Exposition::new(broker.running.broker.replicas.metrics(), gauges::of(&broker.running)).text().await.unwrap();
     for line in [
         "kafka_network_requestmetrics_requests_total{request=\"Produce\"} 4",
         "kafka_network_requestmetrics_totaltimems_count{request=\"Produce\"} 4",

@@ -30,6 +30,7 @@ use crate::api::Dispatcher;
 use crate::net::{Peer, Response, Service as _, Step};
 use crate::node::gauges;
 use crate::share::is_passing;
+use crate::telemetry::Exposition;
 use crate::testing::{TestBroker, TestCluster, eventually, eventually_some};
 
 const ACCEPT: i8 = 1;
@@ -220,16 +221,15 @@ async fn another_leader_and_coordinator_goes_on_with_what_was_accepted() {
 async fn what_members_are_given_and_say_is_counted() {
     let (broker, mut raw, topic) = start().await;
     let metrics = broker.running.broker.replicas.metrics().clone();
-    let registry = metrics.registry(gauges::of(&broker.running));
-    let has = |expected: &[&str]| {
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let exposition = Exposition::new(&metrics, gauges::of(&broker.running));
+    let has = async |expected: &[&str]| {
+        let text = exposition.text().await.unwrap();
         for line in expected {
             assert!(text.lines().any(|one| one == *line), "{line} is not in\n{text}");
         }
     };
     ask(&mut raw, topic, FIRST).await;
-    has(&["kafka_server_brokertopicmetrics_failedsharefetchrequests_total 1"]);
+    has(&["kafka_server_brokertopicmetrics_failedsharefetchrequests_total 1"]).await;
     begin(&mut raw, topic, 1, 0).await;
     assert_eq!(given(&mut raw, topic, 1).await, [(0, 2, 1)]);
     has(&[
@@ -238,7 +238,8 @@ async fn what_members_are_given_and_say_is_counted() {
         "ottla_share_partitions 1",
         "ottla_share_records_acquired_total 3",
         "ottla_share_records_timed_out_total 0",
-    ]);
+    ])
+    .await;
     accept_and_go(&mut raw, topic, 1).await;
     let acknowledged = |kind, count| {
         format!("kafka_server_sharegroupmetrics_recordacknowledgements_total{{acktype=\"{kind}\"}} {count}")
@@ -248,7 +249,8 @@ async fn what_members_are_given_and_say_is_counted() {
         &acknowledged("Release", 0),
         "kafka_server_brokertopicmetrics_failedshareacknowledgementrequests_total 0",
         "kafka_server_sharesessioncache_sharesessionscount 0",
-    ]);
+    ])
+    .await;
 }
 
 /// What a batch of the topic `large` has, about.

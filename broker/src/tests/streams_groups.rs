@@ -11,6 +11,8 @@ use ottla_protocol::messages::streams_group_heartbeat::{
 };
 
 use super::raw::Raw;
+use crate::node::gauges;
+use crate::telemetry::Exposition;
 use crate::testing::{TestBroker, eventually_some};
 
 const MISSING_INTERNAL_TOPICS: i8 = 3;
@@ -100,6 +102,10 @@ async fn an_application_has_its_topics_made_and_then_its_tasks() {
     let list = ListGroupsRequest { types_filter: vec!["streams".into()], states_filter: vec!["stable".into()] };
     let listed = raw.call(&list, 5).await.groups;
     assert_eq!((listed.len(), &*listed[0].group_type, &*listed[0].protocol_type), (1, "streams", "streams"));
+    let exposition = Exposition::new(broker.running.broker.replicas.metrics(), gauges::of(&broker.running));
+    let text = exposition.text().await.unwrap();
+    let count = "kafka_server_group_coordinator_metrics_streams_group_count{state=\"Stable\"} 1";
+    assert!(text.lines().any(|line| line == count), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

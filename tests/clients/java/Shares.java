@@ -5,6 +5,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.GroupListing;
@@ -147,13 +148,16 @@ record Shares(Cluster cluster) {
     }
   }
 
-  /** Whether a group has nothing left to do in a topic of one partition. */
+  /** Whether a group has nothing left to do in any partition of a topic. */
   boolean isDone(String group, String topic) {
-    try {
-      var told = told(group, new TopicPartition(topic, 0));
-      return told != null && told.lag().equals(Optional.of(0L));
+    try (var admin = cluster.admin()) {
+      int partitions = admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).partitions().size();
+      var asked = Map.of(group, new ListShareGroupOffsetsSpec());
+      var told = admin.listShareGroupOffsets(asked).partitionsToOffsetInfo(group).get();
+      return IntStream.range(0, partitions).mapToObj(index -> told.get(new TopicPartition(topic, index)))
+          .allMatch(found -> found != null && found.lag().equals(Optional.of(0L)));
     } catch (java.util.concurrent.ExecutionException unanswered) {
-      // The broker may be being started again.
+      // A broker may be being started again.
       return false;
     } catch (Exception stopped) {
       throw new AssertionError(stopped);

@@ -13,7 +13,7 @@ use super::share::{StateCall, Told};
 use super::state::Group;
 use super::timers::Timer;
 use super::transactions::Transactions;
-use super::{Config, Error, admin, offsets, rebalance, replay, share, streams, sync};
+use super::{Config, Error, admin, counts, offsets, rebalance, replay, share, streams, sync};
 use crate::controller::internal_topics::CONSUMER_OFFSETS;
 use crate::coordinator::{AppendError, AppendId, Machine, RecordError, Replayed, RequestId};
 use crate::metadata::{Image, Topics};
@@ -152,6 +152,7 @@ impl Coordinator {
             Request::Leave(leave) => return super::leave::leave(self, id, leave),
             Request::Heartbeat(heartbeat) => Response::Heartbeat(sync::heartbeat(self, &heartbeat)),
             Request::List(filter) => Response::List(admin::list(self, &filter)),
+            Request::Count => Response::Count(counts::count(self)),
             Request::Describe(group) => Response::Describe(admin::describe(self, &group)),
             Request::DescribeShare(group) => Response::DescribeShare(admin::describe_share(self, &group)),
             Request::SharePartitions(group) => Response::SharePartitions(

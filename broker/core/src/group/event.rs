@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::consumer::{Beat, ConsumerHeartbeat, DescribedConsumerGroup, Refusal};
+use super::counts::GroupCounts;
 use super::error::Error;
 use super::request::{
     Commit, DeleteOffsets, Described, FetchOffsets, FetchedTopic, Heartbeat, Join, Joined, Leave, LeftMember,
@@ -63,6 +64,8 @@ pub enum Request {
     DeleteOffsets(DeleteOffsets),
     /// ListGroups: those of this coordinator.
     List(ListFilter),
+    /// For the metrics: how many groups this coordinator has.
+    Count,
     /// DescribeGroups, one group.
     Describe(String),
     /// ConsumerGroupDescribe, one group.
@@ -106,6 +109,8 @@ pub enum Response {
     DeleteOffsets(Result<PartitionResults, Error>),
     /// To List.
     List(Vec<Listed>),
+    /// To Count.
+    Count(GroupCounts),
     /// To Describe.
     Describe(Result<Described, Refusal>),
     /// To DescribeConsumer.
@@ -150,7 +155,7 @@ impl Response {
             Self::DescribeStreams(_) => Self::DescribeStreams(Err(error.into())),
             Self::Delete(_) => Self::Delete(Err(error)),
             // What is listed waits for nothing.
-            listed @ (Self::List(_) | Self::SharePartitions(_)) => listed,
+            listed @ (Self::List(_) | Self::Count(_) | Self::SharePartitions(_)) => listed,
         }
     }
 }

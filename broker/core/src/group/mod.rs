@@ -10,6 +10,7 @@ mod config;
 mod consumer;
 mod context;
 mod coordinator;
+mod counts;
 mod error;
 mod event;
 mod join;
@@ -36,6 +37,7 @@ pub use consumer::{
     JOIN, LEAVE, LEAVE_FOR_A_WHILE, MigrationPolicy, NamedPartitions, Partitions, Refusal,
 };
 pub use coordinator::Coordinator;
+pub use counts::GroupCounts;
 pub use error::Error;
 pub use event::{Effect, Event, Note, Request, Response};
 pub use request::{

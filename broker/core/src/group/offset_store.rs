@@ -19,6 +19,11 @@ impl OffsetStore {
         self.0.get(group)
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> u64 {
+        self.0.values().flat_map(BTreeMap::values).map(|partitions| partitions.len() as u64).sum()
+    }
+
     /// The groups that have offsets.
     pub(super) fn groups(&self) -> impl Iterator<Item = &Arc<str>> {
         self.0.keys()

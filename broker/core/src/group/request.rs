@@ -257,7 +257,7 @@ pub struct Listed {
 }
 
 /// The kinds of groups (KIP-848, KIP-932, KIP-1071).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum GroupKind {
     /// Its members assign.
     Classic,
@@ -295,8 +295,12 @@ pub enum GroupState {
 }
 
 impl GroupState {
+    /// The names of all.
+    pub(super) const NAMES: [&'static str; 4] =
+        [Self::Empty.name(), Self::PreparingRebalance.name(), Self::CompletingRebalance.name(), Self::Stable.name()];
+
     /// The name Kafka gives the state.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Empty => "Empty",
             Self::PreparingRebalance => "PreparingRebalance",

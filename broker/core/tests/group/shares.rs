@@ -5,8 +5,8 @@ use std::time::Duration;
 use ottla_core::Offset;
 use ottla_core::coordinator::AppendError;
 use ottla_core::group::{
-    AlterShareOffsets, AskStates, Config, DeleteShareOffsets, DescribedShareGroup, Error, GroupKind, LEAVE, ListFilter,
-    Partitions, Refusal, Request, Response, ShareConfig, ShareGroupState, ShareHeartbeat,
+    AlterShareOffsets, AskStates, Config, DeleteShareOffsets, DescribedShareGroup, Error, GroupCounts, GroupKind,
+    LEAVE, ListFilter, Partitions, Refusal, Request, Response, ShareConfig, ShareGroupState, ShareHeartbeat,
 };
 
 use super::bench::{Bench, topic_id};
@@ -166,6 +166,36 @@ fn a_full_group_takes_nobody_in() {
     assert_eq!(answer(&mut bench, first_share_beat("g", "a", &["t"])), told(2, &[]));
     assert_eq!(answer(&mut bench, first_share_beat("g", "b", &["t"])), Err(Error::GroupMaxSizeReached));
     assert_eq!(answer(&mut bench, first_share_beat("g", "a", &["t"])), told(2, &[]));
+}
+
+#[test]
+fn groups_are_counted_by_kind_and_state_with_their_offsets() {
+    let mut bench = group_of_one();
+    bench.call(commit("simple", "", -1, "t", 0, 5));
+    bench.call(commit("simple", "", -1, "t", 1, 6));
+    bench.call(Request::ConsumerHeartbeat(first_beat("c", "m", &["t"])));
+    answer(&mut bench, first_share_beat("left", "a", &["t"])).unwrap();
+    answer(&mut bench, share_beat("left", "a", LEAVE)).unwrap();
+    let Response::Count(counts) = bench.call(Request::Count) else { panic!() };
+    let twice: GroupCounts = [counts.clone(), counts.clone()].into_iter().collect();
+    for (counts, times) in [(counts, 1), (twice, 2)] {
+        let found: Vec<_> = GroupKind::ALL
+            .into_iter()
+            .flat_map(|kind| kind.states().iter().map(move |state| (kind, *state)))
+            .map(|(kind, state)| (kind.name(), state, counts.in_state(kind, state)))
+            .filter(|(_, _, count)| *count > 0)
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("classic", "Empty", times),
+                ("consumer", "Stable", times),
+                ("share", "Empty", times),
+                ("share", "Stable", times)
+            ]
+        );
+        assert_eq!((counts.of(GroupKind::Share), counts.offsets), (2 * times, 2 * times));
+    }
 }
 
 #[test]

@@ -98,8 +98,12 @@ pub enum ConsumerGroupState {
 }
 
 impl ConsumerGroupState {
+    /// The names of all.
+    pub(in crate::group) const NAMES: [&'static str; 4] =
+        [Self::Empty.name(), Self::Assigning.name(), Self::Reconciling.name(), Self::Stable.name()];
+
     /// The name Kafka gives the state.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Empty => "Empty",
             Self::Assigning => "Assigning",

@@ -47,8 +47,11 @@ pub enum ShareGroupState {
 }
 
 impl ShareGroupState {
+    /// The names of all.
+    pub(in crate::group) const NAMES: [&'static str; 2] = [Self::Empty.name(), Self::Stable.name()];
+
     /// The name Kafka gives the state.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Empty => "Empty",
             Self::Stable => "Stable",

@@ -138,8 +138,17 @@ pub enum StreamsGroupState {
 }
 
 impl StreamsGroupState {
+    /// The names of all.
+    pub(in crate::group) const NAMES: [&'static str; 5] = [
+        Self::Empty.name(),
+        Self::NotReady.name(),
+        Self::Assigning.name(),
+        Self::Reconciling.name(),
+        Self::Stable.name(),
+    ];
+
     /// The name Kafka gives the state.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Empty => "Empty",
             Self::NotReady => "NotReady",
