@@ -72,7 +72,7 @@ impl FromIterator<Task> for Tasks {
 
 /// What a task is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
+pub(crate) enum Role {
     /// It processes records.
     Active,
     /// It keeps a copy of the state of an active task.
@@ -104,7 +104,7 @@ impl TaskSets {
     }
 
     /// Those of one role.
-    pub fn of(&self, role: Role) -> &Tasks {
+    pub(super) fn of(&self, role: Role) -> &Tasks {
         match role {
             Role::Active => &self.active,
             Role::Standby => &self.standby,
