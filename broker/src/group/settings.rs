@@ -56,6 +56,8 @@ fn consumer_settings(layers: &Layers<'_>) -> ConsumerConfig {
         session_timeout_range: range(layers, "consumer", "session.timeout", default.session_timeout_range),
         heartbeat_interval: millis("group.consumer.heartbeat.interval.ms", default.heartbeat_interval),
         heartbeat_interval_range: range(layers, "consumer", "heartbeat.interval", default.heartbeat_interval_range),
+        assignment_interval: millis("group.consumer.assignment.interval.ms", default.assignment_interval),
+        assignment_interval_range: range(layers, "consumer", "assignment.interval", default.assignment_interval_range),
         max_size: number(layers, "group.consumer.max.size").unwrap_or(default.max_size),
         assignors: assignors.split(',').filter_map(|name| Assignor::from_name(name.trim())).collect(),
         migration: layers
@@ -73,6 +75,8 @@ fn share_settings(layers: &Layers<'_>) -> ShareConfig {
         session_timeout_range: range(layers, "share", "session.timeout", default.session_timeout_range),
         heartbeat_interval: millis("group.share.heartbeat.interval.ms", default.heartbeat_interval),
         heartbeat_interval_range: range(layers, "share", "heartbeat.interval", default.heartbeat_interval_range),
+        assignment_interval: millis("group.share.assignment.interval.ms", default.assignment_interval),
+        assignment_interval_range: range(layers, "share", "assignment.interval", default.assignment_interval_range),
         max_size: number(layers, "group.share.max.size").unwrap_or(default.max_size),
     }
 }

@@ -138,7 +138,8 @@ async fn a_member_joins_commits_in_its_epoch_and_is_shown() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topic_that_grows_is_assigned_with_the_next_heartbeat() {
-    let (broker, mut raw) = start(&[], 1).await;
+    // What was assigned just now would else stand for a second.
+    let (broker, mut raw) = start(&[("group.consumer.assignment.interval.ms", "0")], 1).await;
     let join = ConsumerGroupHeartbeatRequest {
         subscribed_topic_names: None,
         subscribed_topic_regex: Some("t[0-9]*".into()),

@@ -68,7 +68,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "sasl.oauthbearer.assertion.claim.aud",                   String,   None,                    Any, ReadOnly, unused;
     "quota.window.num",                                       Int,      "11",                    AtLeast(1), ReadOnly, used;
     "sasl.oauthbearer.clock.skew.seconds",                    Int,      "30",                    Any, ReadOnly, unused;
-    "group.share.min.assignment.interval.ms",                 Int,      "0",                     Any, ReadOnly, unused;
+    "group.share.min.assignment.interval.ms",                 Int,      "0",                     AtLeast(0), ReadOnly, used;
     "group.consumer.min.session.timeout.ms",                  Int,      "45000",                 AtLeast(1), ReadOnly, used;
     "authorizer.class.name",                                  String,   "",                      Any, ReadOnly, unused;
     "num.replica.fetchers",                                   Int,      "1",                     Any, Cluster, unused;
@@ -107,7 +107,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "remote.log.manager.copy.max.bytes.per.second",           Long,     "9223372036854775807",   AtLeast(1), Cluster, unused;
     "broker.session.timeout.ms",                              Int,      "3000",                  AtLeast(1), ReadOnly, used;
     "security.inter.broker.protocol",                         String,   "PLAINTEXT",             Any, ReadOnly, unused;
-    "group.consumer.assignment.interval.ms",                  Int,      "1000",                  Any, Cluster, unused;
+    "group.consumer.assignment.interval.ms",                  Int,      "1000",                  AtLeast(0), Cluster, used;
     "group.share.heartbeat.interval.ms",                      Int,      "5000",                  AtLeast(1), ReadOnly, used;
     "delegation.token.secret.key",                            Password, None,                    Any, ReadOnly, unused;
     "remote.log.manager.fetch.quota.window.num",              Int,      "11",                    AtLeast(1), ReadOnly, unused;
@@ -165,7 +165,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "sasl.login.read.timeout.ms",                             Int,      None,                    Any, ReadOnly, unused;
     "transaction.abort.timed.out.transaction.cleanup.interval.ms",Int,      "10000",                 AtLeast(1), ReadOnly, unused;
     "sasl.kerberos.kinit.cmd",                                String,   "/usr/bin/kinit",        Any, PerBroker, unused;
-    "group.consumer.min.assignment.interval.ms",              Int,      "0",                     Any, ReadOnly, unused;
+    "group.consumer.min.assignment.interval.ms",              Int,      "0",                     AtLeast(0), ReadOnly, used;
     "log.cleaner.io.max.bytes.per.second",                    Double,   "1.7976931348623157E308", Any, Cluster, used;
     "auto.leader.rebalance.enable",                           Boolean,  "true",                  Any, ReadOnly, used;
     "leader.imbalance.check.interval.seconds",                Long,     "5",                     AtLeast(1), ReadOnly, used;
@@ -198,7 +198,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "log.retention.check.interval.ms",                        Long,     "300000",                AtLeast(1), ReadOnly, used;
     "group.consumer.session.timeout.ms",                      Int,      "45000",                 AtLeast(1), ReadOnly, used;
     "sasl.login.refresh.window.jitter",                       Double,   "0.05",                  Between(0.0, 0.25), PerBroker, unused;
-    "group.share.max.assignment.interval.ms",                 Int,      "15000",                 Any, ReadOnly, unused;
+    "group.share.max.assignment.interval.ms",                 Int,      "15000",                 AtLeast(0), ReadOnly, used;
     "controller.quota.window.num",                            Int,      "11",                    AtLeast(1), ReadOnly, used;
     "group.streams.session.timeout.ms",                       Int,      "45000",                 AtLeast(1), ReadOnly, used;
     "metric.reporters",                                       List,     "org.apache.kafka.common.metrics.JmxReporter", Any, Cluster, unused;
@@ -215,7 +215,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "group.streams.min.session.timeout.ms",                   Int,      "45000",                 AtLeast(1), ReadOnly, used;
     "default.replication.factor",                             Int,      "1",                     Any, ReadOnly, used;
     "ssl.truststore.password",                                Password, None,                    Any, PerBroker, unused;
-    "group.share.assignment.interval.ms",                     Int,      "1000",                  Any, Cluster, unused;
+    "group.share.assignment.interval.ms",                     Int,      "1000",                  AtLeast(0), Cluster, used;
     "log.preallocate",                                        Boolean,  "false",                 Any, Cluster, used;
     "sasl.kerberos.principal.to.local.rules",                 List,     "DEFAULT",               Any, PerBroker, unused;
     "remote.log.reader.max.pending.tasks",                    Int,      "100",                   AtLeast(1), ReadOnly, unused;
@@ -276,7 +276,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "delegation.token.expiry.check.interval.ms",              Long,     "3600000",               AtLeast(1), ReadOnly, unused;
     "log.flush.scheduler.interval.ms",                        Long,     "9223372036854775807",   Any, ReadOnly, unused;
     "remote.log.manager.expiration.thread.pool.size",         Int,      "10",                    Any, Cluster, unused;
-    "group.consumer.max.assignment.interval.ms",              Int,      "15000",                 Any, ReadOnly, unused;
+    "group.consumer.max.assignment.interval.ms",              Int,      "15000",                 AtLeast(0), ReadOnly, used;
     "log.index.size.max.bytes",                               Int,      "10485760",              Any, Cluster, used;
     "group.share.max.share.sessions",                         Int,      "2000",                  Any, ReadOnly, used;
     "ssl.keymanager.algorithm",                               String,   "SunX509",               Any, PerBroker, unused;

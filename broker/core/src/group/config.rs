@@ -59,6 +59,11 @@ impl Default for Config {
     }
 }
 
+/// What holds for every broker under `key`, if that was set while they run.
+pub(super) fn cluster_duration(image: &Image, key: &str) -> Option<Duration> {
+    image.config_value(&Resource::every_broker(), key)?.trim().parse().ok().map(Duration::from_millis)
+}
+
 /// What the group itself sets under `key`, moved into `range`.
 pub(super) fn own_duration(group: &str, image: &Image, key: &str, range: DurationRange) -> Option<Duration> {
     let milliseconds = image.config_value(&Resource::group(group), key)?.trim().parse().ok()?;

@@ -181,6 +181,10 @@ impl Coordinator {
                 self.member_is_late(&group, &member);
             }
             Timer::Assign(group) => streams::session::delay_is_over(self, &group),
+            Timer::Assignment(group) => {
+                consumer::session::assign(self, &group);
+                share::session::assign(self, &group);
+            }
             Timer::Append(id) => {
                 // The records may still become durable, so they stay in flight; only the answers go out.
                 if let Some(mut append) = self.context.in_flight.remove(&id) {

@@ -6,6 +6,7 @@
 //! the log; whether the topics of committed offsets exist is the caller's to check.
 
 mod admin;
+mod assigned;
 mod config;
 mod consumer;
 mod context;

@@ -20,6 +20,8 @@ pub(super) enum Timer {
     Rejoin(Arc<str>, Arc<str>),
     /// The same, has not sent SyncGroup in time.
     Resync(Arc<str>, Arc<str>),
+    /// A group of a kind to whose members the coordinator assigns may have new targets.
+    Assignment(Arc<str>),
     /// Answers no longer wait for an append.
     Append(AppendId),
     /// Old offsets and empty groups are looked for.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use ottla_core::coordinator::{AppendError, AppendId, EncodedRecord, Machine as _, NewBatch, Replayed, RequestId};
 use ottla_core::group::{
-    AskStates, Config, Coordinator, Effect, Error, Event, Joined, Note, Request, Response, StateCall,
+    AskStates, Config, ConsumerConfig, Coordinator, Effect, Error, Event, Joined, Note, Request, Response, ShareConfig,
+    StateCall,
 };
 use ottla_core::metadata::{Image, LeaderRecovery, Partition, Record};
 use ottla_core::{BrokerId, LeaderEpoch, Now, PartitionEpoch, ProducerId, Timestamp, TopicId, TopicName};
@@ -24,6 +25,17 @@ const MAX_BATCH: usize = 1 << 20;
 pub enum Logged {
     Record(EncodedRecord, Option<ProducerId>),
     TransactionEnd { producer: ProducerId, commit: bool },
+}
+
+/// Kafka's defaults, but that groups are assigned as often as said, and classic ones at once.
+pub fn assigning_every(interval: Duration) -> Config {
+    let default = Config::default();
+    Config {
+        initial_rebalance_delay: Duration::ZERO,
+        consumer: ConsumerConfig { assignment_interval: interval, ..default.consumer },
+        share: ShareConfig { assignment_interval: interval, ..default.share },
+        ..default
+    }
 }
 
 pub struct Bench {
@@ -62,9 +74,9 @@ impl Bench {
         bench
     }
 
-    /// Without the delay of a first rebalance.
+    /// Without the delay of a first rebalance, and without intervals between targets.
     pub fn without_delay() -> Self {
-        Self::new(Config { initial_rebalance_delay: Duration::ZERO, ..Config::default() })
+        Self::new(assigning_every(Duration::ZERO))
     }
 
     pub fn now(&self) -> Now {

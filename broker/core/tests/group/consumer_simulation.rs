@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use ottla_core::coordinator::{AppendError, Machine as _, RequestId};
 use ottla_core::group::{
-    Beat, Commit, Config, ConsumerGroupState, ConsumerHeartbeat, Effect, Error, Event, LEAVE, LEAVE_FOR_A_WHILE,
-    Partitions, Refusal, Request, Response,
+    Beat, Commit, ConsumerGroupState, ConsumerHeartbeat, Effect, Error, Event, LEAVE, LEAVE_FOR_A_WHILE, Partitions,
+    Refusal, Request, Response,
 };
 
-use super::bench::{Bench, loaded};
+use super::bench::{Bench, assigning_every, loaded};
 use super::requests::{beat, commit, fetch_all, first_beat, offsets, partitions};
 use super::simulation::{Dice, seeds};
 
@@ -51,12 +51,14 @@ fn consumer_groups_keep_their_promises_under_random_faults() {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut bench = Bench::new(Config::default());
+        let mut dice = Dice(seed);
+        let interval = Duration::from_millis([0, 1000, 5000][dice.roll(3) as usize]);
+        let mut bench = Bench::new(assigning_every(interval));
         bench.tell(&[("t", 6)]);
         bench.is_prompt = false;
         Self {
             bench,
-            dice: Dice(seed),
+            dice,
             members: Vec::new(),
             next_id: 0,
             partitions: 6,

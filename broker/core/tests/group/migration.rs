@@ -1,12 +1,14 @@
 //! From one protocol to the other while members are at work (KIP-848).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use ottla_core::group::{
     Config, ConsumerConfig, ConsumerGroupState, ConsumerHeartbeat, Error, GroupState, Join, JoinedGeneration, LEAVE,
     LEAVE_FOR_A_WHILE, MigrationPolicy, Protocol, Request, Response,
 };
 
-use super::bench::{Bench, topic_id};
+use super::bench::{Bench, assigning_every, topic_id};
 use super::requests::{beat, commit, fetch_all, first_beat, heartbeat, join, leave, offsets, partitions, sync};
 use super::transactions::{PRODUCER, transactional};
 
@@ -51,7 +53,7 @@ fn synced(bench: &mut Bench, member_id: &str, generation: i32) -> Result<Bytes, 
 
 /// A classic group of one member that has all four partitions, in generation 1; its id.
 fn classic_group(config: Config) -> (Bench, String) {
-    let mut bench = Bench::new(Config { initial_rebalance_delay: std::time::Duration::ZERO, ..config });
+    let mut bench = Bench::new(config);
     bench.tell(&[("t", 4)]);
     let (id, _) = joined(&mut bench, classic("", 1, &[]));
     let Request::Sync(mut sync) = sync("g", &id, 1, &[]) else { panic!() };
@@ -63,7 +65,7 @@ fn classic_group(config: Config) -> (Bench, String) {
 
 /// The same after a member of the consumer protocol has joined, and both have their share.
 fn mixed_group() -> (Bench, String) {
-    let (mut bench, id) = classic_group(Config::default());
+    let (mut bench, id) = classic_group(assigning_every(Duration::ZERO));
     let answer = send(&mut bench, first_beat("g", "new", &["t"])).unwrap();
     assert_eq!((answer.member_epoch, answer.assignment), (2, Some(partitions("t", &[]))), "all is with the other");
     // The classic member learns of it as of any rebalance, and gives up two.
@@ -147,7 +149,7 @@ fn a_classic_member_that_does_not_come_for_its_share_is_out() {
         assert_eq!(bench.call(heartbeat("g", &id, 2)), Response::Heartbeat(Err(Error::RebalanceInProgress)));
         let _ = send(&mut bench, beat("g", "new", 2)).or_else(|_| send(&mut bench, beat("g", "new", 3)));
         let _ = send(&mut bench, beat("g", "third", 3));
-        bench.advance(std::time::Duration::from_secs(5));
+        bench.advance(Duration::from_secs(5));
     }
     assert_eq!(bench.call(heartbeat("g", &id, 2)), Response::Heartbeat(Err(Error::UnknownMemberId)));
 }
@@ -160,7 +162,7 @@ fn one_that_changes_its_protocol_under_its_id_is_not_put_out_for_what_it_left_un
     assert_eq!(bench.call(heartbeat("g", &id, 2)), rebalance, "it is to rejoin within 60 s");
     let mut epoch = send(&mut bench, first_beat("g", &id, &["t"])).unwrap().member_epoch;
     for _ in 0..20 {
-        bench.advance(std::time::Duration::from_secs(5));
+        bench.advance(Duration::from_secs(5));
         let said = ConsumerHeartbeat { owned: Some(partitions("t", &[])), ..beat("g", &id, epoch) };
         epoch = send(&mut bench, said).unwrap().member_epoch;
     }
@@ -199,11 +201,30 @@ fn the_last_member_may_change_its_protocol_in_place_if_it_is_static() {
 }
 
 #[test]
+fn a_classic_member_is_not_told_to_come_for_targets_that_have_to_wait() {
+    let (mut bench, id) = classic_group(assigning_every(Duration::from_secs(5)));
+    let answer = send(&mut bench, first_beat("g", "new", &["t"])).unwrap();
+    assert_eq!(answer.member_epoch, 2, "a classic generation is no reason to wait");
+    assert_eq!(bench.call(heartbeat("g", &id, 1)), Response::Heartbeat(Err(Error::RebalanceInProgress)));
+    joined(&mut bench, classic(&id, 0, &[0, 1, 2, 3]));
+    synced(&mut bench, &id, 1).unwrap();
+    joined(&mut bench, classic(&id, 0, &[0, 1]));
+    synced(&mut bench, &id, 2).unwrap();
+
+    send(&mut bench, first_beat("g", "newer", &["t"])).unwrap();
+    assert_eq!(state(&mut bench), Ok(ConsumerGroupState::Assigning));
+    assert_eq!(bench.call(heartbeat("g", &id, 2)), Response::Heartbeat(Ok(())), "there is nothing to get yet");
+    bench.advance(Duration::from_secs(5));
+    assert_eq!(bench.call(heartbeat("g", &id, 2)), Response::Heartbeat(Err(Error::RebalanceInProgress)));
+    assert_eq!(joined(&mut bench, classic(&id, 0, &[0, 1])).1.generation, 3);
+}
+
+#[test]
 fn policies_say_which_way_a_group_may_go() {
     let policy = |upgrade, downgrade| {
         let consumer =
             ConsumerConfig { migration: MigrationPolicy { upgrade, downgrade }, ..ConsumerConfig::default() };
-        Config { consumer, ..Config::default() }
+        Config { consumer, ..assigning_every(Duration::ZERO) }
     };
     let (mut bench, id) = classic_group(policy(false, true));
     assert_eq!(send(&mut bench, first_beat("g", "new", &["t"])), Err(Error::GroupIdNotFound));
@@ -233,7 +254,7 @@ fn a_group_without_members_may_become_of_either_kind() {
 
 #[test]
 fn offsets_of_a_transaction_outlive_the_upgrade_of_their_group_in_a_compacted_log() {
-    let (mut bench, id) = classic_group(Config::default());
+    let (mut bench, id) = classic_group(assigning_every(Duration::ZERO));
     let Response::Commit(committed) = bench.call(transactional("g", 1, &id, 9)) else { panic!() };
     assert!(committed.is_ok());
     send(&mut bench, first_beat("g", "new", &["t"])).unwrap();

@@ -10,11 +10,10 @@ use std::time::Duration;
 use ottla_core::TopicId;
 use ottla_core::coordinator::{AppendError, Machine as _, RequestId};
 use ottla_core::group::{
-    AskStates, Config, Effect, Error, Event, LEAVE, Note, Partitions, Refusal, Request, Response, ShareBeat,
-    ShareHeartbeat,
+    AskStates, Effect, Error, Event, LEAVE, Note, Partitions, Refusal, Request, Response, ShareBeat, ShareHeartbeat,
 };
 
-use super::bench::{Bench, loaded};
+use super::bench::{Bench, assigning_every, loaded};
 use super::requests::{first_share_beat, share_beat};
 use super::simulation::{Dice, seeds};
 
@@ -49,10 +48,12 @@ fn share_groups_keep_their_promises_under_random_faults() {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut bench = Bench::new(Config::default());
+        let mut dice = Dice(seed);
+        let interval = Duration::from_millis([0, 1000, 5000][dice.roll(3) as usize]);
+        let mut bench = Bench::new(assigning_every(interval));
         bench.tell(&[("t", 3)]);
         bench.is_prompt = false;
-        Self { bench, dice: Dice(seed), members: Vec::new(), next_id: 0, partitions: 3, states: BTreeSet::new() }
+        Self { bench, dice, members: Vec::new(), next_id: 0, partitions: 3, states: BTreeSet::new() }
     }
 
     fn run(&mut self) {

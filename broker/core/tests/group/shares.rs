@@ -9,7 +9,7 @@ use ottla_core::group::{
     LEAVE, ListFilter, Partitions, Refusal, Request, Response, ShareConfig, ShareGroupState, ShareHeartbeat,
 };
 
-use super::bench::{Bench, topic_id};
+use super::bench::{Bench, assigning_every, topic_id};
 use super::requests::{beat, commit, first_beat, first_share_beat, join, partitions, share_beat};
 
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -90,6 +90,25 @@ fn a_partition_is_assigned_once_it_has_a_state_and_to_all_if_there_are_fewer_par
     let found = describe(&mut bench).unwrap();
     assert_eq!((found.state, found.assignor, found.members.len()), (ShareGroupState::Stable, "simple", 3));
     assert!(bench.calls.is_empty(), "every partition has a state");
+}
+
+#[test]
+fn targets_are_made_when_the_interval_since_those_before_is_over_and_one_epoch_waits_for_it() {
+    let mut bench = Bench::new(assigning_every(Duration::from_secs(1)));
+    bench.tell(&[("t", 2)]);
+    assert_eq!(answer(&mut bench, first_share_beat("g", "a", &["t"])), told(2, &[]));
+    bench.answer_call(Ok(()));
+    for _ in 0..3 {
+        assert_eq!(answer(&mut bench, share_beat("g", "a", 2)), Ok((2, None)));
+        assert_eq!(describe(&mut bench).map(|group| (group.epoch, group.assignment_epoch)), Ok((3, 2)));
+    }
+    bench.advance(Duration::from_secs(1));
+    assert_eq!(describe(&mut bench).map(|group| (group.epoch, group.assignment_epoch)), Ok((3, 3)));
+    assert_eq!(answer(&mut bench, share_beat("g", "a", 2)), told(3, &[0, 1]));
+    assert_eq!(answer(&mut bench, first_share_beat("g", "b", &["t"])), told(3, &[]));
+    bench.reload();
+    bench.advance(Duration::from_secs(1));
+    assert_eq!(answer(&mut bench, share_beat("g", "b", 3)), told(4, &[1]));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::embedded::{Subscription, write_assignment};
 use super::group::Group;
 use super::member::{ClassicProfile, Member, Profile, Progress};
-use super::step::Step;
+use super::step::{Step, wait_for_targets};
 use super::{downgrade, session, write};
 use crate::coordinator::RequestId;
 use crate::group::context::Context;
@@ -47,7 +47,7 @@ pub(crate) fn join(coordinator: &mut Coordinator, request: RequestId, mut join: 
     }
     let changed = step.put_profile(&id, profile);
     step.refresh(&context.image, context.now.wall.0, changed);
-    step.assign(&context.image, context.config.consumer.default_assignor());
+    step.assign(context);
     step.reconcile(&id, Some(&owned));
     let changes = step.into_changes();
 
@@ -145,7 +145,7 @@ fn synced(group: &Group, context: &mut Context, sync: &Sync) -> Result<(Arc<str>
         return Err(Error::InconsistentGroupProtocol);
     }
     // One that has to give something up first has rejoined already, and goes on from there.
-    if group.epoch > member.current.epoch && member.current.progress != Progress::UnrevokedPartitions {
+    if is_behind(group, member, context) && member.current.progress != Progress::UnrevokedPartitions {
         expect_rejoin(context, group, id, member);
         return Err(Error::RebalanceInProgress);
     }
@@ -172,7 +172,7 @@ pub(crate) fn heartbeat(coordinator: &mut Coordinator, heartbeat: &Heartbeat) ->
         wanted.all(|(topic, partition)| group.is_free_for(id, topic, partition))
     };
     let has_to_rejoin = match member.current.progress {
-        _ if member.current.epoch < group.epoch => true,
+        _ if is_behind(group, member, context) => true,
         Progress::UnrevokedPartitions | Progress::Unknown => true,
         Progress::UnreleasedPartitions => can_get_all(),
         Progress::Stable => false,
@@ -182,6 +182,12 @@ pub(crate) fn heartbeat(coordinator: &mut Coordinator, heartbeat: &Heartbeat) ->
         return Err(Error::RebalanceInProgress);
     }
     Ok(())
+}
+
+/// Whether there are targets of a later epoch than that of the member, or will be when it joins again.
+fn is_behind(group: &Group, member: &Member, context: &Context) -> bool {
+    let epoch = if wait_for_targets(group, context).is_some() { group.assigned.epoch } else { group.epoch };
+    member.current.epoch < epoch
 }
 
 /// The member is out unless it joins within its rebalance timeout.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::assignor::Assignor;
-use crate::group::config::{DurationRange, own_duration};
+use crate::group::config::{DurationRange, cluster_duration, own_duration};
 use crate::metadata::Image;
 
 /// What `server.properties` says about groups of the consumer protocol.
@@ -17,6 +17,11 @@ pub struct ConsumerConfig {
     pub heartbeat_interval: Duration,
     /// `group.consumer.min.heartbeat.interval.ms` and `group.consumer.max.heartbeat.interval.ms`.
     pub heartbeat_interval_range: DurationRange,
+    /// `group.consumer.assignment.interval.ms`, where neither the group sets `consumer.assignment.interval.ms` nor the cluster
+    /// another: the least time between targets.
+    pub assignment_interval: Duration,
+    /// `group.consumer.min.assignment.interval.ms` and `group.consumer.max.assignment.interval.ms`.
+    pub assignment_interval_range: DurationRange,
     /// `group.consumer.max.size`: members in one group.
     pub max_size: usize,
     /// `group.consumer.assignors`; the first is for groups whose members do not say.
@@ -56,6 +61,8 @@ impl Default for ConsumerConfig {
             session_timeout_range: (Duration::from_secs(45), Duration::from_secs(60)),
             heartbeat_interval: Duration::from_secs(5),
             heartbeat_interval_range: (Duration::from_secs(5), Duration::from_secs(15)),
+            assignment_interval: Duration::from_secs(1),
+            assignment_interval_range: (Duration::ZERO, Duration::from_secs(15)),
             max_size: i32::MAX as usize,
             assignors: vec![Assignor::Uniform, Assignor::Range],
             migration: MigrationPolicy { upgrade: true, downgrade: true },
@@ -74,6 +81,13 @@ impl ConsumerConfig {
     pub(crate) fn heartbeat_interval_of(&self, group: &str, image: &Image) -> Duration {
         let own = own_duration(group, image, "consumer.heartbeat.interval.ms", self.heartbeat_interval_range);
         own.unwrap_or(self.heartbeat_interval)
+    }
+
+    /// The least time between targets of `group`.
+    pub(crate) fn assignment_interval_of(&self, group: &str, image: &Image) -> Duration {
+        let own = own_duration(group, image, "consumer.assignment.interval.ms", self.assignment_interval_range);
+        own.or_else(|| cluster_duration(image, "group.consumer.assignment.interval.ms"))
+            .unwrap_or(self.assignment_interval)
     }
 
     /// The assignor called `name`, if it may be used here.
@@ -106,6 +120,26 @@ mod tests {
             config.heartbeat_interval_of("g", &image),
             Duration::from_secs(5),
             "the least that the broker allows"
+        );
+    }
+
+    #[test]
+    fn the_interval_between_targets_is_the_groups_own_or_the_clusters_or_the_brokers() {
+        let mut image = Image::default();
+        let config = ConsumerConfig::default();
+        assert_eq!(config.assignment_interval_of("g", &image), Duration::from_secs(1));
+        for (resource, key, value) in [
+            (Resource::every_broker(), "group.consumer.assignment.interval.ms", "2000"),
+            (Resource::group("g"), "consumer.assignment.interval.ms", "60000"),
+        ] {
+            let (key, value) = (key.to_owned(), Some(value.to_owned()));
+            image.apply(&Record::ConfigChanged { resource, key, value }).unwrap();
+        }
+        assert_eq!(config.assignment_interval_of("other", &image), Duration::from_secs(2));
+        assert_eq!(
+            config.assignment_interval_of("g", &image),
+            Duration::from_secs(15),
+            "the most that the broker allows"
         );
     }
 

@@ -12,7 +12,7 @@ pub(crate) fn describe(group: &Group, config: &ConsumerConfig, topics: &Topics) 
     DescribedConsumerGroup {
         state: group.state(),
         epoch: group.epoch,
-        assignment_epoch: group.assignment_epoch,
+        assignment_epoch: group.assigned.epoch,
         assignor: group.preferred_assignor().unwrap_or_else(|| config.default_assignor()).name(),
         members: group.members().map(|(id, member)| described(id, member, topics)).collect(),
     }

@@ -9,6 +9,7 @@ use super::assignor::Assignor;
 use super::member::{Current, Member, Profile};
 use super::request::ConsumerGroupState;
 use crate::TopicId;
+use crate::group::assigned::Assigned;
 
 /// A change of a group; each is one record. None deletes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +18,8 @@ pub(crate) enum Change {
     Epoch(Option<(i32, i64)>),
     /// What a member says of itself; none removes the member.
     Member(Arc<str>, Option<Profile>),
-    /// The group epoch that the targets are for.
-    AssignmentEpoch(Option<i32>),
+    /// The group epoch that the targets are for, and when they were made.
+    AssignmentEpoch(Option<Assigned>),
     /// What a member is to have.
     Target(Arc<str>, Option<Partitions>),
     /// Where a member stands.
@@ -60,7 +61,7 @@ pub(crate) struct Group {
     pub(crate) id: Arc<str>,
     pub(crate) epoch: i32,
     pub(crate) metadata_hash: i64,
-    pub(crate) assignment_epoch: i32,
+    pub(crate) assigned: Assigned,
     members: BTreeMap<Arc<str>, Member>,
     /// Static members by their instance id.
     instances: HashMap<String, Arc<str>>,
@@ -80,7 +81,7 @@ impl Group {
             id,
             epoch: Self::FIRST_EPOCH,
             metadata_hash: 0,
-            assignment_epoch: 0,
+            assigned: Assigned::default(),
             members: BTreeMap::new(),
             instances: HashMap::new(),
             owners: HashMap::new(),
@@ -93,7 +94,7 @@ impl Group {
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
             Change::Epoch(Some((epoch, hash))) => (self.epoch, self.metadata_hash) = (epoch, hash),
-            Change::AssignmentEpoch(epoch) => self.assignment_epoch = epoch.unwrap_or(0),
+            Change::AssignmentEpoch(assigned) => self.assigned = assigned.unwrap_or_default(),
             Change::Member(id, Some(profile)) => self.put_profile(id, profile),
             Change::Member(id, None) => self.remove(&id),
             Change::Target(id, Some(target)) => self.member_or_new(id).target = target,
@@ -219,9 +220,9 @@ impl Group {
     pub(crate) fn state(&self) -> ConsumerGroupState {
         if self.members.is_empty() {
             ConsumerGroupState::Empty
-        } else if self.epoch > self.assignment_epoch {
+        } else if self.epoch > self.assigned.epoch {
             ConsumerGroupState::Assigning
-        } else if self.members.values().all(|member| member.current.is_reconciled_to(self.assignment_epoch)) {
+        } else if self.members.values().all(|member| member.current.is_reconciled_to(self.assigned.epoch)) {
             ConsumerGroupState::Stable
         } else {
             ConsumerGroupState::Reconciling
@@ -250,7 +251,7 @@ impl Group {
             changes.push(Change::Target(Arc::clone(id), Some(member.target.clone())));
             changes.push(Change::Current(Arc::clone(id), Some(member.current.clone())));
         }
-        changes.push(Change::AssignmentEpoch(Some(self.assignment_epoch)));
+        changes.push(Change::AssignmentEpoch(Some(self.assigned)));
         changes
     }
 
@@ -274,6 +275,7 @@ pub(crate) fn member_tombstones(id: &Arc<str>) -> [Change; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Timestamp;
     use uuid::Uuid;
 
     const T: TopicId = TopicId(Uuid::from_u128(7));
@@ -325,7 +327,7 @@ mod tests {
         group.apply(Change::Member("a".into(), Some(Profile { regex: Some("t.*".into()), ..Profile::default() })));
         group.apply(Change::Target("a".into(), Some([(T, 1)].into_iter().collect())));
         group.apply(current("a", &[1], &[]));
-        group.apply(Change::AssignmentEpoch(Some(5)));
+        group.apply(Change::AssignmentEpoch(Some(Assigned { epoch: 5, at: Timestamp(7) })));
         let mut other = Group::new("g".into());
         group.snapshot().into_iter().for_each(|change| other.apply(change));
         assert_eq!(format!("{other:?}"), format!("{group:?}"));

@@ -140,7 +140,7 @@ fn advance(
     let profile = profile(before, beat);
     let changed = step.put_profile(id, profile);
     step.refresh(&context.image, context.now.wall.0, changed);
-    step.assign(&context.image, context.config.consumer.default_assignor());
+    step.assign(context);
     let reassigned = step.reconcile(id, beat.owned.as_ref());
     (step.into_changes(), reassigned)
 }

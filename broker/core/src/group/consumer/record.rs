@@ -15,6 +15,7 @@ use crate::coordinator::{
     put_nullable_compact_string, put_string, put_tagged,
 };
 use crate::group::Protocol;
+use crate::group::assigned::Assigned;
 use crate::group::record::{as_milliseconds, milliseconds};
 
 const GROUP: i16 = 3;
@@ -47,11 +48,11 @@ pub(crate) fn decode(kind: i16, mut key: Reader<'_>, value: Option<&[u8]>) -> Re
     if let Some(value) = &mut value {
         value.value_version(0..=0, 0)?;
     }
-    let mut value = value.as_mut();
+    let value = value.as_mut();
     let change = match kind {
         GROUP => Change::Epoch(value.map(read_epoch).transpose()?),
         MEMBER => Change::Member(key.string()?.into(), value.map(read_profile).transpose()?),
-        ASSIGNMENT_EPOCH => Change::AssignmentEpoch(value.as_mut().map(|value| value.i32()).transpose()?),
+        ASSIGNMENT_EPOCH => Change::AssignmentEpoch(value.map(Assigned::read).transpose()?),
         TARGET => Change::Target(key.string()?.into(), value.map(read_partitions).transpose()?),
         CURRENT => Change::Current(key.string()?.into(), value.map(read_current).transpose()?),
         REGEX => Change::Regex(key.string()?, value.map(read_resolved).transpose()?),
@@ -87,10 +88,10 @@ impl Record {
             }
             Change::AssignmentEpoch(value) => {
                 start(ASSIGNMENT_EPOCH, None);
-                value.map(|epoch| {
+                value.map(|assigned| {
                     value_of(|out| {
-                        out.put_i32(epoch);
-                        put_tagged(out, &[]);
+                        out.put_i32(assigned.epoch);
+                        put_tagged(out, &assigned.tagged());
                     })
                 })
             }
@@ -289,6 +290,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Timestamp;
 
     const T: TopicId = TopicId(Uuid::from_u128(0x0102));
 
@@ -337,7 +339,8 @@ mod tests {
             Change::Member("m".into(), Some(profile())),
             Change::Member("m".into(), Some(classic())),
             Change::Member("m".into(), None),
-            Change::AssignmentEpoch(Some(3)),
+            Change::AssignmentEpoch(Some(assigned(9))),
+            Change::AssignmentEpoch(Some(assigned(0))),
             Change::AssignmentEpoch(None),
             Change::Target("m".into(), Some(partitions(&[0, 1]))),
             Change::Target("m".into(), None),
@@ -348,6 +351,10 @@ mod tests {
         ]
         .map(record)
         .into()
+    }
+
+    fn assigned(at: i64) -> Assigned {
+        Assigned { epoch: 3, at: Timestamp(at) }
     }
 
     fn read(key: &[u8], value: Option<&[u8]>) -> Result<Option<Record>, RecordError> {
@@ -370,6 +377,10 @@ mod tests {
         let value =
             b"\0\0\x02i\0\x02c\x03/h\x02\x02t\x01\0\x04\x93\xe0\0\x01\0\x11\x01\0\0\xaf\xc8\x02\x06range\x03md\0\0";
         assert_eq!(classic.value.as_deref(), Some(&value[..]));
+        let epoch = |at| record(Change::AssignmentEpoch(Some(assigned(at)))).encode();
+        assert_eq!(&epoch(9).key[..], b"\0\x06\0\x01g");
+        assert_eq!(epoch(9).value.as_deref(), Some(&b"\0\0\0\0\0\x03\x01\0\x08\0\0\0\0\0\0\0\x09"[..]));
+        assert_eq!(epoch(0).value.as_deref(), Some(&b"\0\0\0\0\0\x03\0"[..]), "before Kafka 4.3");
         let target = record(Change::Target("m".into(), Some(partitions(&[0, 1])))).encode();
         assert_eq!(&target.key[..], b"\0\x07\0\x01g\0\x01m");
         let value = b"\0\0\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x02\x03\0\0\0\0\0\0\0\x01\0\0";
@@ -395,7 +406,7 @@ mod tests {
                 assert!(read(&key[..end], value.as_deref()).is_err(), "{record:?} key cut at {end}");
             }
             let Some(value) = value else { continue };
-            // Whoever reads an epoch or a target alone need not look at what ends the struct.
+            // Whoever reads a target alone need not look at what ends the struct.
             let least = value.len() - 1;
             for end in 0..least {
                 assert!(read(&key, Some(&value[..end])).is_err(), "{record:?} value cut at {end}");

@@ -70,6 +70,19 @@ pub(crate) fn is_over(coordinator: &mut Coordinator, group: &Arc<str>, id: &Arc<
     }
 }
 
+/// The interval since the last targets of the group is over: it gets its next ones, which members are told of with their
+/// next heartbeats.
+pub(crate) fn assign(coordinator: &mut Coordinator, group: &str) {
+    let Coordinator { consumers, context, .. } = coordinator;
+    let Some(group) = consumers.get_mut(group).filter(|group| !group.is_empty()) else { return };
+    let mut step = Step::new(group);
+    step.assign(context);
+    let changes = step.into_changes();
+    if !changes.is_empty() {
+        write(context, group, Vec::new(), changes, []);
+    }
+}
+
 /// Takes members out. The others get their shares with their next heartbeats; if only members of the classic protocol
 /// are left, the group is a classic one from now on. `answer` is given when that is durable.
 pub(crate) fn remove(

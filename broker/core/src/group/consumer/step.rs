@@ -4,16 +4,20 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hasher as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fnv::FnvHasher;
 
 use super::Partitions;
-use super::assignor::{Assignor, Question, Subscriber};
+use super::assignor::{Question, Subscriber};
 use super::group::{Change, Group, Resolved, member_tombstones};
 use super::member::{Current, Profile};
 use super::pattern::Pattern;
 use super::reconcile::{Target, reconcile};
 use crate::TopicId;
+use crate::group::assigned::Assigned;
+use crate::group::context::Context;
+use crate::group::timers::Timer;
 use crate::metadata::{Image, Topics};
 
 /// Changes of a group, made one after another and kept for the log.
@@ -110,26 +114,29 @@ impl<'a> Step<'a> {
         changed
     }
 
-    /// Finds the target of the group's epoch, if it has none yet.
-    pub(crate) fn assign(&mut self, image: &Image, default: Assignor) {
-        if self.group.epoch <= self.group.assignment_epoch {
+    /// Finds the target of the group's epoch, if it has none yet and may have one: else it gets it when it may.
+    pub(crate) fn assign(&mut self, context: &mut Context) {
+        if self.group.epoch <= self.group.assigned.epoch {
             return;
         }
-        let assignor = self.group.preferred_assignor().unwrap_or(default);
-        let targets = assignor.assign(&question(self.group, image.topics()));
+        if let Some(wait) = wait_for_targets(self.group, context) {
+            return context.schedule(Timer::Assignment(Arc::clone(&self.group.id)), wait);
+        }
+        let assignor = self.group.preferred_assignor().unwrap_or(context.config.consumer.default_assignor());
+        let targets = assignor.assign(&question(self.group, context.image.topics()));
         for (id, target) in targets {
             if self.group.member(&id).is_some_and(|member| member.target != target) {
                 self.put(Change::Target(id, Some(target)));
             }
         }
-        self.put(Change::AssignmentEpoch(Some(self.group.epoch)));
+        self.put(Change::AssignmentEpoch(Some(Assigned { epoch: self.group.epoch, at: context.now.wall })));
     }
 
     /// Brings a member a step towards its target; true if what it may consume has changed.
     pub(crate) fn reconcile(&mut self, id: &Arc<str>, owned: Option<&Partitions>) -> bool {
         let group = &*self.group;
         let Some(member) = group.member(id) else { return false };
-        let target = Target { epoch: group.assignment_epoch, partitions: &member.target };
+        let target = Target { epoch: group.assigned.epoch, partitions: &member.target };
         let is_free = |topic, partition| group.is_free_for(id, topic, partition);
         let next = reconcile(&member.current, target, owned, is_free);
         if next == member.current {
@@ -139,6 +146,12 @@ impl<'a> Step<'a> {
         self.put(Change::Current(Arc::clone(id), Some(next)));
         changed
     }
+}
+
+/// For how long the targets of the group's epoch have to wait, if they do.
+pub(crate) fn wait_for_targets(group: &Group, context: &Context) -> Option<Duration> {
+    let interval = context.config.consumer.assignment_interval_of(&group.id, &context.image);
+    group.assigned.wait(group.epoch, interval, context.now.wall)
 }
 
 /// What a member subscribes to: topics by name, and a pattern.

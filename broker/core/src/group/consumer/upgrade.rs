@@ -7,6 +7,7 @@ use super::embedded::{Subscription, read_assignment};
 use super::group::{Change, Group};
 use super::member::{ClassicProfile, Current, Profile};
 use super::session;
+use crate::group::assigned::Assigned;
 use crate::group::context::{complete_join, complete_sync};
 use crate::group::coordinator::Coordinator;
 use crate::group::member::Member;
@@ -22,7 +23,8 @@ pub(super) fn to_consumer(classic: &state::Group, topics: &Topics) -> Option<Gro
     }
     let mut group = Group::new(Arc::clone(&classic.id));
     group.apply(Change::Epoch(Some((classic.generation, 0))));
-    group.apply(Change::AssignmentEpoch(Some(classic.generation)));
+    let assigned = Assigned { epoch: classic.generation, ..Assigned::default() };
+    group.apply(Change::AssignmentEpoch(Some(assigned)));
     let mut taken = BTreeSet::new();
     for member in classic.members() {
         let subscription = Subscription::read(&member.protocols.first()?.metadata).ok()?;

@@ -12,7 +12,7 @@ pub(crate) fn describe(group: &Group, topics: &Topics) -> DescribedShareGroup {
     DescribedShareGroup {
         state: group.state(),
         epoch: group.epoch,
-        assignment_epoch: group.assignment_epoch,
+        assignment_epoch: group.assigned.epoch,
         assignor: assignor::NAME,
         members: group.members().map(|(id, member)| described(id, member, topics)).collect(),
     }

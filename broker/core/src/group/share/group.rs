@@ -8,6 +8,7 @@ use super::member::{Current, Member, Profile};
 use super::request::ShareGroupState;
 use super::states::States;
 use crate::group::Partitions;
+use crate::group::assigned::Assigned;
 use crate::group::consumer::topics::changed_topics;
 use crate::metadata::Topics;
 
@@ -18,8 +19,8 @@ pub(crate) enum Change {
     Epoch(Option<(i32, i64)>),
     /// What a member says of itself; none removes the member.
     Member(Arc<str>, Option<Profile>),
-    /// The group epoch that the targets are for.
-    AssignmentEpoch(Option<i32>),
+    /// The group epoch that the targets are for, and when they were made.
+    AssignmentEpoch(Option<Assigned>),
     /// What a member is to have.
     Target(Arc<str>, Option<Partitions>),
     /// Where a member stands.
@@ -48,7 +49,7 @@ pub(crate) struct Group {
     pub(crate) id: Arc<str>,
     pub(crate) epoch: i32,
     pub(crate) metadata_hash: i64,
-    pub(crate) assignment_epoch: i32,
+    pub(crate) assigned: Assigned,
     members: BTreeMap<Arc<str>, Member>,
     pub(crate) states: States,
     /// Topics have changed since the hash was taken: the next heartbeat looks.
@@ -64,7 +65,7 @@ impl Group {
             id,
             epoch: Self::FIRST_EPOCH,
             metadata_hash: 0,
-            assignment_epoch: 0,
+            assigned: Assigned::default(),
             members: BTreeMap::new(),
             states: States::default(),
             is_stale: true,
@@ -76,7 +77,7 @@ impl Group {
         match change {
             Change::Epoch(Some((epoch, hash))) => (self.epoch, self.metadata_hash) = (epoch, hash),
             Change::Epoch(None) => {}
-            Change::AssignmentEpoch(epoch) => self.assignment_epoch = epoch.unwrap_or(0),
+            Change::AssignmentEpoch(assigned) => self.assigned = assigned.unwrap_or_default(),
             Change::Member(id, Some(profile)) => self.member_or_new(id).profile = profile,
             Change::Member(id, None) => drop(self.members.remove(&id)),
             Change::Target(id, Some(target)) => self.member_or_new(id).target = target,
@@ -150,7 +151,7 @@ impl Group {
             changes.push(Change::Target(Arc::clone(id), Some(member.target.clone())));
             changes.push(Change::Current(Arc::clone(id), Some(member.current.clone())));
         }
-        changes.push(Change::AssignmentEpoch(Some(self.assignment_epoch)));
+        changes.push(Change::AssignmentEpoch(Some(self.assigned)));
         if !self.states.is_empty() {
             changes.push(Change::States(Some(self.states.clone())));
         }
@@ -182,6 +183,7 @@ pub(crate) fn mark_stale<'a>(groups: impl Iterator<Item = &'a mut Group>, before
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Timestamp;
     use crate::TopicId;
     use uuid::Uuid;
 
@@ -198,13 +200,13 @@ mod tests {
             .apply(Change::Member("a".into(), Some(Profile { topics: ["t".to_owned()].into(), ..Profile::default() })));
         group.apply(Change::Target("a".into(), Some(partitions.clone())));
         group.apply(Change::Current("a".into(), Some(Current { epoch: 5, previous_epoch: 4, assigned: partitions })));
-        group.apply(Change::AssignmentEpoch(Some(5)));
+        group.apply(Change::AssignmentEpoch(Some(Assigned { epoch: 5, at: Timestamp(7) })));
         group.apply(Change::States(Some(states)));
         let mut other = Group::new("g".into());
         group.snapshot().into_iter().for_each(|change| other.apply(change));
         assert_eq!(format!("{other:?}"), format!("{group:?}"));
         assert!(other.is_subscribed("t"));
         group.tombstones().into_iter().for_each(|change| other.apply(change));
-        assert!(other.is_empty() && other.states.is_empty() && other.assignment_epoch == 0);
+        assert!(other.is_empty() && other.states.is_empty() && other.assigned == Assigned::default());
     }
 }

@@ -87,20 +87,20 @@ fn stay(coordinator: &mut Coordinator, request: RequestId, beat: &ShareHeartbeat
 /// assignment now, and which partitions are to get a state.
 fn advance(
     group: &mut Group,
-    context: &Context,
+    context: &mut Context,
     beat: &ShareHeartbeat,
     id: &Arc<str>,
 ) -> (Vec<Change>, bool, Partitions) {
-    let image = &context.image;
+    let image = Arc::clone(&context.image);
     let before = group.member(id).map(|member| member.profile.clone()).unwrap_or_default();
     let mut step = Step::new(group);
     let changed = step.put_profile(id, profile(before, beat));
-    step.refresh(image, changed);
-    step.assign(image);
+    step.refresh(&image, changed);
+    step.assign(context);
     let reassigned = step.reconcile(id);
     let missing = step.group.states.missing(step.group.subscribed_topics(), image.topics());
     let missing = missing.filter(|topic, index| !context.calls.is_under_way(&step.group.id, topic, index));
-    step.initialize(&missing, image);
+    step.initialize(&missing, &image);
     (step.into_changes(), reassigned, missing)
 }
 

@@ -19,6 +19,19 @@ pub(crate) fn begin_all(context: &mut Context, group: &Group) {
     group.members().for_each(|(id, _)| begin(context, group, id));
 }
 
+/// The interval since the last targets of the group is over: it gets its next ones, which members are told of with their
+/// next heartbeats.
+pub(crate) fn assign(coordinator: &mut Coordinator, group: &str) {
+    let Coordinator { shares, context, .. } = coordinator;
+    let Some(group) = shares.get_mut(group).filter(|group| !group.is_empty()) else { return };
+    let mut step = Step::new(group);
+    step.assign(context);
+    let changes = step.into_changes();
+    if !changes.is_empty() {
+        write(context, group, changes, Told::default());
+    }
+}
+
 /// Takes a member out, if it is one. The others get their shares with their next heartbeats.
 pub(crate) fn remove(coordinator: &mut Coordinator, group: &str, id: &Arc<str>, told: Told) {
     let Coordinator { shares, context, .. } = coordinator;

@@ -9,7 +9,10 @@ use super::group::{Change, Group, member_tombstones};
 use super::member::{Current, Profile};
 use super::states::States;
 use crate::group::Partitions;
+use crate::group::assigned::Assigned;
 use crate::group::consumer::metadata_hash;
+use crate::group::context::Context;
+use crate::group::timers::Timer;
 use crate::metadata::Image;
 
 /// Changes of a group, made one after another and kept for the log.
@@ -51,11 +54,13 @@ impl<'a> Step<'a> {
     }
 
     /// Begins another epoch of the group if `changed`, if the topics that it subscribes to are others than before, or if
-    /// there is something else to assign than is assigned.
+    /// there is something else to assign than was assigned for this one.
     pub(crate) fn refresh(&mut self, image: &Image, changed: bool) {
         let is_stale = std::mem::take(&mut self.group.is_stale);
         let topics = image.topics();
-        let changed = changed || !self.group.is_empty() && self.group.assignable(topics) != self.group.targeted();
+        let is_assigned = self.group.epoch <= self.group.assigned.epoch;
+        let has_more = || !self.group.is_empty() && self.group.assignable(topics) != self.group.targeted();
+        let changed = changed || is_assigned && has_more();
         if !changed && !is_stale {
             return;
         }
@@ -65,22 +70,26 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// Finds the targets of the group's epoch, if it has none yet.
-    pub(crate) fn assign(&mut self, image: &Image) {
-        if self.group.epoch <= self.group.assignment_epoch {
+    /// Finds the targets of the group's epoch, if it has none yet and may have some: else it gets them when it may.
+    pub(crate) fn assign(&mut self, context: &mut Context) {
+        if self.group.epoch <= self.group.assigned.epoch {
             return;
         }
-        for (id, target) in assignor::assign(self.group, image.topics()) {
+        let interval = context.config.share.assignment_interval_of(&self.group.id, &context.image);
+        if let Some(wait) = self.group.assigned.wait(self.group.epoch, interval, context.now.wall) {
+            return context.schedule(Timer::Assignment(Arc::clone(&self.group.id)), wait);
+        }
+        for (id, target) in assignor::assign(self.group, context.image.topics()) {
             if self.group.member(&id).is_some_and(|member| member.target != target) {
                 self.put(Change::Target(id, Some(target)));
             }
         }
-        self.put(Change::AssignmentEpoch(Some(self.group.epoch)));
+        self.put(Change::AssignmentEpoch(Some(Assigned { epoch: self.group.epoch, at: context.now.wall })));
     }
 
     /// Gives a member what it is to have; true if what it may consume has changed.
     pub(crate) fn reconcile(&mut self, id: &Arc<str>) -> bool {
-        let epoch = self.group.assignment_epoch;
+        let epoch = self.group.assigned.epoch;
         let Some(member) = self.group.member(id).filter(|member| member.current.epoch != epoch) else { return false };
         let changed = member.current.assigned != member.target;
         let (previous_epoch, assigned) = (member.current.epoch, member.target.clone());

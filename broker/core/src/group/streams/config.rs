@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::group::config::{DurationRange, own_duration};
+use crate::group::config::{DurationRange, cluster_duration, own_duration};
 use crate::metadata::{Image, Resource};
 
 /// What `server.properties` says about streams groups.
@@ -24,8 +24,8 @@ pub struct StreamsConfig {
     pub max_standby_replicas: u32,
     /// `group.streams.initial.rebalance.delay.ms`, where the group sets no `streams.initial.rebalance.delay.ms`.
     pub initial_rebalance_delay: Duration,
-    /// `group.streams.assignment.interval.ms`, where the group sets no `streams.assignment.interval.ms`: the least time
-    /// between two assignments.
+    /// `group.streams.assignment.interval.ms`, where neither the group sets `streams.assignment.interval.ms` nor the cluster
+    /// another: the least time between two assignments.
     pub assignment_interval: Duration,
     /// `group.streams.min.assignment.interval.ms` and `group.streams.max.assignment.interval.ms`.
     pub assignment_interval_range: DurationRange,
@@ -71,7 +71,8 @@ impl StreamsConfig {
     /// The least time between two assignments of `group`.
     pub(crate) fn assignment_interval_of(&self, group: &str, image: &Image) -> Duration {
         let own = own_duration(group, image, "streams.assignment.interval.ms", self.assignment_interval_range);
-        own.unwrap_or(self.assignment_interval)
+        own.or_else(|| cluster_duration(image, "group.streams.assignment.interval.ms"))
+            .unwrap_or(self.assignment_interval)
     }
 
     /// How many copies the state of each task of `group` is to have.
@@ -109,5 +110,9 @@ mod tests {
         assert_eq!(config.assignment_interval_of("g", &image), Duration::from_secs(15));
         assert_eq!(config.num_standby_replicas_of("g", &image), 2);
         assert_eq!(config.num_standby_replicas_of("other", &image), 0);
+        assert_eq!(config.assignment_interval_of("other", &image), Duration::from_secs(1));
+        let (key, value) = ("group.streams.assignment.interval.ms".to_owned(), Some("2000".to_owned()));
+        image.apply(&Record::ConfigChanged { resource: Resource::every_broker(), key, value }).unwrap();
+        assert_eq!(config.assignment_interval_of("other", &image), Duration::from_secs(2));
     }
 }
