@@ -148,9 +148,6 @@ fn advance(
         group.configured = Some(configured);
     }
     let mut step = Step::new(group);
-    if beat.member_epoch == JOIN {
-        step.begin_anew(id);
-    }
     let before = step.group.member(id).map(|member| member.profile.clone());
     let mut changed = step.put_profile(id, profile(before, beat));
     if let Some(topology) = plan.topology {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::assignor::{self, Candidate, NUM_STANDBY_REPLICAS, Question};
 use super::configure::Configured;
 use super::group::{Change, Group, GroupEpoch, NOT_VALIDATED, member_tombstones};
-use super::member::{Current, Profile, Progress};
+use super::member::Profile;
 use super::reconcile::{Target, reconcile};
 use super::tasks::TaskSets;
 
@@ -40,16 +40,6 @@ impl<'a> Step<'a> {
         }
         self.put(Change::Member(Arc::clone(id), Some(profile)));
         true
-    }
-
-    /// A member that was in the group joins once more. It owns nothing, so what it is not to keep is free.
-    pub(crate) fn begin_anew(&mut self, id: &Arc<str>) {
-        let Some(member) = self.group.member(id) else { return };
-        let (assigned, since) = (member.current.assigned.clone(), member.current.since.clone());
-        let current = Current { progress: Progress::Stable, assigned, since, ..Current::default() }.date();
-        if current != member.current {
-            self.put(Change::Current(Arc::clone(id), Some(current)));
-        }
     }
 
     /// Takes a member out, and begins another epoch of the group: its tasks are free.
