@@ -343,11 +343,15 @@ final class StreamsGroups {
       try (var files = Files.walk(logDir)) {
         logs = files.map(Path::toString).filter(file -> file.matches(".*/__consumer_offsets-\\d+/\\d+\\.log")).toList();
       }
-      var text = printed(() -> DumpLogSegments.main(new String[] {"--files", String.join(",", logs), "--offsets-decoder", "--print-data-log"}));
+      String[] arguments = {"--files", String.join(",", logs), "--offsets-decoder", "--print-data-log"};
+      var text = printed(() -> DumpLogSegments.main(arguments));
       var records = text.lines().filter(line -> line.contains(name)).toList();
       for (var wanted : Map.of("17", "\"epoch\":", "19", "\"processId\":", "20", "\"assignmentEpoch\":", "21", "\"activeTasks\":",
           "22", "\"activeTasks\":", "23", "\"stateChangelogTopics\":").entrySet())
-        Scenarios.check(records.stream().anyMatch(line -> line.contains("\"type\":\"" + wanted.getKey() + "\"") && line.contains(wanted.getValue())),
+        Scenarios.check(
+            records.stream()
+                .filter(line -> line.contains("\"type\":\"%s\"".formatted(wanted.getKey())))
+                .anyMatch(line -> line.contains(wanted.getValue())),
             "no record of type %s in %s".formatted(wanted.getKey(), records));
       leave(instance);
     }
