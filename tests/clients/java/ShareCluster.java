@@ -8,7 +8,7 @@ import org.apache.kafka.common.TopicPartitionInfo;
 /**
  * Members of a share group work while the brokers that lead what they need are killed in turn, and while leaders change
  * without one: ShareCluster BOOTSTRAP. It says on its output what is to be done with the brokers, a line for each: `kill ID`,
- * `start ID`, or `elect`, which is to have the preferred replicas lead again.
+ * `start ID`, or `elect`, which is to have the preferred replicas lead again; and `group ID`, the group that works.
  *
  * Every record is delivered; none is accepted or rejected twice; what was stays so: after one more kill nothing comes again.
  */
@@ -47,6 +47,7 @@ final class ShareCluster {
   }
 
   private void run() throws Exception {
+    System.out.println("group " + group);
     lose("the leader of a partition", () -> leader(topic));
     lose("the share coordinator", () -> leader(STATES));
     lose("the group coordinator", this::groupCoordinator);
@@ -60,7 +61,6 @@ final class ShareCluster {
     members.nothingIsLeft(Duration.ofSeconds(3));
     System.out.printf("%d records: %d done with, %d said to be without an answer, none again%n",
         records, members.done(), records - members.done());
-    System.out.println("group " + group);
   }
 
   /** Kills a broker in the midst of work, and has it come back in the midst of what the others go on with. */
