@@ -85,8 +85,7 @@ async fn an_application_has_its_topics_made_and_then_its_tasks() {
     let (broker, mut raw) = start(&often).await;
     let joined = join(&mut raw, changelog(("cleanup.policy", "compact"))).await;
     assert_eq!((joined.error_code, joined.heartbeat_interval_ms), (ErrorCode::NONE, 700));
-    let [Status { status_code: MISSING_INTERNAL_TOPICS, status_detail }] = &joined.status.as_deref().unwrap()[..]
-    else {
+    let [Status { status_code: MISSING_INTERNAL_TOPICS, status_detail }] = joined.status.as_deref().unwrap() else {
         panic!("{joined:?}")
     };
     assert!(!status_detail.contains("failed"), "{status_detail}");
@@ -112,8 +111,7 @@ async fn an_application_has_its_topics_made_and_then_its_tasks() {
 async fn an_internal_topic_that_cannot_be_made_is_told_with_the_reason() {
     let (broker, mut raw) = start(&[]).await;
     let joined = join(&mut raw, changelog(("cleanup.policy", "squash"))).await;
-    let [Status { status_code: MISSING_INTERNAL_TOPICS, status_detail }] = &joined.status.as_deref().unwrap()[..]
-    else {
+    let [Status { status_code: MISSING_INTERNAL_TOPICS, status_detail }] = joined.status.as_deref().unwrap() else {
         panic!("{joined:?}")
     };
     assert!(status_detail.contains("; Creation failed: g-state-changelog (Invalid value squash"), "{status_detail}");

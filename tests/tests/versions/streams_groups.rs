@@ -88,7 +88,7 @@ async fn heartbeat(world: &mut World, version: i16) {
     let joined = world.call(&joining(&group, &topic), version).await;
     assert_eq!((joined.error_code, &*joined.member_id), (ErrorCode::NONE, "own"));
     assert!(joined.heartbeat_interval_ms > 0, "{joined:?}");
-    let [status] = &joined.status.as_deref().unwrap()[..] else { panic!("{joined:?}") };
+    let [status] = joined.status.as_deref().unwrap() else { panic!("{joined:?}") };
     assert_eq!(status.status_code, MISSING_INTERNAL_TOPICS, "{status:?}");
     let epoch = settle(world, &group, joined).await;
     for (what, policy) in [("repartition", "delete"), ("changelog", "compact")] {
@@ -136,7 +136,7 @@ async fn describe(world: &mut World, version: i16) {
     assert_eq!((shown.group_epoch, shown.assignment_epoch), (epoch, epoch));
     assert_ne!(shown.authorized_operations, i32::MIN);
     let topology = shown.topology.as_ref().unwrap();
-    let [reading, counting] = &topology.subtopologies.as_deref().unwrap()[..] else { panic!("{topology:?}") };
+    let [reading, counting] = topology.subtopologies.as_deref().unwrap() else { panic!("{topology:?}") };
     assert_eq!((topology.epoch, &reading.source_topics[..]), (0, std::slice::from_ref(&topic.name)));
     assert_eq!(reading.repartition_sink_topics, [Str::from(format!("{group}-repartition"))]);
     assert_eq!(counting.repartition_source_topics[0].partitions, 2);
