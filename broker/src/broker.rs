@@ -37,8 +37,8 @@ pub struct Broker {
     pub controller: ControllerHandle,
     /// The replicas it holds.
     pub replicas: Arc<Manager>,
-    /// `group.coordinator.rebalance.protocols` has the consumer protocol.
-    pub serves_consumer_protocol: bool,
+    /// `group.coordinator.rebalance.protocols`.
+    pub protocols: group::Protocols,
     /// Coordinates the groups that are its own, once [`Coordinators::follow`](crate::coordinator::Coordinators::follow)
     /// runs.
     pub groups: Arc<Groups>,
@@ -103,7 +103,7 @@ impl Broker {
             controller,
             groups: Arc::new(groups),
             group_jobs: Mutex::new(Some(group_jobs)),
-            serves_consumer_protocol: group::serves_consumer_protocol(&config.layers(&none, &none)),
+            protocols: group::protocols(&config.layers(&none, &none)),
             quotas,
             replicas,
             fetch_sessions: FetchSessions::new(fetch_session_slots(&config)),

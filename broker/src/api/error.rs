@@ -149,6 +149,7 @@ pub fn of_group(error: group::Error) -> ErrorCode {
         group::Error::UnknownTopicOrPartition => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         group::Error::CoordinatorLoadInProgress => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
         group::Error::FencedStateEpoch => ErrorCode::FENCED_STATE_EPOCH,
+        group::Error::StreamsInvalidTopology => ErrorCode::STREAMS_INVALID_TOPOLOGY,
         group::Error::UnsupportedVersion => ErrorCode::UNSUPPORTED_VERSION,
         group::Error::UnknownServerError => ErrorCode::UNKNOWN_SERVER_ERROR,
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ottla_core::controller::internal_topics::CONSUMER_OFFSETS;
-use ottla_core::controller::{GROUP_VERSION, SHARE_VERSION};
+use ottla_core::controller::{GROUP_VERSION, SHARE_VERSION, STREAMS_VERSION};
 use ottla_core::group::{Error, Request, Response};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::Str;
@@ -19,7 +19,13 @@ pub(super) const OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 /// Whether groups of the consumer protocol are served: the cluster has finalized them, and this broker's
 /// `group.coordinator.rebalance.protocols` has them.
 pub(super) fn serves_consumer_protocol(context: &Context) -> bool {
-    context.broker.serves_consumer_protocol && context.broker.image().feature(GROUP_VERSION) >= 1
+    context.broker.protocols.consumer && context.broker.image().feature(GROUP_VERSION) >= 1
+}
+
+/// Whether streams groups are served: the cluster has finalized them, and this broker's
+/// `group.coordinator.rebalance.protocols` has them.
+pub(super) fn serves_streams_protocol(context: &Context) -> bool {
+    context.broker.protocols.streams && context.broker.image().feature(STREAMS_VERSION) >= 1
 }
 
 /// Whether share groups are served: the cluster has finalized them.

@@ -70,6 +70,9 @@ mod share_group_heartbeat;
 mod share_groups;
 mod share_states;
 mod stopwatch;
+mod streams_group_describe;
+mod streams_group_heartbeat;
+mod streams_groups;
 mod sync_group;
 mod table;
 mod transactions;
@@ -193,6 +196,8 @@ pub fn table() -> Table {
         Api::between_brokers(0..=1, read_share_group_state_summary::handle),
         Api::answering(1..=1, share_group_heartbeat::handle),
         Api::answering(1..=1, share_group_describe::handle),
+        Api::answering(0..=0, streams_group_heartbeat::handle),
+        Api::answering(0..=0, streams_group_describe::handle),
         Api::answering(0..=1, describe_share_group_offsets::handle),
         Api::answering(0..=0, alter_share_group_offsets::handle),
         Api::answering(0..=0, delete_share_group_offsets::handle),

@@ -12,7 +12,7 @@ use crate::api::error::to_group;
 use crate::broker::Broker;
 use crate::coordinator::{Coordinators, Handover, Job, Unavailable};
 
-pub use settings::{serves_consumer_protocol, settings};
+pub use settings::{Protocols, protocols, settings};
 pub use states::{Summary, summaries};
 
 /// The group coordinators of this broker, by partition of `__consumer_offsets`.

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ottla_core::config::Layers;
-use ottla_core::group::{Assignor, Config, ConsumerConfig, DurationRange, MigrationPolicy, ShareConfig};
+use ottla_core::group::{Assignor, Config, ConsumerConfig, DurationRange, MigrationPolicy, ShareConfig, StreamsConfig};
 
 /// Reads the section; what is absent or was refused at the start has Kafka's default.
 pub fn settings(layers: &Layers<'_>) -> Config {
@@ -27,13 +27,24 @@ pub fn settings(layers: &Layers<'_>) -> Config {
         append_timeout: millis("offsets.commit.timeout.ms", default.append_timeout),
         consumer: consumer_settings(layers),
         share: share_settings(layers),
+        streams: streams_settings(layers),
     }
 }
 
-/// Whether groups of the consumer protocol are served.
-pub fn serves_consumer_protocol(layers: &Layers<'_>) -> bool {
-    let protocols = layers.broker_value("group.coordinator.rebalance.protocols").unwrap_or_default();
-    protocols.split(',').any(|protocol| protocol.trim().eq_ignore_ascii_case("consumer"))
+/// The protocols of groups that a broker serves beside the classic one, as far as the cluster has finalized them.
+#[derive(Clone, Copy, Debug)]
+pub struct Protocols {
+    /// That of consumers (KIP-848).
+    pub consumer: bool,
+    /// That of applications of Kafka Streams (KIP-1071).
+    pub streams: bool,
+}
+
+/// What `group.coordinator.rebalance.protocols` says.
+pub fn protocols(layers: &Layers<'_>) -> Protocols {
+    let value = layers.broker_value("group.coordinator.rebalance.protocols").unwrap_or_default();
+    let has = |name: &str| value.split(',').any(|protocol| protocol.trim().eq_ignore_ascii_case(name));
+    Protocols { consumer: has("consumer"), streams: has("streams") }
 }
 
 fn consumer_settings(layers: &Layers<'_>) -> ConsumerConfig {
@@ -67,6 +78,26 @@ fn share_settings(layers: &Layers<'_>) -> ShareConfig {
         assignment_interval: millis("group.share.assignment.interval.ms", default.assignment_interval),
         assignment_interval_range: range(layers, "share", "assignment.interval", default.assignment_interval_range),
         max_size: number(layers, "group.share.max.size").unwrap_or(default.max_size),
+    }
+}
+
+fn streams_settings(layers: &Layers<'_>) -> StreamsConfig {
+    let default = StreamsConfig::default();
+    let millis = |key, default| number(layers, key).map_or(default, Duration::from_millis);
+    let range = |of, default| range(layers, "streams", of, default);
+    StreamsConfig {
+        session_timeout: millis("group.streams.session.timeout.ms", default.session_timeout),
+        session_timeout_range: range("session.timeout", default.session_timeout_range),
+        heartbeat_interval: millis("group.streams.heartbeat.interval.ms", default.heartbeat_interval),
+        heartbeat_interval_range: range("heartbeat.interval", default.heartbeat_interval_range),
+        max_size: number(layers, "group.streams.max.size").unwrap_or(default.max_size),
+        num_standby_replicas: number(layers, "group.streams.num.standby.replicas")
+            .unwrap_or(default.num_standby_replicas),
+        max_standby_replicas: number(layers, "group.streams.max.standby.replicas")
+            .unwrap_or(default.max_standby_replicas),
+        initial_rebalance_delay: millis("group.streams.initial.rebalance.delay.ms", default.initial_rebalance_delay),
+        assignment_interval: millis("group.streams.assignment.interval.ms", default.assignment_interval),
+        assignment_interval_range: range("assignment.interval", default.assignment_interval_range),
     }
 }
 

@@ -74,6 +74,7 @@ mod tests {
                 "kafka_server_group_coordinator_metrics_group_count{protocol=\"classic\"} 0",
                 "kafka_server_group_coordinator_metrics_group_count{protocol=\"consumer\"} 0",
                 "kafka_server_group_coordinator_metrics_group_count{protocol=\"share\"} 0",
+                "kafka_server_group_coordinator_metrics_group_count{protocol=\"streams\"} 0",
                 "kafka_coordinator_group_groupmetadatamanager_numgroups 0",
                 "kafka_coordinator_group_groupmetadatamanager_numgroupsempty 0",
                 "kafka_coordinator_group_groupmetadatamanager_numgroupspreparingrebalance 0",
@@ -88,6 +89,12 @@ mod tests {
                 "kafka_server_group_coordinator_metrics_share_group_count{state=\"Empty\"} 0",
                 "kafka_server_group_coordinator_metrics_share_group_count{state=\"Stable\"} 0",
                 "kafka_server_group_coordinator_metrics_share_group_count{state=\"Dead\"} 0",
+                "kafka_server_group_coordinator_metrics_streams_group_count{state=\"Empty\"} 0",
+                "kafka_server_group_coordinator_metrics_streams_group_count{state=\"NotReady\"} 0",
+                "kafka_server_group_coordinator_metrics_streams_group_count{state=\"Assigning\"} 0",
+                "kafka_server_group_coordinator_metrics_streams_group_count{state=\"Reconciling\"} 0",
+                "kafka_server_group_coordinator_metrics_streams_group_count{state=\"Stable\"} 0",
+                "kafka_server_group_coordinator_metrics_streams_group_count{state=\"Dead\"} 0",
                 "kafka_coordinator_group_groupmetadatamanager_numoffsets 0",
             ]
         );

@@ -18,5 +18,6 @@ mod quotas;
 mod raw;
 mod replication;
 mod share_groups;
+mod streams_groups;
 mod throttles;
 mod transactions;

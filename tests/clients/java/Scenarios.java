@@ -61,9 +61,14 @@ final class Scenarios {
 
   /** Waits until something holds, for half a minute at most. */
   static void await(String what, BooleanSupplier holds) throws InterruptedException {
-    long deadline = System.nanoTime() + 30_000_000_000L;
+    await(what, 30, holds);
+  }
+
+  /** Waits until something holds, for so many seconds at most. */
+  static void await(String what, int seconds, BooleanSupplier holds) throws InterruptedException {
+    long deadline = System.nanoTime() + seconds * 1_000_000_000L;
     while (!holds.getAsBoolean()) {
-      check(System.nanoTime() < deadline, "did not come true within 30 s: " + what);
+      check(System.nanoTime() < deadline, "did not come true within %d s: %s".formatted(seconds, what));
       Thread.sleep(20);
     }
   }

@@ -1,6 +1,7 @@
 import java.util.Arrays;
 import java.util.Properties;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
+import org.apache.kafka.clients.producer.ProducerConfig;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StreamsBuilder;
@@ -11,7 +12,8 @@ import org.apache.kafka.streams.kstream.Materialized;
 import org.apache.kafka.streams.kstream.Produced;
 
 /**
- * The word count that everybody writes first with Kafka Streams: WordCount BOOTSTRAP APPLICATION GUARANTEE STATE_DIR INPUT OUTPUT.
+ * The word count that everybody writes first with Kafka Streams: WordCount BOOTSTRAP APPLICATION GUARANTEE STATE_DIR INPUT OUTPUT
+ * [PROTOCOL].
  *
  * <p>Prints a line for every thousand words it has counted, so that whoever started it can kill it in the midst; stops in good
  * order when its standard input ends.
@@ -22,7 +24,7 @@ final class WordCount {
   private static int counted;
 
   public static void main(String[] args) throws Exception {
-    var streams = new KafkaStreams(topology(args[4], args[5]).build(), configuration(args));
+    var streams = application(args);
     streams.setUncaughtExceptionHandler(
         failure -> {
           failure.printStackTrace();
@@ -32,6 +34,11 @@ final class WordCount {
     streams.start();
     while (System.in.read() != -1) {}
     streams.close();
+  }
+
+  /** The word count by the arguments of the program. */
+  static KafkaStreams application(String... args) {
+    return new KafkaStreams(topology(args[4], args[5]).build(), configuration(args));
   }
 
   private static StreamsBuilder topology(String input, String output) {
@@ -62,9 +69,15 @@ final class WordCount {
     config.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 0);
     config.put(StreamsConfig.REPARTITION_PURGE_INTERVAL_MS_CONFIG, 500);
     config.put(StreamsConfig.consumerPrefix(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG), "earliest");
-    // A killed instance is missed soon.
-    config.put(StreamsConfig.consumerPrefix(ConsumerConfig.SESSION_TIMEOUT_MS_CONFIG), 1500);
-    config.put(StreamsConfig.consumerPrefix(ConsumerConfig.HEARTBEAT_INTERVAL_MS_CONFIG), 300);
+    if (args.length > 6 && args[6].equals("streams")) {
+      config.put(StreamsConfig.GROUP_PROTOCOL_CONFIG, args[6]);
+      // What an instance had begun when it was killed is in the way of the others for no longer than this.
+      config.put(StreamsConfig.producerPrefix(ProducerConfig.TRANSACTION_TIMEOUT_CONFIG), 2000);
+    } else {
+      // A killed instance is missed soon; of a streams group its configuration says when.
+      config.put(StreamsConfig.consumerPrefix(ConsumerConfig.SESSION_TIMEOUT_MS_CONFIG), 1500);
+      config.put(StreamsConfig.consumerPrefix(ConsumerConfig.HEARTBEAT_INTERVAL_MS_CONFIG), 300);
+    }
     // Small polls, so that a kill falls between many commits.
     config.put(StreamsConfig.consumerPrefix(ConsumerConfig.MAX_POLL_RECORDS_CONFIG), 200);
     return config;

@@ -17,6 +17,7 @@ mod quotas;
 mod share_groups;
 mod share_states;
 mod shares;
+mod streams_groups;
 mod topics;
 mod transactions;
 mod world;
@@ -30,7 +31,7 @@ use ottla_protocol::ApiKey;
 use world::{Scenario, World};
 
 /// The scenarios, by what they are about.
-const SCENARIOS: [&[(ApiKey, Scenario)]; 13] = [
+const SCENARIOS: [&[(ApiKey, Scenario)]; 14] = [
     data::SCENARIOS,
     groups::SCENARIOS,
     offsets::SCENARIOS,
@@ -44,6 +45,7 @@ const SCENARIOS: [&[(ApiKey, Scenario)]; 13] = [
     share_states::SCENARIOS,
     shares::SCENARIOS,
     share_groups::SCENARIOS,
+    streams_groups::SCENARIOS,
 ];
 
 /// Plays each scenario at every version that is advertised, and makes sure that it was asked. All that fail are told.
@@ -101,6 +103,11 @@ async fn groups_of_the_consumer_protocol_work_at_every_version() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn share_groups_form_and_stand_somewhere_at_every_version() {
     play(1, share_groups::SCENARIOS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn applications_have_their_topics_and_tasks_at_every_version() {
+    play(1, streams_groups::SCENARIOS).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

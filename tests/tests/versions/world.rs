@@ -65,6 +65,8 @@ impl World {
             ("ottla.client.metrics.collector", address.as_str()),
             ("auto.create.topics.enable", "false"),
             ("auto.leader.rebalance.enable", "false"),
+            ("group.streams.initial.rebalance.delay.ms", "0"),
+            ("group.streams.assignment.interval.ms", "0"),
             ("offsets.topic.replication.factor", "1"),
             ("offsets.topic.num.partitions", "1"),
             ("transaction.state.log.replication.factor", "1"),

@@ -51,7 +51,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "sasl.mechanism.inter.broker.protocol",                   String,   "GSSAPI",                Any, PerBroker, unused;
     "metadata.log.segment.bytes",                             Int,      "1073741824",            AtLeast(12), ReadOnly, unused;
     "fetch.purgatory.purge.interval.requests",                Int,      "1000",                  Any, ReadOnly, unused;
-    "group.streams.num.standby.replicas",                     Int,      "0",                     Any, ReadOnly, unused;
+    "group.streams.num.standby.replicas",                     Int,      "0",                     AtLeast(0), ReadOnly, used;
     "group.share.record.lock.duration.ms",                    Int,      "30000",                 Between(1000.0, 3600000.0), ReadOnly, used;
     "ssl.endpoint.identification.algorithm",                  String,   "https",                 Any, PerBroker, unused;
     "replica.socket.timeout.ms",                              Int,      "30000",                 Any, ReadOnly, unused;
@@ -112,7 +112,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "delegation.token.secret.key",                            Password, None,                    Any, ReadOnly, unused;
     "remote.log.manager.fetch.quota.window.num",              Int,      "11",                    AtLeast(1), ReadOnly, unused;
     "remote.fetch.max.wait.ms",                               Int,      "500",                   AtLeast(1), Cluster, unused;
-    "group.streams.max.heartbeat.interval.ms",                Int,      "15000",                 Any, ReadOnly, unused;
+    "group.streams.max.heartbeat.interval.ms",                Int,      "15000",                 AtLeast(1), ReadOnly, used;
     "sasl.oauthbearer.assertion.claim.jti.include",           Boolean,  "false",                 Any, ReadOnly, unused;
     "node.id",                                                Int,      "0",                     Any, ReadOnly, used;
     "replica.high.watermark.checkpoint.interval.ms",          Long,     "5000",                  Any, ReadOnly, unused;
@@ -136,7 +136,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "replica.selector.class",                                 String,   None,                    Any, ReadOnly, used;
     "max.connections.per.ip",                                 Int,      "2147483647",            AtLeast(0), Cluster, used;
     "background.threads",                                     Int,      "10",                    AtLeast(1), Cluster, unused;
-    "group.streams.max.assignment.interval.ms",               Int,      "15000",                 Any, ReadOnly, unused;
+    "group.streams.max.assignment.interval.ms",               Int,      "15000",                 AtLeast(0), ReadOnly, used;
     "request.timeout.ms",                                     Int,      "30000",                 Any, ReadOnly, unused;
     "add.partitions.to.txn.retry.backoff.ms",                 Int,      "20",                    Any, ReadOnly, used;
     "sasl.login.class",                                       Class,    None,                    Any, ReadOnly, unused;
@@ -182,9 +182,9 @@ pub const BROKER: &[BrokerKey] = table! {
     "group.coordinator.rebalance.protocols",                  List,     "classic,consumer,streams", Any, ReadOnly, used;
     "remote.log.storage.manager.class.name",                  String,   None,                    Any, ReadOnly, unused;
     "socket.receive.buffer.bytes",                            Int,      "102400",                Any, ReadOnly, unused;
-    "group.streams.initial.rebalance.delay.ms",               Int,      "3000",                  Any, ReadOnly, unused;
+    "group.streams.initial.rebalance.delay.ms",               Int,      "3000",                  AtLeast(0), ReadOnly, used;
     "replica.fetch.min.bytes",                                Int,      "1",                     Any, ReadOnly, unused;
-    "group.streams.max.session.timeout.ms",                   Int,      "60000",                 Any, ReadOnly, unused;
+    "group.streams.max.session.timeout.ms",                   Int,      "60000",                 AtLeast(1), ReadOnly, used;
     "sasl.oauthbearer.sub.claim.name",                        String,   "sub",                   Any, ReadOnly, unused;
     "broker.rack",                                            String,   None,                    Any, ReadOnly, used;
     "unclean.leader.election.enable",                         Boolean,  "false",                 Any, Cluster, used;
@@ -200,7 +200,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "sasl.login.refresh.window.jitter",                       Double,   "0.05",                  Between(0.0, 0.25), PerBroker, unused;
     "group.share.max.assignment.interval.ms",                 Int,      "15000",                 AtLeast(0), ReadOnly, used;
     "controller.quota.window.num",                            Int,      "11",                    AtLeast(1), ReadOnly, used;
-    "group.streams.session.timeout.ms",                       Int,      "45000",                 Any, ReadOnly, unused;
+    "group.streams.session.timeout.ms",                       Int,      "45000",                 AtLeast(1), ReadOnly, used;
     "metric.reporters",                                       List,     "org.apache.kafka.common.metrics.JmxReporter", Any, Cluster, unused;
     "sasl.oauthbearer.token.endpoint.url",                    String,   None,                    Any, ReadOnly, unused;
     "auto.create.topics.enable",                              Boolean,  "true",                  Any, ReadOnly, used;
@@ -212,7 +212,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "group.coordinator.background.threads",                   Int,      "2",                     Any, ReadOnly, unused;
     "group.consumer.min.heartbeat.interval.ms",               Int,      "5000",                  AtLeast(1), ReadOnly, used;
     "group.share.max.delivery.count.limit",                   Int,      "10",                    Any, ReadOnly, used;
-    "group.streams.min.session.timeout.ms",                   Int,      "45000",                 Any, ReadOnly, unused;
+    "group.streams.min.session.timeout.ms",                   Int,      "45000",                 AtLeast(1), ReadOnly, used;
     "default.replication.factor",                             Int,      "1",                     Any, ReadOnly, used;
     "ssl.truststore.password",                                Password, None,                    Any, PerBroker, unused;
     "group.share.assignment.interval.ms",                     Int,      "1000",                  AtLeast(0), Cluster, used;
@@ -222,7 +222,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "transactional.id.expiration.ms",                         Int,      "604800000",             AtLeast(1), ReadOnly, used;
     "transaction.state.log.replication.factor",               Short,    "3",                     AtLeast(1), ReadOnly, used;
     "num.io.threads",                                         Int,      "8",                     AtLeast(1), Cluster, unused;
-    "group.streams.max.size",                                 Int,      "2147483647",            Any, ReadOnly, unused;
+    "group.streams.max.size",                                 Int,      "2147483647",            AtLeast(1), ReadOnly, used;
     "sasl.login.refresh.buffer.seconds",                      Short,    "300",                   Between(0.0, 3600.0), PerBroker, unused;
     "connection.failed.authentication.delay.ms",              Int,      "100",                   AtLeast(0), ReadOnly, unused;
     "group.share.max.heartbeat.interval.ms",                  Int,      "15000",                 AtLeast(1), ReadOnly, used;
@@ -249,7 +249,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "ssl.secure.random.implementation",                       String,   None,                    Any, PerBroker, unused;
     "sasl.kerberos.ticket.renew.jitter",                      Double,   "0.05",                  Any, PerBroker, unused;
     "ssl.trustmanager.algorithm",                             String,   "PKIX",                  Any, PerBroker, unused;
-    "group.streams.assignment.interval.ms",                   Int,      "1000",                  Any, Cluster, unused;
+    "group.streams.assignment.interval.ms",                   Int,      "1000",                  AtLeast(0), Cluster, used;
     "log.local.retention.bytes",                              Long,     "-2",                    AtLeast(-2), Cluster, used;
     "log.retention.bytes",                                    Long,     "-1",                    Any, Cluster, used;
     "remote.log.metadata.manager.impl.prefix",                String,   "rlmm.config.",          Any, ReadOnly, unused;
@@ -296,7 +296,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "sasl.server.max.receive.size",                           Int,      "524288",                Any, ReadOnly, unused;
     "security.providers",                                     String,   None,                    Any, ReadOnly, unused;
     "metadata.log.max.snapshot.interval.ms",                  Long,     "3600000",               AtLeast(0), ReadOnly, unused;
-    "group.streams.max.standby.replicas",                     Int,      "2",                     Any, ReadOnly, unused;
+    "group.streams.max.standby.replicas",                     Int,      "2",                     AtLeast(0), ReadOnly, used;
     "compression.lz4.level",                                  Int,      "9",                     Between(1.0, 17.0), Cluster, used;
     "log.roll.hours",                                         Int,      "168",                   AtLeast(1), ReadOnly, used;
     "controller.quorum.fetch.max.bytes",                      Int,      "1048576",               Any, ReadOnly, unused;
@@ -324,7 +324,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "fetch.max.bytes",                                        Int,      "57671680",              AtLeast(1024), ReadOnly, used;
     "metadata.max.retention.bytes",                           Long,     "104857600",             Any, ReadOnly, unused;
     "compression.type",                                       String,   "producer",              OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Cluster, used;
-    "group.streams.min.assignment.interval.ms",               Int,      "0",                     Any, ReadOnly, unused;
+    "group.streams.min.assignment.interval.ms",               Int,      "0",                     AtLeast(0), ReadOnly, used;
     "sasl.login.connect.timeout.ms",                          Int,      None,                    Any, ReadOnly, unused;
     "max.connections.per.ip.overrides",                       String,   "",                      Any, Cluster, unused;
     "remote.log.metadata.manager.class.path",                 String,   None,                    Any, ReadOnly, unused;
@@ -357,7 +357,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "metadata.log.dir",                                       String,   None,                    Any, ReadOnly, unused;
     "log.cleaner.io.buffer.load.factor",                      Double,   "0.9",                   Any, Cluster, used;
     "transaction.max.timeout.ms",                             Int,      "900000",                AtLeast(1), ReadOnly, used;
-    "group.streams.heartbeat.interval.ms",                    Int,      "5000",                  Any, ReadOnly, unused;
+    "group.streams.heartbeat.interval.ms",                    Int,      "5000",                  AtLeast(1), ReadOnly, used;
     "process.roles",                                          List,     "broker,controller",     ListOf(&["broker", "controller"]), ReadOnly, used;
     "group.max.size",                                         Int,      "2147483647",            AtLeast(1), ReadOnly, used;
     "broker.id",                                              Int,      "-1",                    Any, ReadOnly, used;
@@ -366,7 +366,7 @@ pub const BROKER: &[BrokerKey] = table! {
     "sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms",    Long,     "10000",                 Any, ReadOnly, unused;
     "delegation.token.max.lifetime.ms",                       Long,     "604800000",             AtLeast(1), ReadOnly, unused;
     "replication.quota.window.num",                           Int,      "11",                    AtLeast(1), ReadOnly, unused;
-    "group.streams.min.heartbeat.interval.ms",                Int,      "5000",                  Any, ReadOnly, unused;
+    "group.streams.min.heartbeat.interval.ms",                Int,      "5000",                  AtLeast(1), ReadOnly, used;
     "advertised.listeners",                                   List,     None,                    Any, ReadOnly, used;
     "group.coordinator.cached.buffer.max.bytes",              Int,      "1048588",               Any, Cluster, unused;
     "queued.max.request.bytes",                               Long,     "-1",                    Any, ReadOnly, used;

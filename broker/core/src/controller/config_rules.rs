@@ -108,17 +108,30 @@ fn check_group(after: &Values, settings: &Settings) -> Result<(), Error> {
         let key = group_key(name).ok_or_else(unknown)?;
         key.check.value(key.name, key.kind, value).map_err(invalid)?;
         let Some((protocol, setting)) = name.split_once('.') else { continue };
-        if !matches!(setting, "session.timeout.ms" | "heartbeat.interval.ms") {
-            continue;
-        }
-        let number: i64 = value.trim().parse().map_err(invalid)?;
+        // Of a number of things the most there may be goes without the word.
+        let setting = setting.strip_prefix("num.").unwrap_or(setting);
         for (bound, within) in [("min", "greater"), ("max", "less")] {
-            let limit_key = format!("group.{protocol}.{bound}.{setting}");
-            let Some(limit) = broker_key(&limit_key).map(|key| settings.number::<i64>(key.name)) else { continue };
+            let Some(limit_key) = broker_key(&format!("group.{protocol}.{bound}.{setting}")) else { continue };
+            let (number, limit): (i64, i64) = (value.trim().parse().map_err(invalid)?, settings.number(limit_key.name));
             if (bound == "min" && number < limit) || (bound == "max" && number > limit) {
-                return Err(invalid(format!("{name} must be {within} than or equal to {limit_key}")));
+                return Err(invalid(format!("{name} must be {within} than or equal to {}", limit_key.name)));
             }
         }
+    }
+    ["consumer", "share", "streams"].into_iter().try_for_each(|protocol| check_silence(protocol, after, settings))
+}
+
+/// A member has to be heard more often than it may be silent.
+fn check_silence(protocol: &str, after: &Values, settings: &Settings) -> Result<(), Error> {
+    let [session, heartbeat] =
+        ["session.timeout.ms", "heartbeat.interval.ms"].map(|setting| format!("{protocol}.{setting}"));
+    let value = |name: &str| -> i64 {
+        let own = after.get(name).and_then(|value| value.trim().parse().ok());
+        own.unwrap_or_else(|| settings.number(&format!("group.{name}")))
+    };
+    let is_own = after.contains_key(&session) || after.contains_key(&heartbeat);
+    if is_own && value(&session) <= value(&heartbeat) {
+        return Err(invalid(format!("{session} must be greater than {heartbeat}")));
     }
     Ok(())
 }

@@ -18,6 +18,9 @@ pub const GROUP_VERSION: &str = "group.version";
 /// The feature that says whether there are share groups (KIP-932).
 pub const SHARE_VERSION: &str = "share.version";
 
+/// The feature that says whether there are streams groups (KIP-1071).
+pub const STREAMS_VERSION: &str = "streams.version";
+
 /// What this build can run with, by feature. A feature of Kafka is above 0 only once its semantics are there.
 pub fn supported_features() -> impl Iterator<Item = (&'static str, FeatureRange)> {
     [
@@ -25,6 +28,7 @@ pub fn supported_features() -> impl Iterator<Item = (&'static str, FeatureRange)
         (TRANSACTION_VERSION, FeatureRange { min: 0, max: 2 }),
         (GROUP_VERSION, FeatureRange { min: 0, max: 1 }),
         (SHARE_VERSION, FeatureRange { min: 0, max: 1 }),
+        (STREAMS_VERSION, FeatureRange { min: 0, max: 1 }),
     ]
     .into_iter()
 }

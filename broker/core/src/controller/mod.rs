@@ -52,7 +52,8 @@ pub use directories::{AssignReplicas, FailDirectories};
 pub use elect_leaders::{BalanceLeaders, ElectLeaders, ElectionKind};
 pub use error::Error;
 pub use features::{
-    FeatureUpdate, GROUP_VERSION, OTTLA_VERSION, SHARE_VERSION, TRANSACTION_VERSION, UpdateFeatures, supported_features,
+    FeatureUpdate, GROUP_VERSION, OTTLA_VERSION, SHARE_VERSION, STREAMS_VERSION, TRANSACTION_VERSION, UpdateFeatures,
+    supported_features,
 };
 pub use found::FoundCluster;
 pub use health::{BrokerLoad, PartitionHealth, PendingCopy, pending_copies};

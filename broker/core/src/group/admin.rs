@@ -9,8 +9,9 @@ use super::event::Response;
 use super::record::{GroupChange, Record};
 use super::request::{Described, GroupKind, GroupState, ListFilter, Listed};
 use super::share::DescribedShareGroup;
+use super::streams::DescribedStreamsGroup;
 use super::subscription::CONSUMER;
-use super::{Error, offsets, share};
+use super::{Error, offsets, share, streams};
 use crate::coordinator::RequestId;
 
 /// Handles ListGroups.
@@ -33,9 +34,15 @@ pub(super) fn list(coordinator: &Coordinator, filter: &ListFilter) -> Vec<Listed
         state: group.state().name(),
         kind: GroupKind::Share,
     });
+    let streams = coordinator.streams.values().map(|group| Listed {
+        group: group.id.to_string(),
+        protocol_type: GroupKind::Streams.name().to_owned(),
+        state: group.state().name(),
+        kind: GroupKind::Streams,
+    });
     let passes = |names: &[String], name: &str| names.is_empty() || names.iter().any(|n| n.eq_ignore_ascii_case(name));
     let is_wanted = |group: &Listed| passes(&filter.types, group.kind.name()) && passes(&filter.states, group.state);
-    classic.chain(consumers).chain(shares).filter(is_wanted).collect()
+    classic.chain(consumers).chain(shares).chain(streams).filter(is_wanted).collect()
 }
 
 /// Handles ConsumerGroupDescribe for one group.
@@ -54,6 +61,11 @@ pub(super) fn describe_consumer(coordinator: &Coordinator, id: &str) -> Result<D
 pub(super) fn describe_share(coordinator: &Coordinator, id: &str) -> Result<DescribedShareGroup, Refusal> {
     let group = coordinator.share_group(id)?;
     Ok(share::describe::describe(group, coordinator.context.image.topics()))
+}
+
+/// Handles StreamsGroupDescribe for one group.
+pub(super) fn describe_streams(coordinator: &Coordinator, id: &str) -> Result<DescribedStreamsGroup, Refusal> {
+    coordinator.streams_group(id).map(streams::describe::describe)
 }
 
 /// Handles DescribeGroups for one group.
@@ -96,6 +108,10 @@ fn deletion(coordinator: &Coordinator, id: &str) -> Result<(Arc<str>, Vec<Record
         let is_empty = group.is_empty();
         return is_empty.then(|| (Arc::clone(&group.id), consumer_tombstones(group))).ok_or(Error::NonEmptyGroup);
     }
+    if let Some(group) = coordinator.streams.get(id) {
+        let is_empty = group.is_empty();
+        return is_empty.then(|| (Arc::clone(&group.id), streams_tombstones(group))).ok_or(Error::NonEmptyGroup);
+    }
     if let Some(group) = coordinator.shares.get(id) {
         return Ok((Arc::clone(&group.id), share::of_group(&group.id, group.tombstones()).collect()));
     }
@@ -109,4 +125,9 @@ fn deletion(coordinator: &Coordinator, id: &str) -> Result<(Arc<str>, Vec<Record
 /// The records that delete a group of the consumer protocol.
 pub(super) fn consumer_tombstones(group: &consumer::group::Group) -> Vec<Record> {
     consumer::of_group(&group.id, group.tombstones()).collect()
+}
+
+/// The records that delete a streams group.
+pub(super) fn streams_tombstones(group: &streams::group::Group) -> Vec<Record> {
+    streams::of_group(&group.id, group.tombstones()).collect()
 }

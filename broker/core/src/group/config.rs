@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::consumer::ConsumerConfig;
 use super::share::ShareConfig;
+use super::streams::StreamsConfig;
 use crate::metadata::{Image, Resource};
 
 /// The least and the most that a group may set.
@@ -34,6 +35,8 @@ pub struct Config {
     pub consumer: ConsumerConfig,
     /// Share groups.
     pub share: ShareConfig,
+    /// Streams groups.
+    pub streams: StreamsConfig,
 }
 
 impl Default for Config {
@@ -51,6 +54,7 @@ impl Default for Config {
             append_timeout: Duration::from_secs(5),
             consumer: ConsumerConfig::default(),
             share: ShareConfig::default(),
+            streams: StreamsConfig::default(),
         }
     }
 }

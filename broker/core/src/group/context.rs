@@ -13,6 +13,7 @@ use super::request::{FetchOffsets, Joined, PartitionResults, Synced};
 use super::share::calls::Calls;
 use super::share::{self, StateCall, Told};
 use super::state::Group;
+use super::streams;
 use super::timers::Timer;
 use super::{Config, Error};
 use crate::coordinator::{AppendId, EncodedRecord, InTransaction, NewBatch, RequestId, Timers};
@@ -59,6 +60,8 @@ pub(super) struct Deletes {
     pub(super) consumer: bool,
     /// The share group.
     pub(super) share: bool,
+    /// The streams group.
+    pub(super) streams: bool,
 }
 
 /// An append that is on its way.
@@ -70,7 +73,7 @@ pub(super) struct InFlight {
     /// The producer of the transaction that the offsets wait for.
     pub(super) transaction: Option<ProducerId>,
     pub(super) deletes: Deletes,
-    /// It changes a group of the consumer protocol or a share group, which were changed before.
+    /// It changes a group that is not a classic one, and that was changed before.
     pub(super) follows_memory: bool,
     /// Its records that delete something else than offsets.
     pub(super) deletions: Vec<Record>,
@@ -92,9 +95,8 @@ pub(super) struct Context {
     pub(super) image: Arc<Image>,
     pub(super) timers: Timers<Timer>,
     pub(super) in_flight: BTreeMap<AppendId, InFlight>,
-    /// The groups of which the log refused records of the consumer protocol or of share groups, with the deletions among
-    /// them. The next record of such a group comes after these, and after the whole group where it is still one of that
-    /// kind.
+    /// The groups that are not classic ones of which the log refused records, with the deletions among them. The next
+    /// record of such a group comes after these, and after the whole group where it is still one of that kind.
     pub(super) unwritten: BTreeMap<Arc<str>, Vec<Record>>,
     pub(super) calls: Calls,
     next_append: AppendId,
@@ -214,6 +216,13 @@ impl Context {
                         in_flight.deletes.share = value.is_none();
                     }
                     in_flight.deletions.extend(record.change.is_deletion().then_some(Record::Share(record)));
+                }
+                Record::Streams(record) => {
+                    in_flight.follows_memory = true;
+                    if let streams::group::Change::Epoch(value) = &record.change {
+                        in_flight.deletes.streams = value.is_none();
+                    }
+                    in_flight.deletions.extend(record.change.is_deletion().then_some(Record::Streams(record)));
                 }
             }
         }

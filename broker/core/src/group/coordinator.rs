@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::consumer::{self, Refusal};
+use super::consumer;
 use super::context::{Context, Deletes, InFlight, Then, complete_join, complete_sync};
 use super::event::{Effect, Event, Note, Request, Response};
 use super::offset_store::OffsetStore;
@@ -13,7 +13,7 @@ use super::share::{StateCall, Told};
 use super::state::Group;
 use super::timers::Timer;
 use super::transactions::Transactions;
-use super::{Config, Error, admin, counts, offsets, rebalance, replay, share, sync};
+use super::{Config, Error, admin, counts, offsets, rebalance, replay, share, streams, sync};
 use crate::controller::internal_topics::CONSUMER_OFFSETS;
 use crate::coordinator::{AppendError, AppendId, Machine, RecordError, Replayed, RequestId};
 use crate::metadata::{Image, Topics};
@@ -27,10 +27,12 @@ pub struct Coordinator {
     /// Classic groups, and those that have committed offsets only.
     pub(super) groups: BTreeMap<Arc<str>, Group>,
     pub(super) context: Context,
-    /// Those of the consumer protocol; a group is of one of the three kinds at most.
+    /// Those of the consumer protocol; a group is of one kind at most.
     pub(super) consumers: BTreeMap<Arc<str>, consumer::group::Group>,
     /// Share groups.
     pub(super) shares: BTreeMap<Arc<str>, share::group::Group>,
+    /// Streams groups.
+    pub(super) streams: BTreeMap<Arc<str>, streams::group::Group>,
     pub(super) offsets: OffsetStore,
     pub(super) transactions: Transactions,
 }
@@ -48,6 +50,7 @@ impl Machine for Coordinator {
             groups: BTreeMap::new(),
             consumers: BTreeMap::new(),
             shares: BTreeMap::new(),
+            streams: BTreeMap::new(),
             offsets: OffsetStore::default(),
             context: Context::new(config),
             transactions: Transactions::default(),
@@ -128,6 +131,9 @@ impl Coordinator {
         for group in self.shares.values() {
             share::session::begin_all(&mut self.context, group);
         }
+        for group in self.streams.values() {
+            streams::session::begin_all(&mut self.context, group);
+        }
     }
 
     fn request(&mut self, id: RequestId, request: Request) {
@@ -136,6 +142,7 @@ impl Coordinator {
             Request::Sync(request) => return sync::sync(self, id, request),
             Request::ConsumerHeartbeat(beat) => return consumer::heartbeat::heartbeat(self, id, beat),
             Request::ShareHeartbeat(beat) => return share::heartbeat::heartbeat(self, id, &beat),
+            Request::StreamsHeartbeat(beat) => return streams::heartbeat::heartbeat(self, id, &beat),
             Request::AlterShareOffsets(alter) => return share::offsets::alter(self, id, alter),
             Request::DeleteShareOffsets(delete) => return share::offsets::delete(self, id, delete),
             Request::Commit(commit) => return offsets::commit(self, id, commit),
@@ -151,6 +158,7 @@ impl Coordinator {
             Request::SharePartitions(group) => Response::SharePartitions(
                 self.shares.get(group.as_str()).map(|group| group.states.initialized.clone()).unwrap_or_default(),
             ),
+            Request::DescribeStreams(group) => Response::DescribeStreams(admin::describe_streams(self, &group)),
             Request::DescribeConsumer(group) => Response::DescribeConsumer(admin::describe_consumer(self, &group)),
         };
         self.context.reply(id, response);
@@ -168,16 +176,11 @@ impl Coordinator {
                     rebalance::sync_time_is_over(group, &mut self.context);
                 }
             }
-            Timer::Session(group, member) => match self.groups.get_mut(&group) {
-                Some(group) => rebalance::session_is_over(group, &mut self.context, &member),
-                None if self.shares.contains_key(&group) => {
-                    share::session::remove(self, &group, &member, Told::default());
-                }
-                None => consumer::session::is_over(self, &group, &member),
-            },
+            Timer::Session(group, member) => self.session_is_over(&group, &member),
             Timer::Revocation(group, member) | Timer::Rejoin(group, member) | Timer::Resync(group, member) => {
-                consumer::session::is_over(self, &group, &member);
+                self.member_is_late(&group, &member);
             }
+            Timer::Assign(group) => streams::session::delay_is_over(self, &group),
             Timer::Assignment(group) => {
                 consumer::session::assign(self, &group);
                 share::session::assign(self, &group);
@@ -190,6 +193,25 @@ impl Coordinator {
                 }
             }
             Timer::Retention => offsets::expire(self),
+        }
+    }
+
+    fn session_is_over(&mut self, group: &Arc<str>, member: &Arc<str>) {
+        if let Some(group) = self.groups.get_mut(group) {
+            rebalance::session_is_over(group, &mut self.context, member);
+        } else if self.shares.contains_key(group) {
+            share::session::remove(self, group, member, Told::default());
+        } else {
+            self.member_is_late(group, member);
+        }
+    }
+
+    /// A member of a group of the consumer protocol or of a streams group is given up.
+    fn member_is_late(&mut self, group: &Arc<str>, member: &Arc<str>) {
+        if self.streams.contains_key(group) {
+            streams::session::remove(self, group, member, None);
+        } else {
+            consumer::session::is_over(self, group, member);
         }
     }
 
@@ -232,7 +254,7 @@ impl Coordinator {
     /// The log has refused changes of a group that were made in memory: they are written again with what comes next of
     /// the group. Whoever waits for a later append was promised these as well.
     fn change_refused(&mut self, id: AppendId, group: &Arc<str>, deletions: Vec<Record>, error: AppendError) {
-        if !deletions.is_empty() || self.consumers.contains_key(group) || self.shares.contains_key(group) {
+        if !deletions.is_empty() || !self.groups.contains_key(group) && self.has_group(group) {
             self.context.unwritten.entry(Arc::clone(group)).or_default().extend(deletions);
         }
         let later = self.context.in_flight.range_mut(id..).filter(|(_, append)| append.group == *group);
@@ -252,6 +274,9 @@ impl Coordinator {
     fn told_nothing(&mut self, group: &Arc<str>) {
         if let Some(group) = self.consumers.get(group) {
             consumer::session::begin_revocations_anew(&mut self.context, group);
+        }
+        if let Some(group) = self.streams.get(group) {
+            streams::session::begin_revocations_anew(&mut self.context, group);
         }
     }
 
@@ -316,6 +341,7 @@ impl Coordinator {
         let (before, after) = (before.topics(), self.context.image.topics());
         consumer::topics::mark_stale(self.consumers.values_mut(), before, after);
         share::group::mark_stale(self.shares.values_mut(), before, after);
+        streams::group::mark_stale(self.streams.values_mut(), before, after);
         let gone = Topics::differences(before, after).filter(|(_, after)| after.is_none());
         let (names, ids): (Vec<TopicName>, Vec<TopicId>) =
             gone.filter_map(|(before, _)| Some((before?.name.clone(), before?.id))).unzip();
@@ -339,28 +365,10 @@ impl Coordinator {
         if deletes.share && is_deserted && self.context.last_change_in_flight(id).is_none() {
             self.shares.remove(id);
         }
-    }
-
-    /// The group of the consumer protocol called `id`.
-    pub(super) fn consumer_group(&self, id: &str) -> Result<&consumer::group::Group, Refusal> {
-        let message = match self.has_group(id) {
-            true => format!("Group {id} is not a consumer group."),
-            false => format!("Consumer group {id} not found."),
-        };
-        self.consumers.get(id).ok_or_else(|| Refusal::new(Error::GroupIdNotFound, message))
-    }
-
-    /// The share group called `id`.
-    pub(super) fn share_group(&self, id: &str) -> Result<&share::group::Group, Refusal> {
-        let message = match self.has_group(id) {
-            true => format!("Group {id} is not a share group."),
-            false => format!("Group {id} not found."),
-        };
-        self.shares.get(id).ok_or_else(|| Refusal::new(Error::GroupIdNotFound, message))
-    }
-
-    /// Whether there is a group called `id`, of whatever kind.
-    pub(super) fn has_group(&self, id: &str) -> bool {
-        self.groups.contains_key(id) || self.consumers.contains_key(id) || self.shares.contains_key(id)
+        let is_deserted = self.streams.get(id).is_some_and(streams::group::Group::is_empty);
+        if deletes.streams && is_deserted && self.context.last_change_in_flight(id).is_none() {
+            self.streams.remove(id);
+            self.keep_offsets_of(id);
+        }
     }
 }

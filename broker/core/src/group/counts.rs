@@ -6,6 +6,7 @@ use super::consumer::ConsumerGroupState;
 use super::coordinator::Coordinator;
 use super::request::{GroupKind, GroupState};
 use super::share::ShareGroupState;
+use super::streams::StreamsGroupState;
 
 /// The groups of a coordinator, or of several together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl FromIterator<Self> for GroupCounts {
 
 impl GroupKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Classic, Self::Consumer, Self::Share];
+    pub const ALL: [Self; 4] = [Self::Classic, Self::Consumer, Self::Share, Self::Streams];
 
     /// The names of the states that groups of the kind may be in.
     pub fn states(self) -> &'static [&'static str] {
@@ -52,6 +53,7 @@ impl GroupKind {
             Self::Classic => &GroupState::NAMES,
             Self::Consumer => &ConsumerGroupState::NAMES,
             Self::Share => &ShareGroupState::NAMES,
+            Self::Streams => &StreamsGroupState::NAMES,
         }
     }
 }
@@ -62,5 +64,6 @@ pub(super) fn count(coordinator: &Coordinator) -> GroupCounts {
     coordinator.groups.values().for_each(|group| counts.add(GroupKind::Classic, group.state().name(), 1));
     coordinator.consumers.values().for_each(|group| counts.add(GroupKind::Consumer, group.state().name(), 1));
     coordinator.shares.values().for_each(|group| counts.add(GroupKind::Share, group.state().name(), 1));
+    coordinator.streams.values().for_each(|group| counts.add(GroupKind::Streams, group.state().name(), 1));
     counts
 }

@@ -89,6 +89,9 @@ pub enum Error {
     /// The state of a partition was made in a later epoch of the share group (KIP-932).
     #[error("the state epoch is not the newest")]
     FencedStateEpoch,
+    /// The topology of an application of Kafka Streams makes no sense (KIP-1071).
+    #[error("the topology is not valid")]
+    StreamsInvalidTopology,
     /// The request has to be made in a newer version.
     #[error("the version is too old for this group")]
     UnsupportedVersion,

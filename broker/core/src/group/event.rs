@@ -13,6 +13,7 @@ use super::share::{
     AlterShareOffsets, AlteredShareOffsets, CallId, DeleteShareOffsets, DeletedShareOffsets, DescribedShareGroup,
     ShareBeat, ShareHeartbeat, StateCall, StateResults,
 };
+use super::streams::{DescribedStreamsGroup, StreamsBeat, StreamsHeartbeat};
 use crate::group::Partitions;
 use crate::metadata::Image;
 use crate::{ProducerId, coordinator};
@@ -79,6 +80,10 @@ pub enum Request {
     AlterShareOffsets(AlterShareOffsets),
     /// DeleteShareGroupOffsets.
     DeleteShareOffsets(DeleteShareOffsets),
+    /// StreamsGroupHeartbeat.
+    StreamsHeartbeat(Box<StreamsHeartbeat>),
+    /// StreamsGroupDescribe, one group.
+    DescribeStreams(String),
     /// DeleteGroups, one group.
     Delete(String),
 }
@@ -120,6 +125,10 @@ pub enum Response {
     AlterShareOffsets(Result<AlteredShareOffsets, Refusal>),
     /// To DeleteShareOffsets.
     DeleteShareOffsets(Result<DeletedShareOffsets, Refusal>),
+    /// To StreamsHeartbeat.
+    StreamsHeartbeat(Result<StreamsBeat, Refusal>),
+    /// To DescribeStreams.
+    DescribeStreams(Result<DescribedStreamsGroup, Refusal>),
     /// To Delete.
     Delete(Result<(), Error>),
 }
@@ -142,6 +151,8 @@ impl Response {
             Self::DescribeShare(_) => Self::DescribeShare(Err(error.into())),
             Self::AlterShareOffsets(_) => Self::AlterShareOffsets(Err(error.into())),
             Self::DeleteShareOffsets(_) => Self::DeleteShareOffsets(Err(error.into())),
+            Self::StreamsHeartbeat(_) => Self::StreamsHeartbeat(Err(error.into())),
+            Self::DescribeStreams(_) => Self::DescribeStreams(Err(error.into())),
             Self::Delete(_) => Self::Delete(Err(error)),
             // What is listed waits for nothing.
             listed @ (Self::List(_) | Self::Count(_) | Self::SharePartitions(_)) => listed,

@@ -17,7 +17,7 @@ const CLIENT_ID_PREFIX: usize = 200;
 
 /// Handles JoinGroup: answered at once, or parked with the member until the generation begins.
 pub(super) fn join(coordinator: &mut Coordinator, request: RequestId, mut join: Join) {
-    let Coordinator { groups, consumers, shares, context, .. } = coordinator;
+    let Coordinator { groups, consumers, shares, streams, context, .. } = coordinator;
     let refuse = |context: &mut Context, error| context.reply_join_error(request, &join.member_id, error);
     if join.group.is_empty() || join.group.len() > MAX_STRING {
         return refuse(context, Error::InvalidGroupId);
@@ -25,7 +25,8 @@ pub(super) fn join(coordinator: &mut Coordinator, request: RequestId, mut join: 
     if !(context.config.min_session_timeout..=context.config.max_session_timeout).contains(&join.session_timeout) {
         return refuse(context, Error::InvalidSessionTimeout);
     }
-    if shares.contains_key(join.group.as_str()) {
+    let is_streaming = streams.get(join.group.as_str()).is_some_and(|group| !group.is_empty());
+    if is_streaming || shares.contains_key(join.group.as_str()) {
         return context.reply_join_error(request, "", Error::InconsistentGroupProtocol);
     }
     if has_text_too_long(&join) {
@@ -44,6 +45,9 @@ pub(super) fn join(coordinator: &mut Coordinator, request: RequestId, mut join: 
             consumers.remove(&id);
             context.append_and_answer(&id, records, []);
         }
+    }
+    if is_new && let Some(group) = streams.remove(join.group.as_str()) {
+        context.append_and_answer(&group.id, admin::streams_tombstones(&group), []);
     }
     if is_new && !groups.contains_key(join.group.as_str()) {
         let id: Arc<str> = join.group.as_str().into();

@@ -1,9 +1,9 @@
 //! The consumer-group coordinator of one `__consumer_offsets` partition, as a pure machine: events in,
 //! effects out, the state rebuilt from its records.
 //!
-//! Groups are of three kinds: classic ones, whose members assign (this module), those of the consumer protocol
-//! ([`consumer`]), and share groups ([`share`]). It must not know wire versions, threads or the log; whether the topics of committed offsets exist is
-//! the caller's to check.
+//! Groups are of four kinds: classic ones, whose members assign (this module), those of the consumer protocol
+//! ([`consumer`]), share groups ([`share`]) and streams groups ([`streams`]). It must not know wire versions, threads or
+//! the log; whether the topics of committed offsets exist is the caller's to check.
 
 mod admin;
 mod assigned;
@@ -16,6 +16,7 @@ mod error;
 mod event;
 mod join;
 mod leave;
+mod lookup;
 mod member;
 mod offset_store;
 mod offsets;
@@ -25,6 +26,7 @@ mod replay;
 mod request;
 mod share;
 mod state;
+mod streams;
 mod subscription;
 mod sync;
 mod timers;
@@ -48,4 +50,9 @@ pub use share::{
     AlterShareOffsets, AlteredShareOffsets, AlteredShareTopic, AskStates, CallId, DeleteShareOffsets,
     DeletedShareOffsets, DescribedShareGroup, DescribedShareMember, ShareBeat, ShareConfig, ShareGroupState,
     ShareHeartbeat, StateCall, StateResults,
+};
+pub use streams::{
+    CopartitionGroup, DescribedStreamsGroup, DescribedStreamsMember, Endpoint, EndpointPartitions, InternalTopic,
+    StatusCode, StreamsBeat, StreamsConfig, StreamsGroupState, StreamsHeartbeat, StreamsStatus, StreamsTopology,
+    Subtopology, Task, TaskSets, Tasks, TopicInfo,
 };

@@ -17,7 +17,7 @@ use super::request::{
 };
 use super::state::Group;
 use super::timers::Timer;
-use super::{Config, Error, admin, consumer};
+use super::{Config, Error, admin, consumer, streams};
 use crate::coordinator::{MAX_STRING, RequestId};
 use crate::{Timestamp, TopicName};
 
@@ -26,11 +26,13 @@ pub(super) fn commit(coordinator: &mut Coordinator, request: RequestId, commit: 
     if coordinator.shares.contains_key(commit.group.as_str()) {
         return coordinator.context.reply(request, Response::Commit(Err(Error::GroupIdNotFound)));
     }
-    let Coordinator { groups, consumers, context, .. } = coordinator;
-    let (group, consumer) = (groups.get(commit.group.as_str()), consumers.get(commit.group.as_str()));
-    let validated = match consumer {
-        Some(group) => consumer::offsets::validate_commit(group, &commit),
-        None => validate_commit(group, &commit),
+    let Coordinator { groups, consumers, streams, context, .. } = coordinator;
+    let id = commit.group.as_str();
+    let (group, consumer, streams) = (groups.get(id), consumers.get(id), streams.get(id));
+    let validated = match (consumer, streams) {
+        (Some(group), _) => consumer::offsets::validate_commit(group, &commit),
+        (None, Some(group)) => streams::offsets::validate_commit(group, &commit),
+        (None, None) => validate_commit(group, &commit),
     };
     if let Err(error) = validated {
         return context.reply(request, Response::Commit(Err(error)));
@@ -41,7 +43,7 @@ pub(super) fn commit(coordinator: &mut Coordinator, request: RequestId, commit: 
     {
         context.schedule_session(&group.id, &member.id, member.session_timeout);
     }
-    let known = group.map(|group| &group.id).or(consumer.map(|group| &group.id));
+    let known = group.map(|group| &group.id).or(consumer.map(|group| &group.id)).or(streams.map(|group| &group.id));
     let group: Arc<str> = known.map_or_else(|| commit.group.as_str().into(), Arc::clone);
     let now = context.now.wall;
     let retention_ms = commit.retention.map(|retention| i64::try_from(retention.as_millis()).unwrap_or(i64::MAX));
@@ -106,7 +108,10 @@ fn is_too_long(metadata: &str, config: &Config) -> bool {
 
 /// Handles OffsetFetch of one group.
 pub(super) fn fetch(coordinator: &mut Coordinator, request: RequestId, mut fetch: FetchOffsets) {
-    if let Err(error) = consumer::offsets::validate_fetch(coordinator.consumers.get(fetch.group.as_str()), &fetch) {
+    let id = fetch.group.as_str();
+    let validated = consumer::offsets::validate_fetch(coordinator.consumers.get(id), &fetch);
+    let validated = validated.and(streams::offsets::validate_fetch(coordinator.streams.get(id), &fetch));
+    if let Err(error) = validated {
         return coordinator.context.reply(request, Response::FetchOffsets(Err(error)));
     }
     let Coordinator { offsets, context, transactions, .. } = coordinator;
@@ -153,9 +158,12 @@ pub(super) fn delete(coordinator: &mut Coordinator, request: RequestId, delete: 
         Err(error) => return coordinator.context.reply(request, Response::DeleteOffsets(Err(error))),
     };
     let existing = offset_keys(coordinator, &group);
-    let is_subscribed = |topic: &str| match coordinator.consumers.get(&group) {
-        Some(group) => group.is_subscribed(topic),
-        None => coordinator.groups.get(&group).is_some_and(|group| group.is_subscribed(topic)),
+    let Coordinator { groups, consumers, streams, .. } = &*coordinator;
+    let (classic, consumer, streams) = (groups.get(&group), consumers.get(&group), streams.get(&group));
+    let is_subscribed = |topic: &str| {
+        classic.is_some_and(|group| group.is_subscribed(topic))
+            || consumer.is_some_and(|group| group.is_subscribed(topic))
+            || streams.is_some_and(|group| group.is_subscribed(topic))
     };
     let mut doomed = Vec::new();
     let mut results = PartitionResults::new();
@@ -178,6 +186,9 @@ fn deletable<'a>(coordinator: &'a Coordinator, group: &str) -> Result<&'a Arc<st
         return Err(Error::InvalidGroupId);
     }
     if let Some(group) = coordinator.consumers.get(group) {
+        return Ok(&group.id);
+    }
+    if let Some(group) = coordinator.streams.get(group) {
         return Ok(&group.id);
     }
     let group = coordinator.groups.get(group).ok_or(Error::GroupIdNotFound)?;
@@ -223,7 +234,7 @@ pub(super) fn topics_deleted(coordinator: &mut Coordinator, topics: &[TopicName]
 pub(super) fn expire(coordinator: &mut Coordinator) {
     let interval = coordinator.context.config.offsets_retention_check_interval;
     coordinator.context.schedule(Timer::Retention, interval);
-    let Coordinator { groups, consumers, offsets, context, transactions, .. } = coordinator;
+    let Coordinator { groups, consumers, streams, offsets, context, transactions, .. } = coordinator;
     for group in groups.values() {
         // What is on its way may be a newer commit: look again next time.
         if context.has_in_flight(&group.id) || transactions.has_offsets_of(&group.id) {
@@ -241,19 +252,24 @@ pub(super) fn expire(coordinator: &mut Coordinator) {
             context.append(&group.id, records, Then::Nothing);
         }
     }
-    for group in consumers.values() {
-        if context.has_in_flight(&group.id) || transactions.has_offsets_of(&group.id) {
-            continue;
+    let mut expire = |id: &Arc<str>, is_subscribed: &dyn Fn(&str) -> bool, tombstones_of_empty: Option<Vec<Record>>| {
+        if context.has_in_flight(id) || transactions.has_offsets_of(id) {
+            return;
         }
         let retention = Some(Retention { from: None, length: context.config.offsets_retention });
-        let is_subscribed = |topic: &str| group.is_subscribed(topic);
-        let expired = expired_offsets(offsets.of(&group.id), retention, is_subscribed, context.now.wall);
-        let all_expired = expired.len() == offsets.keys(&group.id).count();
-        let mut records = tombstones(&group.id, expired);
-        if all_expired && group.is_empty() {
-            records.extend(admin::consumer_tombstones(group));
-        }
-        context.append_and_answer(&group.id, records, []);
+        let expired = expired_offsets(offsets.of(id), retention, is_subscribed, context.now.wall);
+        let all_expired = expired.len() == offsets.keys(id).count();
+        let mut records = tombstones(id, expired);
+        records.extend(tombstones_of_empty.filter(|_| all_expired).into_iter().flatten());
+        context.append_and_answer(id, records, []);
+    };
+    for group in consumers.values() {
+        let tombstones = group.is_empty().then(|| admin::consumer_tombstones(group));
+        expire(&group.id, &|topic| group.is_subscribed(topic), tombstones);
+    }
+    for group in streams.values() {
+        let tombstones = group.is_empty().then(|| admin::streams_tombstones(group));
+        expire(&group.id, &|topic| group.is_subscribed(topic), tombstones);
     }
 }
 

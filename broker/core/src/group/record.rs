@@ -1,6 +1,6 @@
 //! The records of `__consumer_offsets` in Kafka's own format: OffsetCommit key 1 / value 3 (1 with an expiry of its
 //! own) and GroupMetadata key 2 / value 3 are written; every version up to value 4 is read. Those of the consumer
-//! protocol are in [`consumer`], those of share groups in [`share`].
+//! protocol are in [`consumer`], those of share groups in [`share`], those of streams groups in [`streams`].
 //!
 //! Keys and values come from disk: lengths are checked against the bytes that remain before anything is allocated.
 
@@ -12,6 +12,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::consumer;
 use super::request::Committed;
 use super::share;
+use super::streams;
 use crate::coordinator::{EncodedRecord, Reader, RecordError, put_bytes, put_count, put_nullable_string, put_string};
 use crate::{LeaderEpoch, Offset, Timestamp, TopicName};
 
@@ -75,6 +76,8 @@ pub(super) enum Record {
     Consumer(consumer::Record),
     /// Of a share group.
     Share(share::Record),
+    /// Of a streams group.
+    Streams(streams::Record),
 }
 
 impl Record {
@@ -96,11 +99,12 @@ impl Record {
                 Ok(Some(Self::Group(GroupChange { group, value })))
             }
             10..=15 => Ok(share::record::decode(kind, key, value)?.map(Self::Share)),
+            17.. => Ok(streams::record::decode(kind, key, value)?.map(Self::Streams)),
             _ => Ok(consumer::record::decode(kind, key, value)?.map(Self::Consumer)),
         }
     }
 
-    /// Whether it deletes what says that a group of the consumer protocol or a share group is there.
+    /// Whether it deletes what says that a group is there, of any kind but a classic one.
     pub(super) fn ends_group(&self) -> bool {
         match self {
             Self::Consumer(record) => {
@@ -110,6 +114,10 @@ impl Record {
             Self::Share(record) => {
                 use share::group::Change;
                 matches!(record.change, Change::Epoch(None) | Change::AssignmentEpoch(None) | Change::States(None))
+            }
+            Self::Streams(record) => {
+                use streams::group::Change;
+                matches!(record.change, Change::Epoch(None) | Change::AssignmentEpoch(None) | Change::Topology(None))
             }
             Self::Offset(_) | Self::Group(_) => false,
         }
@@ -121,6 +129,7 @@ impl Record {
         let value = match self {
             Self::Consumer(record) => return record.encode(),
             Self::Share(record) => return record.encode(),
+            Self::Streams(record) => return record.encode(),
             Self::Offset(change) => {
                 key.put_i16(1);
                 put_string(&mut key, &change.group);

@@ -7,6 +7,7 @@ use super::consumer::{self, group::Change};
 use super::coordinator::Coordinator;
 use super::record::{GroupChange, OffsetChange, Record};
 use super::share;
+use super::streams;
 use crate::ProducerId;
 use crate::coordinator::{RecordError, Replayed};
 
@@ -24,11 +25,13 @@ pub(super) fn replay(coordinator: &mut Coordinator, replayed: Replayed<'_>) -> R
         Some(Record::Group(GroupChange { group, value: Some(value) })) => {
             coordinator.consumers.remove(&group);
             coordinator.shares.remove(&group);
+            coordinator.streams.remove(&group);
             coordinator.group_or_new(&group).restore(value);
         }
         Some(Record::Group(GroupChange { group, value: None })) => coordinator.forget_group(&group),
         Some(Record::Consumer(record)) => coordinator.replay_consumer(record),
         Some(Record::Share(record)) => coordinator.replay_share(record),
+        Some(Record::Streams(record)) => coordinator.replay_streams(record),
         None => {}
     }
     Ok(())
@@ -93,6 +96,28 @@ impl Coordinator {
     pub(super) fn keep_offsets_of(&mut self, id: &Arc<str>) {
         if self.offsets.of(id).is_some() && !self.has_group(id) {
             self.group_or_new(id);
+        }
+    }
+
+    /// Applies a stored change of a streams group.
+    fn replay_streams(&mut self, streams::Record { group, change }: streams::Record) {
+        match change {
+            streams::group::Change::Epoch(None) => {
+                self.streams.remove(&group);
+                self.keep_offsets_of(&group);
+            }
+            change if change.is_deletion() => {
+                if let Some(group) = self.streams.get_mut(&group) {
+                    group.apply(change);
+                }
+            }
+            change => {
+                if matches!(change, streams::group::Change::Epoch(_)) {
+                    self.groups.remove(&group);
+                }
+                let new = || streams::group::Group::new(Arc::clone(&group));
+                self.streams.entry(Arc::clone(&group)).or_insert_with(new).apply(change);
+            }
         }
     }
 

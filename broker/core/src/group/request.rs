@@ -256,7 +256,7 @@ pub struct Listed {
     pub kind: GroupKind,
 }
 
-/// The kinds of groups (KIP-848, KIP-932).
+/// The kinds of groups (KIP-848, KIP-932, KIP-1071).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum GroupKind {
     /// Its members assign.
@@ -265,6 +265,8 @@ pub enum GroupKind {
     Consumer,
     /// The coordinator assigns, a partition to several members.
     Share,
+    /// The coordinator assigns tasks of a topology.
+    Streams,
 }
 
 impl GroupKind {
@@ -274,6 +276,7 @@ impl GroupKind {
             Self::Classic => "classic",
             Self::Consumer => "consumer",
             Self::Share => "share",
+            Self::Streams => "streams",
         }
     }
 }

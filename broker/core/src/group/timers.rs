@@ -12,7 +12,9 @@ pub(super) enum Timer {
     Sync(Arc<str>),
     /// The session of a member (or of one that was only given an id) ends: group, member.
     Session(Arc<str>, Arc<str>),
-    /// A member of the consumer protocol has not given up in time what it has to: group, member.
+    /// A streams group has waited long enough for more members after its first.
+    Assign(Arc<str>),
+    /// A member of the consumer protocol or of a streams group has not given up in time what it has to: group, member.
     Revocation(Arc<str>, Arc<str>),
     /// A member of the classic protocol in a group of the consumer protocol has not joined again in time.
     Rejoin(Arc<str>, Arc<str>),

@@ -150,7 +150,12 @@ impl Bench {
 
     /// The cluster has these topics and numbers of partitions from here on.
     pub fn tell(&mut self, topics: &[(&str, i32)]) {
-        self.image = Arc::new(image(topics));
+        self.tell_image(image(topics));
+    }
+
+    /// The cluster is this one from here on.
+    pub fn tell_image(&mut self, image: Image) {
+        self.image = Arc::new(image);
         self.handle(Event::Note(Note::Metadata(Arc::clone(&self.image))));
     }
 

@@ -13,4 +13,6 @@ mod scenarios;
 mod share_simulation;
 mod shares;
 mod simulation;
+mod streams;
+mod streams_simulation;
 mod transactions;

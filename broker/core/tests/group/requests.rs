@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use ottla_core::group::{
     Commit, ConsumerHeartbeat, FetchOffsets, Heartbeat, Join, Leave, MemberIdentity, PartitionCommit, Partitions,
-    Protocol, Request, Response, ShareHeartbeat, Sync,
+    Protocol, Request, Response, ShareHeartbeat, StreamsHeartbeat, StreamsTopology, Subtopology, Sync, TaskSets, Tasks,
+    TopicInfo,
 };
 use ottla_core::{LeaderEpoch, Offset};
 use uuid::Uuid;
@@ -159,4 +160,71 @@ pub fn offsets(response: Response) -> Vec<(String, i32, i64)> {
         }
     }
     offsets
+}
+
+/// A word count: subtopology 0 reads `t` and writes the repartition topic, subtopology 1 reads that and has a state.
+pub fn word_count() -> StreamsTopology {
+    let internal = |name: &str| TopicInfo { name: name.into(), ..TopicInfo::default() };
+    let splits = Subtopology {
+        id: "0".into(),
+        source_topics: vec!["t".into()],
+        repartition_sink_topics: vec!["r".into()],
+        ..Subtopology::default()
+    };
+    let counts = Subtopology {
+        id: "1".into(),
+        repartition_source_topics: vec![internal("r")],
+        changelog_topics: vec![TopicInfo {
+            configs: vec![("cleanup.policy".into(), "compact".into())],
+            ..internal("c")
+        }],
+        ..Subtopology::default()
+    };
+    StreamsTopology { epoch: 0, subtopologies: vec![splits, counts] }
+}
+
+/// The first heartbeat of a member of a streams group, which is a process of its own.
+pub fn first_streams_beat(group: &str, member_id: &str) -> StreamsHeartbeat {
+    let none = || Some(Tasks::default());
+    StreamsHeartbeat {
+        group: group.into(),
+        member_id: member_id.into(),
+        rebalance_timeout: Some(Duration::from_secs(60)),
+        topology: Some(word_count()),
+        active: none(),
+        standby: none(),
+        warmup: none(),
+        process_id: Some(format!("process-{member_id}")),
+        client_id: "client".into(),
+        client_host: "/127.0.0.1".into(),
+        ..StreamsHeartbeat::default()
+    }
+}
+
+/// A heartbeat of a streams group that says nothing new.
+pub fn streams_beat(group: &str, member_id: &str, member_epoch: i32) -> StreamsHeartbeat {
+    StreamsHeartbeat {
+        group: group.into(),
+        member_id: member_id.into(),
+        member_epoch,
+        client_id: "client".into(),
+        client_host: "/127.0.0.1".into(),
+        ..StreamsHeartbeat::default()
+    }
+}
+
+/// One that says what the member owns.
+pub fn owning(beat: StreamsHeartbeat, owned: &TaskSets) -> StreamsHeartbeat {
+    let TaskSets { active, standby, warmup } = owned.clone();
+    StreamsHeartbeat { active: Some(active), standby: Some(standby), warmup: Some(warmup), ..beat }
+}
+
+/// Tasks of subtopologies.
+pub fn tasks(all: &[(&str, &[i32])]) -> Tasks {
+    all.iter().flat_map(|(id, indexes)| indexes.iter().map(|index| ((*id).into(), *index))).collect()
+}
+
+/// Active tasks of subtopologies.
+pub fn active(all: &[(&str, &[i32])]) -> TaskSets {
+    TaskSets { active: tasks(all), ..TaskSets::default() }
 }

@@ -61,6 +61,8 @@ pub mod share_acknowledge;
 pub mod share_fetch;
 pub mod share_group_describe;
 pub mod share_group_heartbeat;
+pub mod streams_group_describe;
+pub mod streams_group_heartbeat;
 pub mod sync_group;
 pub mod txn_offset_commit;
 pub mod unregister_broker;
@@ -133,6 +135,8 @@ pub use share_acknowledge::{ShareAcknowledgeRequest, ShareAcknowledgeResponse};
 pub use share_fetch::{ShareFetchRequest, ShareFetchResponse};
 pub use share_group_describe::{ShareGroupDescribeRequest, ShareGroupDescribeResponse};
 pub use share_group_heartbeat::{ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse};
+pub use streams_group_describe::{StreamsGroupDescribeRequest, StreamsGroupDescribeResponse};
+pub use streams_group_heartbeat::{StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse};
 pub use sync_group::{SyncGroupRequest, SyncGroupResponse};
 pub use txn_offset_commit::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 pub use unregister_broker::{UnregisterBrokerRequest, UnregisterBrokerResponse};
@@ -266,6 +270,8 @@ known_apis! {
     ReadShareGroupStateSummary: ReadShareGroupStateSummaryRequest,
     ShareGroupHeartbeat: ShareGroupHeartbeatRequest,
     ShareGroupDescribe: ShareGroupDescribeRequest,
+    StreamsGroupHeartbeat: StreamsGroupHeartbeatRequest,
+    StreamsGroupDescribe: StreamsGroupDescribeRequest,
     DescribeShareGroupOffsets: DescribeShareGroupOffsetsRequest,
     AlterShareGroupOffsets: AlterShareGroupOffsetsRequest,
     DeleteShareGroupOffsets: DeleteShareGroupOffsetsRequest,

@@ -6,6 +6,7 @@ mod hostile;
 mod newest;
 mod round_trip;
 mod share;
+mod streams;
 mod throttle;
 
 use rand::rngs::StdRng;

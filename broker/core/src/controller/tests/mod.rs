@@ -2,6 +2,7 @@
 
 mod brokers;
 mod directories;
+mod group_configs;
 mod moves;
 mod oracle;
 mod partitions;

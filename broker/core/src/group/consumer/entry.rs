@@ -33,7 +33,7 @@ impl Entry {
             return Ok(Self { group, origin: Origin::Known });
         }
         let is_not_one = || Refusal::new(Error::GroupIdNotFound, format!("Group {id} is not a consumer group."));
-        if coordinator.shares.contains_key(id) {
+        if coordinator.shares.contains_key(id) || coordinator.streams.contains_key(id) {
             return Err(is_not_one());
         }
         match coordinator.groups.get(id) {

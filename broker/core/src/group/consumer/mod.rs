@@ -33,6 +33,7 @@ use group::{Change, Group};
 pub(super) use entry::of_group;
 pub(super) use member::{MAX_SAID, size_of_names};
 pub(super) use step::metadata_hash;
+pub(super) use upgrade::retire;
 
 use super::Response;
 use super::context::Context;

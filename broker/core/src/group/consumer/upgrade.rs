@@ -61,7 +61,7 @@ fn profile(member: &Member, subscription: Subscription) -> Profile {
 }
 
 /// The classic group is no more. Whoever waits for it comes again, to the new one; sessions begin anew.
-pub(super) fn retire(coordinator: &mut Coordinator, id: &Arc<str>) {
+pub(in crate::group) fn retire(coordinator: &mut Coordinator, id: &Arc<str>) {
     let Coordinator { groups, context, .. } = coordinator;
     let Some(mut classic) = groups.remove(id) else { return };
     context.timers.cancel(&Timer::Join(Arc::clone(id)));
