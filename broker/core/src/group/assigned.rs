@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use bytes::{BufMut as _, BytesMut};
+
 use crate::Timestamp;
-use crate::coordinator::{Reader, RecordError};
+use crate::coordinator::{Reader, RecordError, put_tagged};
 
 /// The tag of the time in records of Kafka's.
 const TIME: u32 = 0;
@@ -39,6 +41,12 @@ impl Assigned {
             Ok(())
         })?;
         Ok(assigned)
+    }
+
+    /// Writes the value of its record, after the version.
+    pub(crate) fn put(self, out: &mut BytesMut) {
+        out.put_i32(self.epoch);
+        put_tagged(out, &self.tagged());
     }
 
     /// The tagged fields of the value of its record; the epoch stands before them.

@@ -180,10 +180,11 @@ impl Coordinator {
             Timer::Revocation(group, member) | Timer::Rejoin(group, member) | Timer::Resync(group, member) => {
                 self.member_is_late(&group, &member);
             }
-            Timer::Assign(group) => streams::session::delay_is_over(self, &group),
+            Timer::Assign(group) => streams::session::assign(self, &group),
             Timer::Assignment(group) => {
                 consumer::session::assign(self, &group);
                 share::session::assign(self, &group);
+                streams::session::assign(self, &group);
             }
             Timer::Append(id) => {
                 // The records may still become durable, so they stay in flight; only the answers go out.

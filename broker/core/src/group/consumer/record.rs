@@ -88,12 +88,7 @@ impl Record {
             }
             Change::AssignmentEpoch(value) => {
                 start(ASSIGNMENT_EPOCH, None);
-                value.map(|assigned| {
-                    value_of(|out| {
-                        out.put_i32(assigned.epoch);
-                        put_tagged(out, &assigned.tagged());
-                    })
-                })
+                value.map(|assigned| value_of(|out| assigned.put(out)))
             }
             Change::Target(id, value) => {
                 start(TARGET, Some(id));

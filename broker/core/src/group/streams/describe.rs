@@ -18,7 +18,7 @@ pub(crate) fn describe(group: &Group) -> DescribedStreamsGroup {
     DescribedStreamsGroup {
         state: group.state(),
         epoch: group.epoch.epoch,
-        assignment_epoch: group.assignment_epoch,
+        assignment_epoch: group.assigned.epoch,
         topology,
         members: group.members().map(|(id, member)| described(id, member)).collect(),
     }

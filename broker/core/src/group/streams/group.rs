@@ -10,6 +10,8 @@ use super::member::{Current, Member, Profile};
 use super::request::StreamsGroupState;
 use super::tasks::{Role, Task, TaskSets};
 use super::topology::StreamsTopology;
+use crate::Timestamp;
+use crate::group::assigned::Assigned;
 use crate::group::consumer::topics::changed_topics;
 use crate::metadata::Topics;
 
@@ -22,8 +24,8 @@ pub(crate) enum Change {
     Topology(Option<StreamsTopology>),
     /// What a member says of itself; none removes the member.
     Member(Arc<str>, Option<Profile>),
-    /// The group epoch that the targets are for, and when they were found, on the wall clock, in milliseconds.
-    AssignmentEpoch(Option<(i32, i64)>),
+    /// The group epoch that the targets are for, and when they were made.
+    AssignmentEpoch(Option<Assigned>),
     /// What a member is to have.
     Target(Arc<str>, Option<TaskSets>),
     /// Where a member stands.
@@ -65,9 +67,8 @@ pub(crate) struct Group {
     pub(crate) id: Arc<str>,
     pub(crate) epoch: GroupEpoch,
     pub(crate) topology: Option<StreamsTopology>,
-    pub(crate) assignment_epoch: i32,
-    /// When the targets were found; 0 if it is not known.
-    pub(crate) assigned_at: i64,
+    /// What the targets are.
+    pub(crate) assigned: Assigned,
     members: BTreeMap<Arc<str>, Member>,
     /// Who has, or still has to give up, an active task.
     active: HashMap<Task, Arc<str>>,
@@ -86,6 +87,7 @@ pub(crate) struct Group {
 impl Group {
     /// Group and assignment epoch of a group that nobody has joined, as Kafka has it.
     const FIRST_EPOCH: i32 = 1;
+    const NEVER_ASSIGNED: Assigned = Assigned { epoch: Self::FIRST_EPOCH, at: Timestamp(0) };
 
     pub(crate) fn new(id: Arc<str>) -> Self {
         let epoch = GroupEpoch {
@@ -98,8 +100,7 @@ impl Group {
             id,
             epoch,
             topology: None,
-            assignment_epoch: Self::FIRST_EPOCH,
-            assigned_at: 0,
+            assigned: Self::NEVER_ASSIGNED,
             members: BTreeMap::new(),
             active: HashMap::new(),
             copies: HashMap::new(),
@@ -116,9 +117,7 @@ impl Group {
             Change::Epoch(Some(epoch)) => self.epoch = epoch,
             Change::Epoch(None) => {}
             Change::Topology(topology) => self.topology = topology,
-            Change::AssignmentEpoch(value) => {
-                (self.assignment_epoch, self.assigned_at) = value.unwrap_or((Self::FIRST_EPOCH, 0));
-            }
+            Change::AssignmentEpoch(value) => self.assigned = value.unwrap_or(Self::NEVER_ASSIGNED),
             Change::Member(id, Some(profile)) => self.member_or_new(id).profile = profile,
             Change::Member(id, None) => self.remove(&id),
             Change::Target(id, Some(target)) => self.member_or_new(id).target = target,
@@ -237,9 +236,9 @@ impl Group {
             StreamsGroupState::Empty
         } else if !is_ready() {
             StreamsGroupState::NotReady
-        } else if self.epoch.epoch > self.assignment_epoch {
+        } else if self.epoch.epoch > self.assigned.epoch {
             StreamsGroupState::Assigning
-        } else if self.members.values().all(|member| member.current.is_reconciled_to(self.assignment_epoch)) {
+        } else if self.members.values().all(|member| member.current.is_reconciled_to(self.assigned.epoch)) {
             StreamsGroupState::Stable
         } else {
             StreamsGroupState::Reconciling
@@ -255,7 +254,7 @@ impl Group {
             changes.push(Change::Target(Arc::clone(id), Some(member.target.clone())));
             changes.push(Change::Current(Arc::clone(id), Some(member.current.clone())));
         }
-        changes.push(Change::AssignmentEpoch(Some((self.assignment_epoch, self.assigned_at))));
+        changes.push(Change::AssignmentEpoch(Some(self.assigned)));
         changes
     }
 
@@ -350,12 +349,13 @@ mod tests {
         group.apply(Change::Topology(Some(StreamsTopology { epoch: 0, ..StreamsTopology::default() })));
         put(&mut group, "a", "p", &[1], &[2], &[3]);
         group.apply(Change::Target("a".into(), Some(group.member("a").unwrap().current.assigned.clone())));
-        group.apply(Change::AssignmentEpoch(Some((5, 77))));
+        let assigned = Assigned { epoch: 5, at: Timestamp(77) };
+        group.apply(Change::AssignmentEpoch(Some(assigned)));
         let mut other = Group::new("g".into());
         group.snapshot().into_iter().for_each(|change| other.apply(change));
         assert_eq!(format!("{:?}", other.members), format!("{:?}", group.members));
         assert_eq!((&other.epoch, &other.topology), (&group.epoch, &group.topology));
-        assert_eq!((other.assignment_epoch, other.assigned_at), (5, 77));
+        assert_eq!(other.assigned, assigned);
         assert!(!is_free(&other, "a", Role::Active, 9) || other.active.len() == 2);
         group.tombstones().into_iter().for_each(|change| other.apply(change));
         assert!(other.is_empty() && other.topology.is_none() && other.active.is_empty() && other.copies.is_empty());

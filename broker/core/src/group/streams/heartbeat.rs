@@ -1,7 +1,6 @@
 //! StreamsGroupHeartbeat: joins, keeps alive, reconciles, leaves (KIP-1071).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::check::check;
 use super::endpoints::endpoints;
@@ -9,7 +8,7 @@ use super::group::{Change, Group};
 use super::member::{Current, Member, Profile};
 use super::plan::{Plan, plan};
 use super::request::{StatusCode, StreamsBeat, StreamsHeartbeat, StreamsStatus};
-use super::step::Step;
+use super::step::{Step, wait_for_targets};
 use super::tasks::{TaskSets, Tasks};
 use super::{session, write};
 use crate::coordinator::RequestId;
@@ -163,7 +162,7 @@ fn advance(
         Some(detail) => {
             statuses.push(StreamsStatus { code: StatusCode::AssignmentDelayed, detail: detail.to_owned() });
         }
-        None => step.assign(context.now.wall.0),
+        None => step.assign(context.now.wall),
     }
     step.reconcile(id, owned);
     step.into_changes()
@@ -194,22 +193,14 @@ fn begin_delay(context: &mut Context, group: &Group) {
     }
 }
 
-/// Why tasks are not assigned yet, if there are any to assign.
-fn delay(context: &Context, group: &Group) -> Option<&'static str> {
+/// Why tasks are not assigned yet, if there are any to assign. They are when the time for it has come.
+fn delay(context: &mut Context, group: &Group) -> Option<&'static str> {
     if context.timers.is_set(&Timer::Assign(Arc::clone(&group.id))) {
-        Some("Assignment delayed due to the configured initial rebalance delay.")
-    } else if group.epoch.epoch > group.assignment_epoch && is_too_early(context, group) {
-        Some("Assignment delayed due to the configured assignment interval.")
-    } else {
-        None
+        return Some("Assignment delayed due to the configured initial rebalance delay.");
     }
-}
-
-/// Whether the assignment before is too young for another one. A clock that was set back keeps nobody waiting.
-pub(super) fn is_too_early(context: &Context, group: &Group) -> bool {
-    let interval = context.config.streams.assignment_interval_of(&group.id, &context.image);
-    let elapsed = u64::try_from(context.now.wall.0.saturating_sub(group.assigned_at)).ok();
-    group.assigned_at != 0 && elapsed.is_some_and(|elapsed| Duration::from_millis(elapsed) < interval)
+    let wait = wait_for_targets(group, context)?;
+    context.schedule(Timer::Assignment(Arc::clone(&group.id)), wait);
+    Some("Assignment delayed due to the configured assignment interval.")
 }
 
 fn answer(

@@ -15,6 +15,7 @@ use crate::coordinator::{
     EncodedRecord, Reader, RecordError, put_compact_count, put_compact_string, put_nullable_compact_string, put_string,
     put_tagged,
 };
+use crate::group::assigned::Assigned;
 use crate::group::consumer::record::value_of;
 use crate::group::record::{as_milliseconds, milliseconds};
 
@@ -28,8 +29,6 @@ const TOPOLOGY: i16 = 23;
 /// Tags of the value of a group.
 const VALIDATED_TOPOLOGY: u32 = 0;
 const CONFIGS: u32 = 1;
-/// Tag of the time in the value of an assignment epoch (KIP-1263).
-const ASSIGNED_AT: u32 = 0;
 /// Tag of the epochs of tasks.
 const SINCE: u32 = 0;
 
@@ -59,7 +58,7 @@ pub(crate) fn decode(kind: i16, mut key: Reader<'_>, value: Option<&[u8]>) -> Re
     let change = match kind {
         GROUP => Change::Epoch(value.map(read_epoch).transpose()?),
         MEMBER => Change::Member(key.string()?.into(), value.map(read_profile).transpose()?),
-        ASSIGNMENT_EPOCH => Change::AssignmentEpoch(value.map(read_assignment_epoch).transpose()?),
+        ASSIGNMENT_EPOCH => Change::AssignmentEpoch(value.map(Assigned::read).transpose()?),
         TARGET => Change::Target(key.string()?.into(), value.map(read_target).transpose()?),
         CURRENT => Change::Current(key.string()?.into(), value.map(read_current).transpose()?),
         _ => Change::Topology(value.map(read_topology).transpose()?),
@@ -94,13 +93,7 @@ fn put_change(out: &mut BytesMut, change: &Change) {
     match change {
         Change::Epoch(Some(epoch)) => put_epoch(out, epoch),
         Change::Member(_, Some(profile)) => put_profile(out, profile),
-        Change::AssignmentEpoch(Some((epoch, at))) => {
-            out.put_i32(*epoch);
-            match at {
-                0 => put_tagged(out, &[]),
-                _ => put_tagged(out, &[(ASSIGNED_AT, at.to_be_bytes().to_vec())]),
-            }
-        }
+        Change::AssignmentEpoch(Some(assigned)) => assigned.put(out),
         Change::Target(_, Some(target)) => {
             put_sets(out, target, None);
             put_tagged(out, &[]);
@@ -139,17 +132,6 @@ fn put_epoch(out: &mut BytesMut, group: &GroupEpoch) {
         fields.push((CONFIGS, configs.to_vec()));
     }
     put_tagged(out, &fields);
-}
-
-fn read_assignment_epoch(value: &mut Reader<'_>) -> Result<(i32, i64), RecordError> {
-    let (epoch, mut at) = (value.i32()?, 0);
-    value.tagged(|tag, field| {
-        if tag == ASSIGNED_AT {
-            at = field.i64()?;
-        }
-        Ok(())
-    })?;
-    Ok((epoch, at))
 }
 
 fn read_profile(value: &mut Reader<'_>) -> Result<Profile, RecordError> {

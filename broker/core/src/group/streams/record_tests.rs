@@ -3,6 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::Timestamp;
 use crate::group::streams::topology::{CopartitionGroup, StreamsTopology, Subtopology, TopicInfo};
 
 fn record(change: Change) -> Record {
@@ -72,8 +73,8 @@ fn all() -> Vec<Record> {
         Change::Member("m".into(), Some(profile)),
         Change::Member("m".into(), Some(bare)),
         Change::Member("m".into(), None),
-        Change::AssignmentEpoch(Some((3, 9))),
-        Change::AssignmentEpoch(Some((3, 0))),
+        Change::AssignmentEpoch(Some(Assigned { epoch: 3, at: Timestamp(9) })),
+        Change::AssignmentEpoch(Some(Assigned { epoch: 3, at: Timestamp(0) })),
         Change::AssignmentEpoch(None),
         Change::Target("m".into(), Some(target)),
         Change::Target("m".into(), None),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::group::Group;
 use super::member::Progress;
-use super::step::Step;
+use super::step::{Step, wait_for_targets};
 use super::write;
 use crate::coordinator::RequestId;
 use crate::group::Response;
@@ -58,18 +58,20 @@ pub(crate) fn remove(coordinator: &mut Coordinator, group: &str, id: &Arc<str>, 
     write(context, group, Vec::new(), changes, answer);
 }
 
-/// A new group has waited long enough for more members: tasks are assigned.
-pub(crate) fn delay_is_over(coordinator: &mut Coordinator, group: &str) {
+/// A new group has waited long enough for more members, or the interval since its last targets is over: tasks are assigned.
+pub(crate) fn assign(coordinator: &mut Coordinator, group: &str) {
     let Coordinator { streams, context, .. } = coordinator;
     // What the topics make of the topology is found by a heartbeat, which then assigns as well.
     let is_known = |group: &&mut Group| !group.is_empty() && group.configured.is_some();
     let Some(group) = streams.get_mut(group).filter(is_known) else { return };
-    if super::heartbeat::is_too_early(context, group) {
+    let is_waiting = context.timers.is_set(&Timer::Assign(Arc::clone(&group.id)));
+    if is_waiting || wait_for_targets(group, context).is_some() {
         return;
     }
-    let now = context.now.wall.0;
     let mut step = Step::new(group);
-    step.assign(now);
+    step.assign(context.now.wall);
     let changes = step.into_changes();
-    write(context, group, Vec::new(), changes, None);
+    if !changes.is_empty() {
+        write(context, group, Vec::new(), changes, None);
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::assignor::{self, Candidate, NUM_STANDBY_REPLICAS, Question};
 use super::configure::Configured;
@@ -10,6 +11,9 @@ use super::group::{Change, Group, GroupEpoch, NOT_VALIDATED, member_tombstones};
 use super::member::Profile;
 use super::reconcile::{Target, reconcile};
 use super::tasks::TaskSets;
+use crate::Timestamp;
+use crate::group::assigned::Assigned;
+use crate::group::context::Context;
 
 /// Changes of a group, made one after another and kept for the log.
 pub(crate) struct Step<'a> {
@@ -65,8 +69,8 @@ impl<'a> Step<'a> {
     }
 
     /// Finds the targets of the group's epoch: nothing for anybody while the topology is not ready.
-    pub(crate) fn assign(&mut self, now: i64) {
-        if self.group.epoch.epoch <= self.group.assignment_epoch {
+    pub(crate) fn assign(&mut self, now: Timestamp) {
+        if self.group.epoch.epoch <= self.group.assigned.epoch {
             return;
         }
         for (id, target) in targets(self.group) {
@@ -74,20 +78,26 @@ impl<'a> Step<'a> {
                 self.put(Change::Target(id, Some(target)));
             }
         }
-        self.put(Change::AssignmentEpoch(Some((self.group.epoch.epoch, now))));
+        self.put(Change::AssignmentEpoch(Some(Assigned { epoch: self.group.epoch.epoch, at: now })));
     }
 
     /// Brings a member a step towards its target.
     pub(crate) fn reconcile(&mut self, id: &Arc<str>, owned: Option<&TaskSets>) {
         let group = &*self.group;
         let Some(member) = group.member(id) else { return };
-        let target = Target { epoch: group.assignment_epoch, tasks: &member.target };
+        let target = Target { epoch: group.assigned.epoch, tasks: &member.target };
         let is_free = |role, subtopology: &Arc<str>, partition| group.is_free_for(id, role, subtopology, partition);
         let next = reconcile(&member.current, target, owned, is_free);
         if next != member.current {
             self.put(Change::Current(Arc::clone(id), Some(next)));
         }
     }
+}
+
+/// For how long the targets of the group's epoch have to wait, if they do.
+pub(crate) fn wait_for_targets(group: &Group, context: &Context) -> Option<Duration> {
+    let interval = context.config.streams.assignment_interval_of(&group.id, &context.image);
+    group.assigned.wait(group.epoch.epoch, interval, context.now.wall)
 }
 
 fn targets(group: &Group) -> Vec<(Arc<str>, TaskSets)> {
