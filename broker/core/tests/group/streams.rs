@@ -249,7 +249,10 @@ fn assignments_keep_their_distance() {
     let detail = "Assignment delayed due to the configured assignment interval.".to_owned();
     assert_eq!(beat.statuses, [StreamsStatus { code: StatusCode::AssignmentDelayed, detail }]);
     assert_eq!((beat.member_epoch, beat.assignment), (2, Some(TaskSets::default())));
-    bench.advance(Duration::from_secs(1));
+    bench.advance(Duration::from_millis(999));
+    assert_eq!(state(&mut bench), StreamsGroupState::Assigning);
+    bench.advance(Duration::from_millis(1));
+    assert_eq!(state(&mut bench), StreamsGroupState::Reconciling, "without a heartbeat");
     assert_eq!(told(&mut bench, streams_beat("g", "b", 2)).0, 3);
 }
 
