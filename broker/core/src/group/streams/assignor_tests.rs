@@ -1,3 +1,5 @@
+//! The assignor: exact answers, and what holds for every answer.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! What topics make of topologies: numbers of tasks and partitions, what is missing, and what does not fit.
+
 use std::sync::Arc;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Records of streams groups: the bytes of Kafka, there and back, and cut short.
+
 use std::time::Duration;
 
 use proptest::prelude::*;
