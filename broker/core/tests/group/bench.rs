@@ -129,8 +129,8 @@ impl Bench {
                 Effect::Prune(offset) => panic!("a compacted log is pruned below {offset}"),
             }
         }
-        while self.is_prompt && !self.in_flight.is_empty() {
-            self.make_durable();
+        if self.is_prompt {
+            self.drain();
         }
     }
 
@@ -140,6 +140,13 @@ impl Bench {
         let transaction = batch.transaction.map(|transaction| transaction.producer.id);
         self.log.extend(batch.records.into_iter().map(|record| Logged::Record(record, transaction)));
         self.handle(Event::Appended(id, Ok(())));
+    }
+
+    /// All that is on its way becomes durable.
+    pub fn drain(&mut self) {
+        while !self.in_flight.is_empty() {
+            self.make_durable();
+        }
     }
 
     /// The marker of a transaction becomes durable.

@@ -5,17 +5,18 @@
 //! acknowledged as committed is read; a coordinator rebuilt from the log is the same. And once the faults stop, every
 //! partition is with one member, in the epoch of the group.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ottla_core::coordinator::{AppendError, Machine as _, RequestId};
 use ottla_core::group::{
-    Beat, Commit, ConsumerGroupState, ConsumerHeartbeat, Effect, Error, Event, LEAVE, LEAVE_FOR_A_WHILE, Partitions,
-    Refusal, Request, Response,
+    Beat, ConsumerGroupState, ConsumerHeartbeat, Effect, Error, Event, LEAVE, LEAVE_FOR_A_WHILE, Partitions, Refusal,
+    Request, Response,
 };
 
 use super::bench::{Bench, assigning_every, loaded};
-use super::requests::{beat, commit, fetch_all, first_beat, offsets, partitions};
+use super::commits::Commits;
+use super::requests::{beat, fetch_all, first_beat, partitions};
 use super::simulation::{Dice, seeds};
 
 struct Member {
@@ -36,9 +37,7 @@ struct World {
     members: Vec<Member>,
     next_id: u32,
     partitions: i32,
-    commits: BTreeMap<RequestId, (i32, i64)>,
-    last_offset: i64,
-    acknowledged: BTreeMap<i32, i64>,
+    commits: Commits,
 }
 
 #[test]
@@ -56,16 +55,7 @@ impl World {
         let mut bench = Bench::new(assigning_every(interval));
         bench.tell(&[("t", 6)]);
         bench.is_prompt = false;
-        Self {
-            bench,
-            dice,
-            members: Vec::new(),
-            next_id: 0,
-            partitions: 6,
-            commits: BTreeMap::new(),
-            last_offset: 0,
-            acknowledged: BTreeMap::new(),
-        }
+        Self { bench, dice, members: Vec::new(), next_id: 0, partitions: 6, commits: Commits::default() }
     }
 
     fn run(&mut self) {
@@ -74,7 +64,7 @@ impl World {
             self.step();
         }
         self.bench.is_prompt = true;
-        self.drain();
+        self.bench.drain();
         // Sessions of those that crashed end, and the others divide what they had.
         for _ in 0..120 {
             self.step();
@@ -112,8 +102,8 @@ impl World {
             self.assert_nothing_is_owned_twice();
             self.send(i);
         }
-        self.collect_commits();
-        self.read_offsets();
+        self.commits.collect(&mut self.bench);
+        self.commits.check(&mut self.bench);
     }
 
     fn pick(&mut self) -> Option<usize> {
@@ -217,13 +207,7 @@ impl World {
         if let Some((_, partition)) = member.owned.iter().next()
             && self.dice.one_in(3)
         {
-            self.last_offset += 1;
-            let Request::Commit(asked) = commit("g", &member.id, member.epoch, "t", partition, self.last_offset) else {
-                panic!()
-            };
-            let asked = Commit { knows_consumer_protocol: true, instance_id: member.instance_id.clone(), ..asked };
-            let id = self.bench.send(Request::Commit(asked));
-            self.commits.insert(id, (partition, self.last_offset));
+            self.commits.send(&mut self.bench, &member.id, member.instance_id.clone(), member.epoch, partition);
         }
     }
 
@@ -236,41 +220,14 @@ impl World {
         }
     }
 
-    fn collect_commits(&mut self) {
-        let Self { bench, acknowledged, .. } = self;
-        self.commits.retain(|id, (partition, offset)| {
-            let Some(Response::Commit(result)) = bench.take(*id) else { return true };
-            if result.is_ok_and(|results| results[0].1[0].1.is_ok()) {
-                let last = acknowledged.entry(*partition).or_default();
-                *last = (*last).max(*offset);
-            }
-            false
-        });
-    }
-
-    fn read_offsets(&mut self) {
-        let found: BTreeMap<i32, i64> =
-            offsets(self.bench.call(fetch_all("g", false))).into_iter().map(|(_, p, offset)| (p, offset)).collect();
-        for (partition, acknowledged) in &self.acknowledged {
-            let offset = found.get(partition).copied().unwrap_or(-1);
-            assert!(offset >= *acknowledged, "{partition}: {offset} is read after {acknowledged} was acknowledged");
-        }
-    }
-
-    fn drain(&mut self) {
-        while !self.bench.in_flight.is_empty() {
-            self.bench.make_durable();
-        }
-    }
-
     /// With nothing on its way the log holds all, but for what it refused and nobody has come for since.
     fn compare_with_rebuilt(&mut self) {
-        self.drain();
+        self.bench.drain();
         for i in 0..self.members.len() {
             self.receive(i);
             self.send(i);
         }
-        self.drain();
+        self.bench.drain();
         (0..self.members.len()).for_each(|i| self.receive(i));
         let mut rebuilt = loaded(&self.bench.config, &self.bench.log);
         let now = self.bench.now();

@@ -8,10 +8,10 @@ use ottla_core::group::{
     LEAVE, LEAVE_FOR_A_WHILE, ListFilter, Partitions, Request, Response,
 };
 
-use super::bench::{Bench, assigning_every, topic_id};
+use super::bench::{Bench, topic_id};
 use super::requests::{beat, commit, fetch_all, first_beat, offsets, partitions};
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_secs(5);
 
 fn start(topics: &[(&str, i32)]) -> Bench {
@@ -28,7 +28,7 @@ fn send(bench: &mut Bench, heartbeat: ConsumerHeartbeat) -> Result<Beat, Error> 
 }
 
 /// Epoch and, if it was told, assignment of topic `t`.
-fn answer(bench: &mut Bench, heartbeat: ConsumerHeartbeat) -> Result<(i32, Option<Vec<i32>>), Error> {
+pub(super) fn answer(bench: &mut Bench, heartbeat: ConsumerHeartbeat) -> Result<(i32, Option<Vec<i32>>), Error> {
     let beat = send(bench, heartbeat)?;
     Ok((beat.member_epoch, beat.assignment.map(|set| set.iter().map(|(_, partition)| partition).collect())))
 }
@@ -41,7 +41,7 @@ fn fixed(heartbeat: ConsumerHeartbeat, instance_id: &str) -> ConsumerHeartbeat {
     ConsumerHeartbeat { instance_id: Some(instance_id.into()), ..heartbeat }
 }
 
-fn describe(bench: &mut Bench) -> DescribedConsumerGroup {
+pub(super) fn describe(bench: &mut Bench) -> DescribedConsumerGroup {
     match bench.call(Request::DescribeConsumer("g".into())) {
         Response::DescribeConsumer(Ok(found)) => found,
         other => panic!("no group but {other:?}"),
@@ -286,66 +286,6 @@ fn a_full_group_turns_further_members_away() {
         answer(&mut bench, fixed(first_beat("g", "a2", &["t"]), "i")).is_ok(),
         "it takes nobody's place but its own"
     );
-}
-
-/// A group of `a` with all of `t`, and of `b`, which came at once and has nothing yet, since targets are made each second.
-fn group_of_two_that_waits() -> Bench {
-    let mut bench = Bench::new(assigning_every(SECOND));
-    bench.tell(&[("t", 4)]);
-    assert_eq!(answer(&mut bench, first_beat("g", "a", &["t"])), Ok((2, Some(vec![0, 1, 2, 3]))), "the first at once");
-    assert_eq!(answer(&mut bench, first_beat("g", "b", &["t"])), Ok((2, Some(vec![]))));
-    let found = describe(&mut bench);
-    assert_eq!((found.state, found.epoch, found.assignment_epoch), (ConsumerGroupState::Assigning, 3, 2));
-    bench
-}
-
-#[test]
-fn targets_are_made_when_the_interval_since_those_before_is_over() {
-    let mut bench = group_of_two_that_waits();
-    bench.advance(SECOND - Duration::from_millis(1));
-    assert_eq!(answer(&mut bench, first_beat("g", "c", &["t"])), Ok((2, Some(vec![]))));
-    assert_eq!(answer(&mut bench, beat("g", "a", 2)), Ok((2, None)));
-    bench.advance(Duration::from_millis(1));
-    let found = describe(&mut bench);
-    assert_eq!((found.state, found.epoch, found.assignment_epoch), (ConsumerGroupState::Reconciling, 4, 4));
-    // They were made for all that came meanwhile, without a heartbeat.
-    assert_eq!(
-        answer(&mut bench, beat("g", "a", 2)).map(|(epoch, found)| (epoch, found.map(|f| f.len()))),
-        Ok((2, Some(2)))
-    );
-    assert_eq!(answer(&mut bench, beat("g", "b", 2)).map(|(epoch, _)| epoch), Ok(4));
-    bench.advance(SECOND);
-    answer(&mut bench, beat("g", "c", LEAVE)).unwrap();
-    assert_eq!(describe(&mut bench).state, ConsumerGroupState::Assigning);
-    answer(&mut bench, beat("g", "b", 4)).unwrap();
-    assert_eq!(describe(&mut bench).assignment_epoch, 5, "those before are older than that");
-}
-
-#[test]
-fn another_coordinator_waits_for_no_more_than_the_rest_of_the_interval() {
-    let mut bench = group_of_two_that_waits();
-    bench.advance(SECOND / 2);
-    bench.compact();
-    bench.reload();
-    assert_eq!(answer(&mut bench, beat("g", "b", 2)), Ok((2, None)));
-    bench.advance(SECOND / 2);
-    assert_eq!(answer(&mut bench, beat("g", "a", 2)), Ok((2, Some(vec![0, 1]))));
-    let mut bench = group_of_two_that_waits();
-    bench.reload();
-    bench.advance(SECOND);
-    assert_eq!(answer(&mut bench, beat("g", "a", 2)), Ok((2, Some(vec![0, 1]))), "nobody had asked it before");
-}
-
-#[test]
-fn nobody_is_assigned_to_who_has_left_before_the_interval_is_over() {
-    let mut bench = group_of_two_that_waits();
-    for member in ["a", "b"] {
-        answer(&mut bench, beat("g", member, LEAVE)).unwrap();
-    }
-    bench.advance(2 * SECOND);
-    let found = describe(&mut bench);
-    assert_eq!((found.state, found.epoch, found.assignment_epoch), (ConsumerGroupState::Empty, 5, 2));
-    assert_eq!(answer(&mut bench, first_beat("g", "c", &["t"])), Ok((6, Some(vec![0, 1, 2, 3]))));
 }
 
 #[test]

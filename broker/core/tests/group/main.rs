@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod bench;
+mod commits;
 mod consumer_simulation;
 mod consumers;
+mod intervals;
 mod migration;
 mod oracle;
 mod refusals;
@@ -14,5 +16,6 @@ mod share_simulation;
 mod shares;
 mod simulation;
 mod streams;
+mod streams_admin;
 mod streams_simulation;
 mod transactions;

@@ -62,7 +62,7 @@ impl World {
             self.step();
         }
         self.bench.is_prompt = true;
-        self.drain();
+        self.bench.drain();
         // Sessions of those that crashed end, and the others divide what they had.
         for _ in 0..120 {
             self.answer_calls(true);
@@ -193,20 +193,14 @@ impl World {
         member.pending = Some(self.bench.send(Request::ShareHeartbeat(heartbeat)));
     }
 
-    fn drain(&mut self) {
-        while !self.bench.in_flight.is_empty() {
-            self.bench.make_durable();
-        }
-    }
-
     /// With nothing on its way the log holds all, but for what it refused and nobody has come for since.
     fn compare_with_rebuilt(&mut self) {
-        self.drain();
+        self.bench.drain();
         for i in 0..self.members.len() {
             self.receive(i);
             self.send(i);
         }
-        self.drain();
+        self.bench.drain();
         (0..self.members.len()).for_each(|i| self.receive(i));
         if self.members.iter().all(|member| member.epoch == 0) {
             return;

@@ -124,7 +124,7 @@ impl World {
         }
         // The faults stop, and the log keeps up. The ghost of a member that crashed while its first join was parked lives five minutes.
         self.bench.is_prompt = true;
-        self.drain();
+        self.bench.drain();
         for _ in 0..600 {
             self.step();
         }

@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use ottla_core::coordinator::{AppendError, Machine as _, RequestId};
 use ottla_core::group::{
-    Commit, Config, Effect, Error, Event, LEAVE, Note, Refusal, Request, Response, StreamsBeat, StreamsGroupState,
+    Config, Effect, Error, Event, LEAVE, Note, Refusal, Request, Response, StreamsBeat, StreamsGroupState,
     StreamsHeartbeat, TaskSets,
 };
 use ottla_core::metadata::{Record, Resource};
 
 use super::bench::{Bench, image, loaded};
-use super::requests::{commit, fetch_all, first_streams_beat, offsets, owning, streams_beat};
+use super::commits::Commits;
+use super::requests::{fetch_all, first_streams_beat, owning, streams_beat};
 use super::simulation::{Dice, seeds};
 
 const PARTITIONS: i32 = 5;
@@ -42,9 +43,7 @@ struct World {
     next_id: u32,
     topics: BTreeMap<String, i32>,
     standbys: u32,
-    commits: BTreeMap<RequestId, (i32, i64)>,
-    last_offset: i64,
-    acknowledged: BTreeMap<i32, i64>,
+    commits: Commits,
 }
 
 #[test]
@@ -64,9 +63,7 @@ impl World {
             next_id: 0,
             topics: [("t".to_owned(), PARTITIONS)].into(),
             standbys: 0,
-            commits: BTreeMap::new(),
-            last_offset: 0,
-            acknowledged: BTreeMap::new(),
+            commits: Commits::default(),
         };
         world.tell();
         world.bench.is_prompt = false;
@@ -88,7 +85,7 @@ impl World {
             self.step();
         }
         self.bench.is_prompt = true;
-        self.drain();
+        self.bench.drain();
         // Sessions of those that crashed end, and the others divide what they had.
         for _ in 0..120 {
             self.step();
@@ -131,8 +128,8 @@ impl World {
             self.assert_nothing_is_owned_twice();
             self.send(i);
         }
-        self.collect_commits();
-        self.read_offsets();
+        self.commits.collect(&mut self.bench);
+        self.commits.check(&mut self.bench);
     }
 
     fn pick(&mut self) -> Option<usize> {
@@ -236,12 +233,7 @@ impl World {
         if let Some((_, partition)) = sources.next()
             && self.dice.one_in(3)
         {
-            self.last_offset += 1;
-            let Request::Commit(asked) = commit("g", &member.id, member.epoch, "t", partition, self.last_offset) else {
-                panic!()
-            };
-            let id = self.bench.send(Request::Commit(Commit { knows_consumer_protocol: true, ..asked }));
-            self.commits.insert(id, (partition, self.last_offset));
+            self.commits.send(&mut self.bench, &member.id, None, member.epoch, partition);
         }
     }
 
@@ -258,43 +250,16 @@ impl World {
         }
     }
 
-    fn collect_commits(&mut self) {
-        let Self { bench, acknowledged, .. } = self;
-        self.commits.retain(|id, (partition, offset)| {
-            let Some(Response::Commit(result)) = bench.take(*id) else { return true };
-            if result.is_ok_and(|results| results[0].1[0].1.is_ok()) {
-                let last = acknowledged.entry(*partition).or_default();
-                *last = (*last).max(*offset);
-            }
-            false
-        });
-    }
-
-    fn read_offsets(&mut self) {
-        let found: BTreeMap<i32, i64> =
-            offsets(self.bench.call(fetch_all("g", false))).into_iter().map(|(_, p, offset)| (p, offset)).collect();
-        for (partition, acknowledged) in &self.acknowledged {
-            let offset = found.get(partition).copied().unwrap_or(-1);
-            assert!(offset >= *acknowledged, "{partition}: {offset} is read after {acknowledged} was acknowledged");
-        }
-    }
-
-    fn drain(&mut self) {
-        while !self.bench.in_flight.is_empty() {
-            self.bench.make_durable();
-        }
-    }
-
     /// With nothing on its way the log holds all, but for what it refused and nobody has come for since.
     fn compare_with_rebuilt(&mut self) {
-        self.drain();
+        self.bench.drain();
         for i in 0..self.members.len() {
             self.receive(i);
             self.send(i);
         }
-        self.drain();
+        self.bench.drain();
         (0..self.members.len()).for_each(|i| self.receive(i));
-        self.drain();
+        self.bench.drain();
         if self.members.iter().all(|member| member.epoch == 0) {
             return;
         }

@@ -21,7 +21,7 @@ impl World {
 
     /// With nothing on its way, the log holds all that is durable.
     pub(super) fn compare_with_rebuilt(&mut self) {
-        self.drain();
+        self.bench.drain();
         let mut rebuilt = loaded(&self.bench.config, &self.bench.log);
         let now = self.bench.now();
         for group in GROUPS {
@@ -41,12 +41,6 @@ impl World {
                 GroupState::Empty if !self.has_failed => assert_eq!(live, stored, "empty {group}"),
                 _ => {}
             }
-        }
-    }
-
-    pub(super) fn drain(&mut self) {
-        while !self.bench.in_flight.is_empty() {
-            self.bench.make_durable();
         }
     }
 
