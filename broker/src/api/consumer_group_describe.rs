@@ -1,6 +1,6 @@
 //! ConsumerGroupDescribe (KIP-848): groups of the consumer protocol and their members.
 
-use ottla_core::group::{DescribedConsumer, DescribedConsumerGroup, NamedPartitions, Refusal, Request, Response};
+use ottla_core::group::{DescribedConsumer, DescribedConsumerGroup, NamedPartitions, Request, Response};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::Str;
 use ottla_protocol::messages::consumer_group_describe::{
@@ -8,8 +8,7 @@ use ottla_protocol::messages::consumer_group_describe::{
 };
 
 use super::Context;
-use super::error::of_group;
-use super::groups::{OPERATIONS, coordinate, serves_consumer_protocol, unexpected};
+use super::groups::{self, OPERATIONS, Refused, serves_consumer_protocol, unexpected};
 
 /// `member_type` of members of the classic protocol.
 const CLASSIC: i8 = 0;
@@ -37,19 +36,14 @@ pub(super) async fn handle(context: Context, request: ConsumerGroupDescribeReque
     ConsumerGroupDescribeResponse { groups, ..ConsumerGroupDescribeResponse::default() }
 }
 
-async fn describe(context: &Context, name: &str) -> Result<DescribedConsumerGroup, (ErrorCode, Option<String>)> {
-    if !serves_consumer_protocol(context) {
-        return Err((ErrorCode::UNSUPPORTED_VERSION, None));
-    }
-    if name.is_empty() {
-        return Err((ErrorCode::INVALID_GROUP_ID, None));
-    }
-    match coordinate(context, name, Request::DescribeConsumer(name.to_owned())).await {
-        Ok(Response::DescribeConsumer(Ok(found))) => Ok(found),
-        Ok(Response::DescribeConsumer(Err(Refusal { error, message }))) => Err((of_group(error), Some(message))),
-        Ok(other) => Err((unexpected(&other), None)),
-        Err(code) => Err((code, None)),
-    }
+async fn describe(context: &Context, name: &str) -> Result<DescribedConsumerGroup, Refused> {
+    groups::describe(context, serves_consumer_protocol(context), name, Request::DescribeConsumer, |response| {
+        match response {
+            Response::DescribeConsumer(found) => Ok(found),
+            other => Err(unexpected(&other)),
+        }
+    })
+    .await
 }
 
 fn described(name: Str, found: DescribedConsumerGroup) -> DescribedGroup {

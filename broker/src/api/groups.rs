@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ottla_core::controller::internal_topics::CONSUMER_OFFSETS;
 use ottla_core::controller::{GROUP_VERSION, SHARE_VERSION, STREAMS_VERSION};
-use ottla_core::group::{Error, Request, Response};
+use ottla_core::group::{Error, Refusal, Request, Response};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::Str;
 
@@ -43,6 +43,25 @@ pub(super) async fn coordinate(context: &Context, group: &str, request: Request)
     let partition = partition_of(group, topic.partitions.len() as i32);
     context.broker.groups.followed(image.index()).await;
     context.broker.groups.call(partition, request).await.map_err(of_unavailable)
+}
+
+/// Has the coordinator of a group describe it by `request`, if groups of its kind are served; `found` takes the description
+/// out of the response, and gives the code of one of another kind.
+pub(super) async fn describe<T>(
+    context: &Context,
+    is_served: bool,
+    name: &str,
+    request: fn(String) -> Request,
+    found: fn(Response) -> Result<Result<T, Refusal>, ErrorCode>,
+) -> Result<T, Refused> {
+    if !is_served {
+        return Err((ErrorCode::UNSUPPORTED_VERSION, None));
+    }
+    if name.is_empty() {
+        return Err((ErrorCode::INVALID_GROUP_ID, None));
+    }
+    let found = coordinate(context, name, request(name.to_owned())).await.and_then(found);
+    found.map_err(|code| (code, None))?.map_err(|Refusal { error, message }| (of_group(error), Some(message)))
 }
 
 /// The code of a result that has nothing else to tell.

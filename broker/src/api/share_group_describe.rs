@@ -1,6 +1,6 @@
 //! ShareGroupDescribe (KIP-932): share groups and their members.
 
-use ottla_core::group::{DescribedShareGroup, DescribedShareMember, NamedPartitions, Refusal, Request, Response};
+use ottla_core::group::{DescribedShareGroup, DescribedShareMember, NamedPartitions, Request, Response};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::Str;
 use ottla_protocol::messages::share_group_describe::{
@@ -8,8 +8,7 @@ use ottla_protocol::messages::share_group_describe::{
 };
 
 use super::Context;
-use super::error::of_group;
-use super::groups::{OPERATIONS, Refused, coordinate, serves_share_groups, unexpected};
+use super::groups::{self, OPERATIONS, Refused, serves_share_groups, unexpected};
 
 /// Describes each group asked for.
 pub(super) async fn handle(context: Context, request: ShareGroupDescribeRequest) -> ShareGroupDescribeResponse {
@@ -33,18 +32,11 @@ pub(super) async fn handle(context: Context, request: ShareGroupDescribeRequest)
 }
 
 async fn describe(context: &Context, name: &str) -> Result<DescribedShareGroup, Refused> {
-    if !serves_share_groups(context) {
-        return Err((ErrorCode::UNSUPPORTED_VERSION, None));
-    }
-    if name.is_empty() {
-        return Err((ErrorCode::INVALID_GROUP_ID, None));
-    }
-    match coordinate(context, name, Request::DescribeShare(name.to_owned())).await {
-        Ok(Response::DescribeShare(Ok(found))) => Ok(found),
-        Ok(Response::DescribeShare(Err(Refusal { error, message }))) => Err((of_group(error), Some(message))),
-        Ok(other) => Err((unexpected(&other), None)),
-        Err(code) => Err((code, None)),
-    }
+    groups::describe(context, serves_share_groups(context), name, Request::DescribeShare, |response| match response {
+        Response::DescribeShare(found) => Ok(found),
+        other => Err(unexpected(&other)),
+    })
+    .await
 }
 
 fn described(name: Str, found: DescribedShareGroup) -> DescribedGroup {

@@ -1,8 +1,6 @@
 //! StreamsGroupDescribe (KIP-1071): streams groups with their topologies, members and tasks.
 
-use ottla_core::group::{
-    DescribedStreamsGroup, DescribedStreamsMember, Refusal, Request, Response, StreamsTopology, TaskSets,
-};
+use ottla_core::group::{DescribedStreamsGroup, DescribedStreamsMember, Request, Response, StreamsTopology, TaskSets};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::Str;
 use ottla_protocol::messages::streams_group_describe::{
@@ -11,8 +9,7 @@ use ottla_protocol::messages::streams_group_describe::{
 };
 
 use super::Context;
-use super::error::of_group;
-use super::groups::{OPERATIONS, Refused, coordinate, serves_streams_protocol, unexpected};
+use super::groups::{self, OPERATIONS, Refused, serves_streams_protocol, unexpected};
 use super::streams_groups::{endpoint, pairs, task_ids, topic_info};
 
 /// Describes each group asked for.
@@ -37,18 +34,13 @@ pub(super) async fn handle(context: Context, request: StreamsGroupDescribeReques
 }
 
 async fn describe(context: &Context, name: &str) -> Result<DescribedStreamsGroup, Refused> {
-    if !serves_streams_protocol(context) {
-        return Err((ErrorCode::UNSUPPORTED_VERSION, None));
-    }
-    if name.is_empty() {
-        return Err((ErrorCode::INVALID_GROUP_ID, None));
-    }
-    match coordinate(context, name, Request::DescribeStreams(name.to_owned())).await {
-        Ok(Response::DescribeStreams(Ok(found))) => Ok(found),
-        Ok(Response::DescribeStreams(Err(Refusal { error, message }))) => Err((of_group(error), Some(message))),
-        Ok(other) => Err((unexpected(&other), None)),
-        Err(code) => Err((code, None)),
-    }
+    groups::describe(context, serves_streams_protocol(context), name, Request::DescribeStreams, |response| {
+        match response {
+            Response::DescribeStreams(found) => Ok(found),
+            other => Err(unexpected(&other)),
+        }
+    })
+    .await
 }
 
 fn described(name: Str, found: DescribedStreamsGroup) -> DescribedGroup {

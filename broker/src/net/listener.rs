@@ -113,7 +113,7 @@ impl Listener {
             shared.connections.spawn(turn_away(stream, time, shared.shutdown.clone(), permit));
             return;
         }
-        if let Some(Err(error)) = self.pacing.as_ref().map(|pacing| pacing.give_back(&stream)) {
+        if let Some(Err(error)) = self.pacing.as_ref().map(|pacing| pacing.give_back(&stream, address)) {
             debug!(listener = %self.name, client = %address, %error, "cannot set the congestion control");
         }
         let peer = Arc::new(Peer::new(address, Arc::clone(&self.name)));

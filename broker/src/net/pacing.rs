@@ -27,10 +27,10 @@ impl Pacing {
         Ok(Self { of_system })
     }
 
-    /// Gives an accepted connection back what the system has for it, if it leaves the machine.
-    pub(super) fn give_back(&self, stream: &TcpStream) -> io::Result<()> {
+    /// Gives an accepted connection with `peer` back what the system has for it, if it leaves the machine.
+    pub(super) fn give_back(&self, stream: &TcpStream, peer: SocketAddr) -> io::Result<()> {
         // One that has another by now has got it from the route that it takes.
-        if !is_within_machine(stream.local_addr()?, stream.peer_addr()?) && tcp_congestion(stream)? == UNPACED {
+        if !is_within_machine(stream.local_addr()?, peer) && tcp_congestion(stream)? == UNPACED {
             set_tcp_congestion(stream, &self.of_system)?;
         }
         Ok(())
@@ -68,8 +68,8 @@ mod tests {
         let pacing = Pacing::take_from(&listener).unwrap();
         assert_eq!(pacing.of_system, of_system);
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
-        pacing.give_back(&stream).unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        pacing.give_back(&stream, peer).unwrap();
         assert_eq!(tcp_congestion(&stream).unwrap(), UNPACED);
     }
 }
