@@ -93,6 +93,13 @@ impl Server {
         self.await_first_answer(began)
     }
 
+    /// Ends the run; its files stay until this goes.
+    pub fn end(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     fn await_first_answer(&mut self, began: Instant) -> anyhow::Result<()> {
         while began.elapsed() < Duration::from_secs(60) {
             if let Ok(mut connection) = Connection::open(self.address)
