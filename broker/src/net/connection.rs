@@ -13,6 +13,7 @@ use tokio_util::io::poll_read_buf;
 
 use super::input::Input;
 use super::limits::Permit;
+use super::loops::Place;
 use super::output::Output;
 use super::pending::Pending;
 use super::{CloseReason, Evicted, Peer, Response, Service, Settings, Shared, Step};
@@ -54,17 +55,34 @@ pub(super) struct Connection<S> {
     last_request: Instant,
     seen_request: bool,
     timer: Pin<Box<Sleep>>,
+    place: Place,
     _permit: Permit,
 }
 
+/// Why a connection runs no further where it is.
+pub(super) enum Ending {
+    /// It is over.
+    Closed(CloseReason),
+    /// It belongs on another loop.
+    Elsewhere,
+}
+
 impl<S: Service> Connection<S> {
-    pub(super) fn new(stream: TcpStream, peer: Arc<Peer>, shared: &Shared<S>, permit: Permit) -> Self {
+    /// A connection that has not been told anything yet, to be run at its `place`.
+    pub(super) fn new(
+        stream: TcpStream,
+        peer: Arc<Peer>,
+        shared: &Shared<S>,
+        permit: Permit,
+        place: Place,
+    ) -> io::Result<Self> {
         let settings = Arc::clone(&shared.settings);
         let now = Instant::now();
         let first = QUIET.min(settings.first_request).min(settings.max_idle);
-        Self {
+        let _there = place.handle().clone().enter();
+        Ok(Self {
             output: Output::default(),
-            stream,
+            stream: TcpStream::from_std(stream.into_std()?)?,
             peer,
             service: Arc::clone(&shared.service),
             input: Input::new(&shared.memory, settings.request_max_bytes),
@@ -73,17 +91,37 @@ impl<S: Service> Connection<S> {
             last_request: now,
             seen_request: false,
             timer: Box::pin(tokio::time::sleep_until(now + first)),
+            place,
             _permit: permit,
-        }
+        })
     }
 
-    /// Serves until the client leaves or something is wrong; returns why it ended.
-    pub(super) async fn run(mut self) -> CloseReason {
-        loop {
+    /// Who is at its other end.
+    pub(super) fn peer(&self) -> &Arc<Peer> {
+        &self.peer
+    }
+
+    /// Where to run it.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Serves until the client leaves, something is wrong, or it is to go on elsewhere.
+    pub(super) async fn run(&mut self) -> Ending {
+        while !self.place.is_elsewhere() {
             if let Err(reason) = self.turn().await {
-                return reason;
+                return Ending::Closed(reason);
             }
         }
+        Ending::Elsewhere
+    }
+
+    /// The same connection on the loop where it belongs: what it waits for wakes it there.
+    pub(super) fn follow(mut self) -> io::Result<Self> {
+        self.place.follow();
+        let _there = self.place.handle().clone().enter();
+        let timer = Box::pin(tokio::time::sleep_until(self.timer.deadline()));
+        Ok(Self { stream: TcpStream::from_std(self.stream.into_std()?)?, timer, ..self })
     }
 
     async fn turn(&mut self) -> Result<(), CloseReason> {

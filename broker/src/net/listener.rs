@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
-use super::connection::Connection;
+use super::connection::{Connection, Ending};
 use super::limits::{ConnectionLimits, Permit};
-use super::loops::{Loops, Place};
+use super::loops::Loops;
 use super::memory::RequestMemory;
 use super::pacing::Pacing;
 use super::{CloseReason, Peer, Service, Settings};
@@ -116,10 +116,14 @@ impl Listener {
         if let Some(Err(error)) = self.pacing.as_ref().map(|pacing| pacing.give_back(&stream, address)) {
             debug!(listener = %self.name, client = %address, %error, "cannot set the congestion control");
         }
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(client = %address, %error, "cannot set TCP_NODELAY");
+        }
         let peer = Arc::new(Peer::new(address, Arc::clone(&self.name)));
-        let place = loops.place();
-        let handle = place.handle.clone();
-        shared.connections.spawn_on(serve(stream.into_std(), peer, Arc::clone(shared), permit, place), &handle);
+        match Connection::new(stream, peer, shared, permit, loops.place()) {
+            Ok(connection) => spawn(connection, Arc::clone(shared)),
+            Err(error) => warn!(client = %address, %error, "cannot wait for what a connection brings"),
+        }
     }
 }
 
@@ -131,28 +135,26 @@ async fn turn_away(_stream: TcpStream, time: Duration, shutdown: CancellationTok
     }
 }
 
-/// Serves a connection on the loop it has been given a place on.
-async fn serve<S: Service>(
-    stream: io::Result<std::net::TcpStream>,
-    peer: Arc<Peer>,
-    shared: Arc<Shared<S>>,
-    permit: Permit,
-    _place: Place,
-) {
-    let stream = match stream.and_then(TcpStream::from_std) {
-        Ok(stream) => stream,
-        Err(error) => {
-            warn!(client = %peer.address, %error, "cannot wait for what a connection brings");
-            return;
-        }
+/// Runs a connection on the loop that it has its place on.
+fn spawn<S: Service>(connection: Connection<S>, shared: Arc<Shared<S>>) {
+    let place = connection.place();
+    let (handle, meter) = (place.handle().clone(), place.meter());
+    let tracker = shared.connections.clone();
+    tracker.spawn_on(meter.run(serve(connection, shared)), &handle);
+}
+
+async fn serve<S: Service>(mut connection: Connection<S>, shared: Arc<Shared<S>>) {
+    let ending = tokio::select! {
+        ending = connection.run() => ending,
+        () = shared.shutdown.cancelled() => Ending::Closed(CloseReason::Shutdown),
     };
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(client = %peer.address, %error, "cannot set TCP_NODELAY");
-    }
-    let connection = Connection::new(stream, Arc::clone(&peer), &shared, permit);
-    let reason = tokio::select! {
-        reason = connection.run() => reason,
-        () = shared.shutdown.cancelled() => CloseReason::Shutdown,
+    let peer = Arc::clone(connection.peer());
+    let reason = match ending {
+        Ending::Closed(reason) => reason,
+        Ending::Elsewhere => match connection.follow() {
+            Ok(connection) => return spawn(connection, shared),
+            Err(error) => CloseReason::Io(error),
+        },
     };
     match reason {
         CloseReason::Io(error) => debug!(client = %peer.address, %error, "connection ended"),
