@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 use crate::disk;
 use crate::load::{e2e, fetch, produce, serial};
-use crate::server::{Kind, Server};
+use crate::server::Server;
 
 /// How long a virtual machine runs a cell before it counts.
 const WARMING: Duration = Duration::from_secs(10);
@@ -105,7 +105,7 @@ impl Cell {
     /// written and removed before: else the kernel makes the writers of this cell wait for it.
     pub fn measure(self, server: &Server, length: Duration) -> anyhow::Result<Measure> {
         let topic = format!("{}warm", self.topic());
-        self.run(server, &topic, if server.kind == Kind::Kafka { length.max(WARMING) } else { length })?;
+        self.run(server, &topic, if server.kind.is_kafka() { length.max(WARMING) } else { length })?;
         server.delete_topic(&topic)?;
         disk::settle()?;
         self.run(server, &self.topic(), length)
@@ -119,7 +119,7 @@ impl Cell {
 
     fn run(self, server: &Server, topic: &str, length: Duration) -> anyhow::Result<Measure> {
         // In fsync mode only acks=all waits for the disk, and that is what the mode is about.
-        let acks = if server.kind == Kind::Fsync { -1 } else { 1 };
+        let acks = server.kind.acks();
         match self {
             Self::Produce(records, size, partitions) => {
                 produce::run(server, topic, records, size, partitions, acks, length)

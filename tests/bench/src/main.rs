@@ -120,7 +120,7 @@ fn run(
         servers.shuffle(&mut rand::rng());
         for &kind in servers.iter() {
             let server = Server::start(kind, broker, data)?;
-            if kind == Kind::Kafka {
+            if kind.is_kafka() {
                 warm::warm(&server)?;
             }
             report.start(kind, &server);

@@ -91,8 +91,9 @@ impl Report {
     fn compared(&self, kind: Kind) -> Vec<Kind> {
         let all = match kind {
             Kind::Null | Kind::Whole => &[][..],
-            Kind::Kafka => &[Kind::Null],
-            Kind::Replicated | Kind::Fsync => &[Kind::Null, Kind::Kafka],
+            Kind::Kafka | Kind::Flushed => &[Kind::Null],
+            Kind::Replicated => &[Kind::Null, Kind::Kafka],
+            Kind::Fsync => &[Kind::Null, Kind::Flushed, Kind::Replicated],
         };
         all.iter().copied().filter(|kind| self.idle.contains_key(kind)).collect()
     }
@@ -106,10 +107,15 @@ impl Report {
             Kind::Null => "null server",
             Kind::Whole => "null server, whole frames",
             Kind::Kafka => "Kafka, acks=1",
+            Kind::Flushed => "Kafka that flushes, acks=all",
             Kind::Replicated => "Replicated, acks=1",
             Kind::Fsync => "Fsync, acks=all",
         };
-        let against = |kind| if kind == Kind::Null { "of the limit | " } else { "of Kafka; CPU | " };
+        let against = |kind| match kind {
+            Kind::Null | Kind::Whole => "of the limit | ",
+            Kind::Kafka | Kind::Flushed => "of Kafka; CPU | ",
+            Kind::Replicated | Kind::Fsync => "of Replicated; CPU | ",
+        };
         format!("{name} | ") + &self.compared(kind).into_iter().map(against).collect::<String>()
     }
 

@@ -25,6 +25,8 @@ pub enum Kind {
     Whole,
     /// Apache Kafka as it comes, with a heap of 1 GiB.
     Kafka,
+    /// The same, told to flush each batch before it is acked: `log.flush.interval.messages=1`.
+    Flushed,
     /// Ottla with `ottla.durability=replicated`.
     Replicated,
     /// Ottla as it comes: `ottla.durability=fsync`.
@@ -35,6 +37,16 @@ impl Kind {
     /// Whether it is one of the null servers.
     pub fn is_null(self) -> bool {
         matches!(self, Self::Null | Self::Whole)
+    }
+
+    /// Whether it is Apache Kafka.
+    pub fn is_kafka(self) -> bool {
+        matches!(self, Self::Kafka | Self::Flushed)
+    }
+
+    /// What producers ask for: all it promises where that is a flush.
+    pub fn acks(self) -> i16 {
+        if matches!(self, Self::Fsync | Self::Flushed) { -1 } else { 1 }
     }
 }
 
@@ -228,8 +240,8 @@ fn command(kind: Kind, broker: &Path, port: u16, dir: &Path) -> anyhow::Result<C
         }
         return Ok(command);
     }
-    if kind == Kind::Kafka {
-        return kafka(port, dir);
+    if kind.is_kafka() {
+        return kafka(kind, port, dir);
     }
     let durability = if kind == Kind::Fsync { "fsync" } else { "replicated" };
     let mut command = Command::new(broker);
@@ -247,7 +259,7 @@ fn command(kind: Kind, broker: &Path, port: u16, dir: &Path) -> anyhow::Result<C
 }
 
 /// One broker that is its own controller, formatted.
-fn kafka(port: u16, dir: &Path) -> anyhow::Result<Command> {
+fn kafka(kind: Kind, port: u16, dir: &Path) -> anyhow::Result<Command> {
     let controller = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let flavor = Flavor::installed_kafka()?;
     let extra = [
@@ -258,6 +270,7 @@ fn kafka(port: u16, dir: &Path) -> anyhow::Result<Command> {
         ("log.retention.check.interval.ms", "2000".into()),
         ("log.retention.ms", "-1".into()),
         ("log.segment.delete.delay.ms", "0".into()),
+        ("log.flush.interval.messages", if kind == Kind::Flushed { 1 } else { i64::MAX }.to_string()),
     ]
     .map(|(key, value)| (key.to_owned(), value));
     flavor.prepare(dir, &dir.join("log"), 0, &[Ipv4Addr::LOCALHOST], &extra)?;
