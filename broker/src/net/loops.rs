@@ -78,13 +78,11 @@ struct Seat {
 /// A connection's place on a loop; free again when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
-    all: Arc<All>,
-    seat: Arc<Seat>,
-    here: usize,
+    meter: Meter,
 }
 
-/// Measures what a connection does where it runs.
-#[derive(Debug)]
+/// Measures what a connection does on the loop `here`, where it runs.
+#[derive(Clone, Debug)]
 pub(super) struct Meter {
     all: Arc<All>,
     seat: Arc<Seat>,
@@ -135,7 +133,7 @@ impl Loops {
         seating.connections[here] += 1;
         seating.seats.insert(id, Arc::clone(&seat));
         drop(seating);
-        Place { all, seat, here }
+        Place { meter: Meter { all, seat, here } }
     }
 }
 
@@ -196,22 +194,22 @@ impl Seat {
 impl Place {
     /// The loop to run on.
     pub(super) fn handle(&self) -> &Handle {
-        &self.all.loops[self.here].handle
+        &self.meter.all.loops[self.meter.here].handle
     }
 
     /// Whether the connection belongs on another loop by now.
     pub(super) fn is_elsewhere(&self) -> bool {
-        self.seat.on.load(Ordering::Relaxed) != self.here
+        self.meter.seat.on.load(Ordering::Relaxed) != self.meter.here
     }
 
     /// Takes the place where the connection belongs.
     pub(super) fn follow(&mut self) {
-        self.here = self.seat.on.load(Ordering::Relaxed);
+        self.meter.here = self.meter.seat.on.load(Ordering::Relaxed);
     }
 
     /// What measures the connection as it runs here.
     pub(super) fn meter(&self) -> Meter {
-        Meter { all: Arc::clone(&self.all), seat: Arc::clone(&self.seat), here: self.here }
+        self.meter.clone()
     }
 }
 
@@ -229,21 +227,25 @@ impl Meter {
     }
 
     fn note(&self, began: Instant, ended: Instant) {
-        let work = nanos(ended - began);
-        self.seat.note(self.all.period.load(Ordering::Relaxed), work);
-        self.all.loops[self.here].work.fetch_add(work, Ordering::Relaxed);
+        self.add(nanos(ended - began));
         let now = nanos(ended - self.all.began);
         if now >= self.all.due.load(Ordering::Relaxed) {
             self.all.look(now);
         }
     }
+
+    fn add(&self, work: u64) {
+        self.seat.note(self.all.period.load(Ordering::Relaxed), work);
+        self.all.loops[self.here].work.fetch_add(work, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut seating = self.all.seating.lock();
-        seating.seats.remove(&self.seat.id);
-        seating.connections[self.seat.on.load(Ordering::Relaxed)] -= 1;
+        let Meter { all, seat, .. } = &self.meter;
+        let mut seating = all.seating.lock();
+        seating.seats.remove(&seat.id);
+        seating.connections[seat.on.load(Ordering::Relaxed)] -= 1;
     }
 }
 
@@ -264,8 +266,7 @@ mod tests {
         let all = &loops.all;
         for (place, share) in shares {
             let work = (*share * nanos(PERIOD) as f64) as u64;
-            place.seat.note(all.period.load(Ordering::Relaxed), work);
-            all.loops[place.here].work.fetch_add(work, Ordering::Relaxed);
+            place.meter.add(work);
         }
         all.look(all.due.load(Ordering::Relaxed));
     }
@@ -307,7 +308,7 @@ mod tests {
             while began.elapsed() < Duration::from_millis(2) {}
         };
         place.handle().spawn(place.meter().run(work)).await.unwrap();
-        assert!(place.seat.work_in(0) >= 2_000_000);
+        assert!(place.meter.seat.work_in(0) >= 2_000_000);
         assert!(loops.all.loops[0].work.load(Ordering::Relaxed) >= 2_000_000);
     }
 
