@@ -1,5 +1,5 @@
 //! The rules of an Ottla cluster as pure state machines: partition leader and follower, metadata image,
-//! controller decisions, group coordinator, share partitions, configuration definitions.
+//! controller decisions, group coordinator, share partitions, configuration definitions, event loops of connections.
 //!
 //! This crate must not do I/O, read a clock or draw random numbers: time enters as [`Now`], identifiers arrive in
 //! events, and what has to happen leaves as effects.
@@ -10,6 +10,7 @@ pub mod controller;
 pub mod coordinator;
 pub mod group;
 pub mod ids;
+pub mod loops;
 pub mod metadata;
 pub mod mutant;
 pub mod partition;

@@ -3,7 +3,7 @@
 //! What wakes a connection, what it runs and, where the kernel can see to it, the client at its other end share a
 //! processor. With one loop for all of them, one thread waits for events and runs what they bring, and another takes part
 //! only once it has been woken across processors. How much each connection has to do is measured where it runs, and the
-//! rule of [`super::balance`] says from time to time who goes to another loop. Everything else that a broker does runs on
+//! rule of [`ottla_core::loops`] says from time to time who goes to another loop. Everything else that a broker does runs on
 //! the runtime that it was started on, and the loops end with that.
 
 use std::collections::HashMap;
@@ -16,10 +16,9 @@ use std::sync::mpsc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
+use ottla_core::loops::{Balance, LITTLE, Move, chosen};
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime};
-
-use super::balance::{self, Balance, LITTLE, Move};
 
 /// How long a connection may take to give its thread up once its loop ends.
 const END: Duration = Duration::from_secs(5);
@@ -172,7 +171,7 @@ impl All {
         let period = self.period.load(Ordering::Relaxed);
         let there = seating.seats.values().filter(|seat| seat.on.load(Ordering::Relaxed) == from);
         let shares = there.map(|seat| (seat, seat.work_in(period) as f64 / length)).collect();
-        let moving = balance::chosen(shares, most);
+        let moving = chosen(shares, most);
         moving.iter().for_each(|seat| seat.on.store(to, Ordering::Relaxed));
         let moved = moving.len();
         seating.connections[from] -= moved;

@@ -2,7 +2,6 @@
 //!
 //! Must not know any API: what a frame means is the service's business. Memory, connections and time are bounded here.
 
-mod balance;
 mod connection;
 mod input;
 mod limits;

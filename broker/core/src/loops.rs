@@ -9,30 +9,32 @@ const CROWDED: f64 = 0.6;
 /// To one that had at least so much less to do.
 const DIFFERENCE: f64 = 0.25;
 /// Two loops that together had less than this to do become one.
-pub(super) const LITTLE: f64 = 0.3;
+pub const LITTLE: f64 = 0.3;
 /// After so many such periods in a row.
 const PATIENCE: u32 = 10;
 
-/// Connections of loop `from` go to loop `to`, together no more of them than were at work for `most` of the period.
+/// Connections of one loop go to another.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Move {
-    pub(super) from: usize,
-    pub(super) to: usize,
-    pub(super) most: f64,
+pub struct Move {
+    /// Where they are.
+    pub from: usize,
+    /// Where they go.
+    pub to: usize,
+    /// Together they were at work for no more than this share of the period.
+    pub most: f64,
 }
 
 /// The rule, and what it remembers from one period to the next.
 #[derive(Debug, Default)]
-pub(super) struct Balance {
+pub struct Balance {
     periods_with_little: u32,
 }
 
 impl Balance {
     /// Who moves after a period in which each loop was at work for a share of it (`loads`, 0 to 1), and has so many
     /// connections.
-    pub(super) fn next(&mut self, loads: &[f64], connections: &[usize]) -> Vec<Move> {
-        let mut by_load: Vec<usize> = (0..loads.len()).collect();
-        by_load.sort_by(|a, b| loads[*a].total_cmp(&loads[*b]));
+    pub fn next(&mut self, loads: &[f64], connections: &[usize]) -> Vec<Move> {
+        let by_load = by_load(loads);
         let mut moves = spread(loads, &by_load);
         let gathered = gather(loads, connections, &by_load);
         self.periods_with_little = if gathered.is_some() { self.periods_with_little + 1 } else { 0 };
@@ -42,6 +44,13 @@ impl Balance {
         }
         moves
     }
+}
+
+/// Those with the least to do first.
+fn by_load(loads: &[f64]) -> Vec<usize> {
+    let mut by_load: Vec<usize> = (0..loads.len()).collect();
+    by_load.sort_by(|a, b| loads[*a].total_cmp(&loads[*b]));
+    by_load
 }
 
 /// The crowded ones each share with one of those that have the least to do, so that each period doubles how many are at work.
@@ -64,7 +73,7 @@ fn gather(loads: &[f64], connections: &[usize], by_load: &[usize]) -> Option<Mov
 
 /// Which of the connections, each at work for a share of the period, move where `most` may: the heaviest that fit first, so
 /// that those left behind have few beside them.
-pub(super) fn chosen<T>(mut connections: Vec<(T, f64)>, mut most: f64) -> Vec<T> {
+pub fn chosen<T>(mut connections: Vec<(T, f64)>, mut most: f64) -> Vec<T> {
     connections.sort_by(|(_, a), (_, b)| b.total_cmp(a));
     let fits = |&(_, share): &(T, f64)| {
         let fits = share <= most;
@@ -141,5 +150,73 @@ mod tests {
         assert_eq!(chosen(vec![("a", 0.2), ("b", 0.1), ("c", 0.25)], 0.4), ["c", "b"]);
         assert_eq!(chosen(vec![("idle", 0.0), ("all", 0.95), ("light", 0.02)], 0.47), ["light", "idle"]);
         assert_eq!(chosen(vec![("a", 0.9), ("b", 0.1)], f64::INFINITY), ["a", "b"]);
+    }
+
+    /// Loops on which connections ask for shares of a period, at work for one whole period at most.
+    struct World {
+        demands: Vec<f64>,
+        on: Vec<usize>,
+        loops: usize,
+        balance: Balance,
+    }
+
+    impl World {
+        /// What each connection gets: its demand, or its part of a loop that is asked for more than there is.
+        fn shares(&self) -> Vec<f64> {
+            let asked =
+                |one: usize| (0..self.on.len()).filter(|i| self.on[*i] == one).map(|i| self.demands[i]).sum::<f64>();
+            self.on.iter().zip(&self.demands).map(|(one, demand)| demand / asked(*one).max(1.0)).collect()
+        }
+
+        fn loads(&self) -> Vec<f64> {
+            let mut loads = vec![0.0; self.loops];
+            self.shares().iter().zip(&self.on).for_each(|(share, one)| loads[*one] += share);
+            loads
+        }
+
+        /// Whether one that has something to do has moved.
+        fn pass(&mut self) -> bool {
+            let (shares, before) = (self.shares(), self.on.clone());
+            let connections = |one: usize| self.on.iter().filter(|on| **on == one).count();
+            let connections: Vec<usize> = (0..self.loops).map(connections).collect();
+            for planned in self.balance.next(&self.loads(), &connections) {
+                let there =
+                    (0..self.on.len()).filter(|i| self.on[*i] == planned.from).map(|i| (i, shares[i])).collect();
+                chosen(there, planned.most).into_iter().for_each(|i| self.on[i] = planned.to);
+            }
+            (0..self.on.len()).any(|i| self.on[i] != before[i] && self.demands[i] > 0.0)
+        }
+    }
+
+    #[test]
+    fn whatever_connections_ask_for_they_come_to_rest_where_no_move_helps() {
+        let mut state = 1_u64;
+        let mut dice = |sides: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % sides
+        };
+        for _ in 0..300 {
+            let loops = 1 + dice(8) as usize;
+            let count = 1 + dice(20) as usize;
+            let most = [3, 30, 100][dice(3) as usize];
+            let demands: Vec<f64> = (0..count).map(|_| dice(most) as f64 / 100.0).collect();
+            let on = (0..count).map(|_| dice(loops as u64) as usize).collect();
+            let mut world = World { demands, on, loops, balance: Balance::default() };
+            for _ in 0..200 {
+                world.pass();
+            }
+            assert!((0..50).all(|_| !world.pass()), "{:?} of {:?} move without end", world.on, world.demands);
+            let (loads, shares) = (world.loads(), world.shares());
+            let by_load = by_load(&loads);
+            let (busiest, idlest) = (by_load[loops - 1], by_load[0]);
+            let difference = loads[busiest] - loads[idlest];
+            let fits = |(one, share): (&usize, f64)| *one == busiest && share > 0.0 && share <= difference / 2.0;
+            let helps = loads[busiest] > CROWDED && difference >= DIFFERENCE;
+            let mut there = world.on.iter().zip(shares);
+            assert!(!(helps && there.any(fits)), "{:?} of {:?} are crowded", world.on, world.demands);
+            if world.demands.iter().sum::<f64>() < LITTLE {
+                assert!(world.on.iter().all(|one| *one == world.on[0]), "{:?} of {:?}", world.on, world.demands);
+            }
+        }
     }
 }
