@@ -73,7 +73,7 @@ pub struct Arguments {
     /// Where the brokers keep their data.
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Where the page is written, which is printed too: below `docs` by default, that of the gaps apart from the rest.
+    /// Where the page is written besides.
     #[arg(long)]
     page: Option<PathBuf>,
 }
@@ -95,7 +95,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     let page = table.page();
     println!("{page}");
-    Ok(std::fs::write(arguments.page(), page)?)
+    if let Some(path) = &arguments.page {
+        std::fs::write(path, page)?;
+    }
+    Ok(())
 }
 
 /// Loads and moves, in rounds as long as there is time for another.
@@ -151,12 +154,6 @@ impl Arguments {
         };
         ensure!(self.broker.is_file(), "no broker at {}", self.broker.display());
         Ok(Flavor::Ottla { broker: std::path::absolute(&self.broker)?, durability })
-    }
-
-    fn page(&self) -> PathBuf {
-        let name =
-            if self.parts.contains(&Part::Gaps) { "docs/cluster-gaps.md" } else { "docs/cluster-performance.md" };
-        self.page.clone().unwrap_or_else(|| name.into())
     }
 
     fn folder(&self) -> anyhow::Result<tempfile::TempDir> {
