@@ -9,7 +9,7 @@ const CROWDED: f64 = 0.35;
 /// To one that had at least so much less to do.
 const DIFFERENCE: f64 = 0.15;
 /// Two loops that together had less than this to do become one.
-pub const LITTLE: f64 = 0.2;
+const LITTLE: f64 = 0.2;
 /// After so many such periods in a row.
 const PATIENCE: u32 = 10;
 
@@ -44,6 +44,12 @@ impl Balance {
         }
         moves
     }
+}
+
+/// Where a new connection goes: to the first loop that had little to do in the last period, or to the one that had the least.
+pub fn of_newcomer(loads: &[f64]) -> usize {
+    let little = loads.iter().position(|load| *load < LITTLE);
+    little.or_else(|| by_load(loads).first().copied()).unwrap_or_default()
 }
 
 /// Those with the least to do first.
@@ -142,6 +148,13 @@ mod tests {
             let load = if period % (PATIENCE - 1) == 0 { 0.3 } else { 0.1 };
             assert_eq!(balance.next(&[load, 0.0], &[1, 1]), []);
         }
+    }
+
+    #[test]
+    fn newcomers_go_to_the_first_loop_with_little_to_do_or_else_to_the_one_with_the_least() {
+        assert_eq!(of_newcomer(&[0.1, 0.0]), 0);
+        assert_eq!(of_newcomer(&[0.5, 0.1, 0.0]), 1);
+        assert_eq!(of_newcomer(&[0.5, 0.3, 0.9]), 1);
     }
 
     #[test]

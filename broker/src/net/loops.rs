@@ -16,7 +16,7 @@ use std::sync::mpsc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use ottla_core::loops::{Balance, LITTLE, Move, chosen};
+use ottla_core::loops::{Balance, Move, chosen, of_newcomer};
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -95,7 +95,8 @@ impl Loops {
     }
 
     /// The runtime that this is called on is the only one.
-    pub fn here() -> Self {
+    #[cfg(test)]
+    pub(super) fn here() -> Self {
         Self { all: Arc::new(All::over([Handle::current()].into())), _held: None }
     }
 
@@ -119,13 +120,11 @@ impl Loops {
         self.all.carry_out(Move { from, to, most: f64::INFINITY }, &mut self.all.seating.lock(), 1.0);
     }
 
-    /// A place on the first loop that has little to do, or on the one that has the least.
+    /// A place for a new connection.
     pub(super) fn place(&self) -> Place {
         let all = Arc::clone(&self.all);
         let mut seating = all.seating.lock();
-        let least = || seating.loads.iter().enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(one, _)| one);
-        let here = seating.loads.iter().position(|load| *load < LITTLE).or_else(least).unwrap_or_default();
-        let id = seating.next;
+        let (id, here) = (seating.next, of_newcomer(&seating.loads));
         let (work, period) = (AtomicU64::new(0), AtomicU64::new(0));
         let seat = Arc::new(Seat { id, on: AtomicUsize::new(here), work, period });
         seating.next += 1;

@@ -8,7 +8,7 @@ const STILL: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Writes out what is dirty, then waits until no disk discards any more: a file system that is mounted with `discard` tells
-/// its disk of every block of a removed file, and others wait meanwhile: its journal, where that is done in the background.
+/// its disk of every block of a removed file, and whoever makes or flushes files meanwhile waits.
 pub fn settle() -> anyhow::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let mut before = None;

@@ -95,19 +95,18 @@ impl Server {
 
     /// Ends the run, and starts another with what it has left on the disk.
     pub fn restart(&mut self, stop: Stop) -> anyhow::Result<()> {
-        match stop {
-            Stop::Clean => rustix::process::kill_process(Pid::from_child(&self.child), Signal::TERM)?,
-            Stop::Kill => self.child.kill()?,
-        }
-        self.child.wait()?;
+        self.end(stop)?;
         let began = Instant::now();
         self.child = spawn(&mut self.command)?;
         self.await_first_answer(began)
     }
 
     /// Ends the run; its files stay until this goes.
-    pub fn end(&mut self) -> anyhow::Result<()> {
-        self.child.kill()?;
+    pub fn end(&mut self, stop: Stop) -> anyhow::Result<()> {
+        match stop {
+            Stop::Clean => rustix::process::kill_process(Pid::from_child(&self.child), Signal::TERM)?,
+            Stop::Kill => self.child.kill()?,
+        }
         self.child.wait()?;
         Ok(())
     }

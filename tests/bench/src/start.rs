@@ -72,7 +72,7 @@ pub fn table(broker: &Path, rounds: usize, partitions: i32, data: Option<&Path>)
         fill(&server, "many", partitions)?;
         server.restart(Stop::Kill)?;
         starts.note(5, &format!("{partitions} partitions, after kill -9"), &server);
-        server.end()?;
+        server.end(Stop::Kill)?;
         ended.push(server);
     }
     starts.print();
